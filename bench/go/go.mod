@@ -1,0 +1,3 @@
+module rendez.bench
+
+go 1.24

@@ -1,0 +1,114 @@
+// The Go side of the benchmark: the cases of bench/src/cases.rs, one case a process.
+//
+// It takes the arguments that the Rust children take and tells its reading as the same line of JSON
+// (bench/src/child.rs).
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A timed case runs n operations and says how long they took.
+var timed = map[string]func(n int) time.Duration{
+	"spawn_batch": spawnBatch,
+	"spawn_seq":   spawnSeq,
+	"yield_2":     func(n int) time.Duration { return yield(2, n) },
+	"yield_1000":  func(n int) time.Duration { return yield(1000, n) },
+	"ping_pong":   pingPong,
+	"seq_1":       seq,
+	"spsc_0":      func(n int) time.Duration { return messages(1, 1, 0, n) },
+	"spsc_128":    func(n int) time.Duration { return messages(1, 1, 128, n) },
+	"mpsc_0":      func(n int) time.Duration { return messages(4, 1, 0, n) },
+	"mpsc_128":    func(n int) time.Duration { return messages(4, 1, 128, n) },
+	"mpmc_0":      func(n int) time.Duration { return messages(4, 4, 0, n) },
+	"mpmc_128":    func(n int) time.Duration { return messages(4, 4, 128, n) },
+	"sieve":       sieve,
+	"skynet":      skynet,
+	"daisy":       daisy,
+	"pipeline_8":  func(n int) time.Duration { return pipeline(n, 0) },
+	"park_1m":     parkMany,
+	"flat_1k_1m":  cycleMany,
+}
+
+// A valued case gives a reading in its own unit.
+var valued = map[string]func(n int) float64{
+	"mem_parked":        memParked,
+	"mem_unstarted":     memUnstarted,
+	"idle_cpu":          idleCPU,
+	"rss_after":         rssAfter,
+	"speedup_fork_join": speedupForkJoin,
+	"speedup_workers":   speedupWorkers,
+	"speedup_pipeline":  speedupPipeline,
+}
+
+const (
+	grain       = 8000
+	mostRepeats = 10
+)
+
+func main() {
+	var name, scale string
+	for i := 1; i+1 < len(os.Args); i++ {
+		switch os.Args[i] {
+		case "--case":
+			name = os.Args[i+1]
+		case "--scale":
+			scale = os.Args[i+1]
+		}
+	}
+	parts := strings.Split(scale, ",")
+	if len(parts) != 3 {
+		fail("`" + scale + "` is not MODE,COUNT,MILLISECONDS")
+	}
+	count, _ := strconv.Atoi(parts[1])
+	targetMS, _ := strconv.Atoi(parts[2])
+	if read, ok := valued[name]; ok {
+		fmt.Printf("{\"value\":%g}\n", read(count))
+	} else if run, ok := timed[name]; ok {
+		count, elapsed := measure(parts[0], count, targetMS, run)
+		fmt.Printf("{\"timed\":{\"count\":%d,\"ns\":%d}}\n", count, elapsed.Nanoseconds())
+	} else {
+		fail("there is no case `" + name + "`")
+	}
+}
+
+func fail(reason string) {
+	fmt.Fprintln(os.Stderr, reason, "on", runtime.Version())
+	os.Exit(1)
+}
+
+// measure warms up and runs, as `timed` in bench/src/child.rs does.
+func measure(mode string, count, targetMS int, run func(int) time.Duration) (int, time.Duration) {
+	switch mode {
+	case "steady":
+		target := float64(targetMS) * 1e6
+		count, each := grain, 0.0
+		for {
+			ns := max(float64(run(count)), 1)
+			if ns >= target/8 {
+				each = ns / float64(count)
+				break
+			}
+			factor := min(max(target/6/ns, 2), 16)
+			count = int(float64(count)*factor) / grain * grain
+		}
+		count = (int(target/each) + grain - 1) / grain * grain
+		return count, run(count)
+	case "repeat":
+		run(max(count/10, 1))
+		repeats, sum := 0, time.Duration(0)
+		for repeats == 0 || (repeats < mostRepeats && sum < time.Duration(targetMS)*time.Millisecond) {
+			sum += run(count)
+			repeats++
+		}
+		return count, sum / time.Duration(repeats)
+	default:
+		run(10)
+		return count, run(count)
+	}
+}

@@ -1,0 +1,401 @@
+//! What is measured: every case, its unit, its size and its definition, in this one place.
+//!
+//! The programs in `peer/*.rs` and `go/*.go` follow these texts; `bench list` prints them.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+/// What a reading is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Nanoseconds for each operation.
+    NsPerOp,
+    /// Nanoseconds for the whole run.
+    Ns,
+    /// Milliseconds for the whole run, or of CPU time.
+    Ms,
+    /// Bytes for each goroutine.
+    Bytes,
+    /// Mebibytes.
+    MiB,
+    /// A pure number.
+    Times,
+}
+
+impl Unit {
+    /// The name in tables and JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Unit::NsPerOp => "ns/op",
+            Unit::Ns => "ns",
+            Unit::Ms => "ms",
+            Unit::Bytes => "B",
+            Unit::MiB => "MiB",
+            Unit::Times => "x",
+        }
+    }
+
+    /// Turns "`count` operations took `elapsed`" into a reading.
+    pub(crate) fn of(self, count: u64, elapsed: Duration) -> f64 {
+        let ns = elapsed.as_nanos() as f64;
+        match self {
+            Unit::NsPerOp => ns / count.max(1) as f64,
+            Unit::Ms => ns / 1e6,
+            _ => ns,
+        }
+    }
+}
+
+/// Which way is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    /// Less is better: times and memory.
+    Lower,
+    /// More is better: speed-ups.
+    Higher,
+}
+
+impl Better {
+    /// The name in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Better::Lower => "lower",
+            Better::Higher => "higher",
+        }
+    }
+}
+
+/// How many operations a case has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Size {
+    /// A stream: as many operations as fill the time, found while warming up.
+    Steady,
+    /// A number that belongs to the case; warmed up with a tenth, then repeated until the time is filled.
+    Repeat { full: u64, quick: u64 },
+    /// The same, but run once, in a process that has done nothing before, warmed up with a handful.
+    Once { full: u64, quick: u64 },
+    /// `Once` with `small` and with `full` operations; the reading is the second's ns/op over the first's.
+    Flat { small: u64, full: u64, quick: u64 },
+}
+
+/// One case.
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// The name on the command line and in JSON.
+    pub(crate) name: &'static str,
+    /// What its readings are counted in.
+    pub(crate) unit: Unit,
+    /// Which way is good.
+    pub(crate) better: Better,
+    /// How many operations.
+    pub(crate) size: Size,
+    /// What one operation is and what is timed.
+    pub(crate) definition: &'static str,
+}
+
+impl Case {
+    /// Readings below this are noise: in ratios they count as this much.
+    pub(crate) fn floor(&self) -> f64 {
+        match self.name {
+            "idle_cpu" => 1.0,
+            "rss_after" => 1.0,
+            _ => f64::MIN_POSITIVE,
+        }
+    }
+}
+
+/// What a contestant is told to do, the same for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Grow the number of operations until `target_ms` are filled, then run that number, timed.
+    Steady { target_ms: u64 },
+    /// Warm up with a tenth, then run `count` operations, again and again until `target_ms` are filled.
+    Repeat { count: u64, target_ms: u64 },
+    /// Warm up with a handful, then run `count` operations once.
+    Once { count: u64 },
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scale::Steady { target_ms } => write!(f, "steady,0,{target_ms}"),
+            Scale::Repeat { count, target_ms } => write!(f, "repeat,{count},{target_ms}"),
+            Scale::Once { count } => write!(f, "once,{count},0"),
+        }
+    }
+}
+
+impl FromStr for Scale {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Scale, String> {
+        let wrong = || format!("`{text}` is not MODE,COUNT,MILLISECONDS");
+        let mut parts = text.split(',');
+        let mode = parts.next().ok_or_else(wrong)?;
+        let mut number = || parts.next().and_then(|part| part.parse().ok()).ok_or_else(wrong);
+        let (count, target_ms) = (number()?, number()?);
+        match mode {
+            "steady" => Ok(Scale::Steady { target_ms }),
+            "repeat" => Ok(Scale::Repeat { count, target_ms }),
+            "once" => Ok(Scale::Once { count }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl Size {
+    /// What a child is told. `Flat` has two: this is the larger.
+    pub(crate) fn scale(self, quick: bool) -> Scale {
+        let pick = |full, reduced| if quick { reduced } else { full };
+        match self {
+            Size::Steady => Scale::Steady { target_ms: pick(600, 100) },
+            Size::Repeat { full, quick } => {
+                Scale::Repeat { count: pick(full, quick), target_ms: pick(400, 60) }
+            }
+            Size::Once { full, quick } | Size::Flat { full, quick, .. } => {
+                Scale::Once { count: pick(full, quick) }
+            }
+        }
+    }
+}
+
+/// A case whose readings are better when lower, which is nearly all of them.
+const fn lower(name: &'static str, unit: Unit, size: Size, definition: &'static str) -> Case {
+    Case { name, unit, better: Better::Lower, size, definition }
+}
+
+/// A speed-up from one worker to two.
+const fn speedup(name: &'static str, full: u64, quick: u64, definition: &'static str) -> Case {
+    let size = Size::Once { full, quick };
+    Case { name, unit: Unit::Times, better: Better::Higher, size, definition }
+}
+
+const MILLION: u64 = 1_000_000;
+/// Goroutines by the million, and by the hundred thousand when in a hurry.
+const MANY: Size = Size::Once { full: MILLION, quick: MILLION / 10 };
+
+/// Every case, in the order of the table.
+pub(crate) const CASES: &[Case] = &[
+    lower(
+        "spawn_batch",
+        Unit::NsPerOp,
+        Size::Repeat { full: MILLION, quick: MILLION / 10 },
+        "Start 1,000,000 goroutines (quick: 100,000) that end at once and wait for all of them in one WaitGroup. \
+         One operation is one goroutine.",
+    ),
+    lower(
+        "spawn_seq",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Start a goroutine, take the one value it hands over (by its join handle where there is one, in Go by a \
+         channel of its own), and only then start the next.",
+    ),
+    lower(
+        "yield_2",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Two goroutines that do nothing but yield. One operation is one yield.",
+    ),
+    lower("yield_1000", Unit::NsPerOp, Size::Steady, "The same with 1000 goroutines."),
+    lower(
+        "ping_pong",
+        Unit::NsPerOp,
+        Size::Steady,
+        "A number goes to a second goroutine over one rendezvous channel and comes back over another. One operation \
+         is one round trip.",
+    ),
+    lower(
+        "seq_1",
+        Unit::NsPerOp,
+        Size::Steady,
+        "One goroutine sends to a channel of capacity 1 and receives from it. One operation is both.",
+    ),
+    lower(
+        "spsc_0",
+        Unit::NsPerOp,
+        Size::Steady,
+        "One sender, one receiver, a rendezvous channel of machine words; the sender closes, the receiver takes until \
+         closed. One operation is one message.",
+    ),
+    lower("spsc_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
+    lower(
+        "mpsc_0",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Four senders, one receiver, capacity 0; closed when the last sender ends.",
+    ),
+    lower("mpsc_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
+    lower(
+        "mpmc_0",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Four senders, four receivers, capacity 0; closed when the last sender ends.",
+    ),
+    lower("mpmc_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
+    lower(
+        "sieve",
+        Unit::Ns,
+        Size::Once { full: 2000, quick: 2000 },
+        "The prime sieve: a generator of 2, 3, 4, .. and one filter goroutine a prime, chained by rendezvous \
+         channels, until the 2000th prime has been received. The time is the whole run's, without ending the chain.",
+    ),
+    lower(
+        "skynet",
+        Unit::NsPerOp,
+        Size::Repeat { full: MILLION, quick: MILLION / 10 },
+        "A tree of goroutines, ten children a node, 1,000,000 leaves (quick: 100,000); each leaf sends its number \
+         to its parent over the parent's rendezvous channel, each node sends the sum of its ten. One operation is one leaf.",
+    ),
+    lower(
+        "daisy",
+        Unit::NsPerOp,
+        Size::Repeat { full: MILLION / 10, quick: MILLION / 100 },
+        "A chain of 100,000 goroutines (quick: 10,000), each receiving a number from its right, adding one and sending \
+         it left, over rendezvous channels; built, then run through once. One operation is one goroutine.",
+    ),
+    lower(
+        "pipeline_8",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Eight stages, each adds one, joined by rendezvous channels; all are started before the first item. One \
+         operation is one item through all eight.",
+    ),
+    lower(
+        "mem_parked",
+        Unit::Bytes,
+        MANY,
+        "Growth of resident memory and page tables (VmRSS + VmPTE) for each of 1,000,000 goroutines (quick: 100,000) \
+         parked in a receive on one channel.",
+    ),
+    lower("mem_async", Unit::Bytes, MANY, "The same for async tasks that await a receive on one channel."),
+    lower(
+        "mem_unstarted",
+        Unit::Bytes,
+        MANY,
+        "The same for goroutines that have been spawned and not started: one worker, kept busy by the spawner. Each \
+         holds one reference. Where some start all the same, only the others are counted.",
+    ),
+    lower(
+        "park_1m",
+        Unit::Ms,
+        MANY,
+        "Wall time until 1,000,000 goroutines (quick: 100,000) have been started and have come to their receive on \
+         one channel, in a fresh process.",
+    ),
+    speedup(
+        "speedup_fork_join",
+        38,
+        34,
+        "Time with 1 worker over time with 2: the Fibonacci tree of 38 (quick: 34), a goroutine for one half of each \
+         node down to 22, plain recursion below.",
+    ),
+    speedup(
+        "speedup_workers",
+        8000,
+        1500,
+        "The same: four goroutines take 8000 jobs (quick: 1500) of 50 us off one rendezvous channel.",
+    ),
+    speedup(
+        "speedup_pipeline",
+        2500,
+        500,
+        "The same: pipeline_8 with 20 us of work a stage, 2500 items (quick: 500), every stage parked in its \
+         receive before the first item arrives.",
+    ),
+    lower(
+        "flat_1k_1m",
+        Unit::Times,
+        Size::Flat { small: 1000, full: MILLION, quick: MILLION / 10 },
+        "ns per goroutine with 1,000,000 goroutines (quick: 100,000) over ns per goroutine with 1,000, each in a fresh \
+         process: started, parked in a receive on one channel, released by closing it, all ended.",
+    ),
+    lower(
+        "idle_cpu",
+        Unit::Ms,
+        Size::Once { full: MILLION / 10, quick: MILLION / 10 },
+        "CPU time the process uses in 2 s (quick: too) while 100,000 goroutines are parked on one channel and nothing runs. \
+         Below 1 ms counts as 1 ms in ratios.",
+    ),
+    lower(
+        "rss_after",
+        Unit::MiB,
+        MANY,
+        "Resident memory (VmRSS) above the start, one second after 1,000,000 goroutines (quick: 100,000) that were \
+         parked on one channel have been released and have ended. Below 1 MiB counts as 1 MiB in ratios.",
+    ),
+];
+
+/// The case of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Case> {
+    CASES.iter().find(|case| case.name == name)
+}
+
+/// The cases that any of the globs matches, in the table's order; all of them when there is no glob.
+///
+/// # Errors
+/// Says which glob is malformed, or matches nothing, and lists what there is.
+pub(crate) fn choose(globs: &[String]) -> Result<Vec<&'static Case>, String> {
+    let mut patterns = Vec::new();
+    for text in globs {
+        let pattern = glob::Pattern::new(text).map_err(|error| format!("case `{text}`: {error}"))?;
+        if !CASES.iter().any(|case| pattern.matches(case.name)) {
+            let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+            return Err(format!("no case matches `{text}`; there are: {}", names.join(", ")));
+        }
+        patterns.push(pattern);
+    }
+    let wanted = |case: &&Case| patterns.is_empty() || patterns.iter().any(|p| p.matches(case.name));
+    Ok(CASES.iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_glob_means_every_case() {
+        assert_eq!(choose(&[]).unwrap().len(), CASES.len());
+    }
+
+    #[test]
+    fn globs_choose_in_the_order_of_the_table_and_each_case_once() {
+        let globs = ["spsc_0".into(), "?p?c_*".into(), "spawn_*".into()];
+        let names: Vec<_> = choose(&globs).unwrap().iter().map(|case| case.name).collect();
+        let expected =
+            ["spawn_batch", "spawn_seq", "spsc_0", "spsc_128", "mpsc_0", "mpsc_128", "mpmc_0", "mpmc_128"];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn an_unknown_case_is_told_with_what_there_is() {
+        let told = choose(&["spsc_9".into()]).unwrap_err();
+        assert!(told.contains("spsc_9") && told.contains("spawn_batch, spawn_seq"), "{told}");
+        assert!(choose(&["[".into()]).unwrap_err().contains("case `[`"));
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for (i, case) in CASES.iter().enumerate() {
+            assert!(CASES[..i].iter().all(|other| other.name != case.name), "{} twice", case.name);
+        }
+    }
+
+    #[test]
+    fn scales_survive_the_command_line() {
+        for case in CASES {
+            for quick in [false, true] {
+                let scale = case.size.scale(quick);
+                assert_eq!(scale.to_string().parse(), Ok(scale));
+            }
+        }
+        assert!("sometimes,1,2".parse::<Scale>().is_err());
+        assert!("once".parse::<Scale>().is_err());
+    }
+
+    #[test]
+    fn a_time_becomes_a_reading_in_the_case_s_unit() {
+        let elapsed = Duration::from_millis(3);
+        assert_eq!(Unit::NsPerOp.of(1000, elapsed), 3000.0);
+        assert_eq!(Unit::Ns.of(1000, elapsed), 3e6);
+        assert_eq!(Unit::Ms.of(1000, elapsed), 3.0);
+    }
+}

@@ -1,0 +1,114 @@
+//! What the readings were taken with: the machine, the versions, the day.
+
+use crate::peer::go::Go;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// CPUs that this process may use: the number of workers of every contestant.
+pub(crate) fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Machine {
+    /// The model's name as the kernel tells it.
+    pub(crate) cpu: String,
+    /// How many of them the process may use.
+    pub(crate) cpus: usize,
+    /// Name and release of the kernel.
+    pub(crate) kernel: String,
+}
+
+impl Machine {
+    /// This one.
+    pub(crate) fn this() -> Machine {
+        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let kernel = format!("{} {}", std::env::consts::OS, release.trim());
+        Machine { cpu: cpu_model(&info), cpus: cpus(), kernel: kernel.trim().into() }
+    }
+}
+
+fn cpu_model(info: &str) -> String {
+    let field = |name: &str| info.lines().find(|line| line.starts_with(name))?.split_once(':');
+    let model = field("model name").or_else(|| field("Model")).or_else(|| field("CPU part"));
+    model.map_or_else(|| std::env::consts::ARCH.into(), |(_, model)| model.trim().into())
+}
+
+/// Versions of the compiler, of Go, of every peer and of rendez.
+pub(crate) fn versions(go: &Go) -> BTreeMap<String, String> {
+    let mut versions: BTreeMap<String, String> = env!("BENCH_PEERS")
+        .split(';')
+        .filter_map(|told| told.split_once('='))
+        .map(|(name, version)| (name.to_owned(), version.to_owned()))
+        .collect();
+    versions.insert("rustc".into(), env!("BENCH_RUSTC").trim_start_matches("rustc ").into());
+    versions.insert("go".into(), go.version().into());
+    versions.insert("rendez".into(), commit().unwrap_or_else(|| env!("CARGO_PKG_VERSION").into()));
+    versions
+}
+
+/// The commit that is checked out, with a `+` when there are changes on top of it.
+fn commit() -> Option<String> {
+    let git = |args: &[&str]| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let out = Command::new("git").arg("-C").arg(root).args(args).output().ok()?;
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let changes = git(&["status", "--porcelain"])?;
+    Some(if changes.is_empty() { commit } else { commit + "+" })
+}
+
+/// The day, in UTC, as `2026-11-23`.
+pub(crate) fn date() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    civil(seconds / 86_400)
+}
+
+/// The date of a day counted from 1970-01-01, by Howard Hinnant's `civil_from_days`.
+fn civil(days: u64) -> String {
+    let shifted = days + 719_468; // from 0000-03-01
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(civil(0), "1970-01-01");
+        assert_eq!(civil(11_016), "2000-02-29");
+        assert_eq!(civil(20_780), "2026-11-23");
+    }
+
+    #[test]
+    fn the_cpu_s_name_is_found_or_replaced_by_the_architecture() {
+        assert_eq!(cpu_model("processor : 0\nmodel name\t: Fast One @ 3GHz\n"), "Fast One @ 3GHz");
+        assert_eq!(cpu_model(""), std::env::consts::ARCH);
+    }
+
+    #[test]
+    fn every_peer_s_version_is_known() {
+        let versions = versions(&Go::absent());
+        for name in ["rustc", "go", "rendez", "tokio", "kanal", "flume", "crossbeam-channel", "may"] {
+            assert!(versions.get(name).is_some_and(|version| !version.is_empty()), "{name}");
+        }
+        assert_eq!(versions["go"], "not installed");
+    }
+}

@@ -1,0 +1,231 @@
+//! `bench`: the same workloads on rendez, on Go and on the Rust peers, paired in one run.
+//!
+//! `bench list` says what there is, `bench run` measures it. README.md says how to read the result.
+
+mod cases;
+mod child;
+mod gauge;
+mod machine;
+mod peer;
+mod plot;
+mod report;
+mod run;
+
+use cases::{CASES, Scale};
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use peer::{PEERS, go::Go};
+use report::{Row, Table, ToldRun};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+/// Measures rendez, Go and the Rust peers on the same workloads, side by side.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures: prints a table of medians, with the ratios to Go and to the best Rust peer
+    ///
+    /// Every contestant runs every case in a process of its own, round after round, A B C A B C. A ratio is the median
+    /// of the rounds' ratios; below 1 means that rendez is ahead, also where more is better. What a peer can't do reads
+    /// `n/a`, with the reason below the table; a `*` marks a reading that has a note there.
+    Run(Run),
+    /// Lists the cases with their definitions, and the peers with what they can't do
+    List,
+    /// Runs one case on one contestant in this process and tells the reading as a line of JSON
+    #[command(hide = true)]
+    One {
+        #[arg(long)]
+        peer: String,
+        #[arg(long)]
+        case: String,
+        /// MODE,COUNT,MILLISECONDS with MODE one of steady, repeat, once
+        #[arg(long)]
+        scale: Scale,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    /// Only the cases that match, as `spawn_*`; may be given several times [default: all]
+    #[arg(long = "case", value_name = "GLOB")]
+    cases: Vec<String>,
+    /// Only these besides rendez, as `go`; may be given several times [default: all]
+    #[arg(long = "peer", value_name = "NAME")]
+    peers: Vec<String>,
+    /// How often each contestant runs each case
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Write the readings as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the readings as a picture
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Smaller sizes and shorter runs: for a first look
+    #[arg(long)]
+    quick: bool,
+    /// End a contestant that takes longer than this for a case
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(run) => measure(&run),
+        Command::List => {
+            list();
+            Ok(())
+        }
+        Command::One { peer, case, scale } => one(&peer, &case, scale),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn one(peer: &str, case: &str, scale: Scale) -> Result<(), String> {
+    let peer = peer::find(peer).ok_or_else(|| format!("no peer is called `{peer}`"))?;
+    let case = cases::find(case).ok_or_else(|| format!("no case is called `{case}`"))?;
+    let told = child::one(peer, case, scale)?;
+    println!("{}", serde_json::to_string(&told).map_err(|error| error.to_string())?);
+    Ok(())
+}
+
+fn measure(asked: &Run) -> Result<(), String> {
+    let cases = cases::choose(&asked.cases)?;
+    let peers = peer::choose(&asked.peers)?;
+    for file in [&asked.json, &asked.plot].into_iter().flatten() {
+        writable(file)?;
+    }
+    let go = if peers.iter().any(|peer| peer.is_go()) {
+        prepare_go()?
+    } else {
+        Go::Missing("not asked for".into())
+    };
+    let bar = ProgressBar::new((cases.len() * peers.len()) as u64 * u64::from(asked.rounds));
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left, {msg}");
+    bar.set_style(style.map_err(|error| error.to_string())?);
+    let settings = run::Settings {
+        peers: &peers,
+        rounds: asked.rounds.into(),
+        quick: asked.quick,
+        limit: Duration::from_secs(asked.limit),
+        go: &go,
+    };
+
+    let table = Table::new(&peers);
+    println!("{}", table.head());
+    let mut rows: Vec<Row> = Vec::new();
+    for case in cases {
+        let row = settings.case(case, &bar);
+        bar.suspend(|| println!("{}", table.line(&row)));
+        rows.push(row);
+    }
+    bar.finish_and_clear();
+    println!("{}", table.foot(&rows));
+
+    let told = ToldRun {
+        machine: machine::Machine::this(),
+        versions: machine::versions(&go),
+        date: machine::date(),
+        quick: asked.quick,
+        cases: rows.iter().map(Row::told).collect(),
+    };
+    if let Some(file) = &asked.json {
+        let text = serde_json::to_string_pretty(&told).map_err(|error| error.to_string())?;
+        fs::write(file, text + "\n").map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    if let Some(file) = &asked.plot {
+        plot::draw(&told, file)?;
+    }
+    Ok(())
+}
+
+/// Fails early where a result could not be written after many minutes of measuring.
+fn writable(file: &Path) -> Result<(), String> {
+    let told = fs::OpenOptions::new().append(true).create(true).open(file);
+    told.map(drop).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Builds Go's program beside this one.
+fn prepare_go() -> Result<Go, String> {
+    let program = env::current_exe().map_err(|error| error.to_string())?;
+    Ok(Go::prepare(program.parent().unwrap_or(Path::new("."))))
+}
+
+fn list() {
+    println!("Cases");
+    for case in CASES {
+        println!("\n  {} [{}, {} is better]", case.name, case.unit.name(), case.better.name());
+        for line in wrapped(case.definition, 100) {
+            println!("    {line}");
+        }
+    }
+    println!("\nPeers");
+    for peer in &PEERS {
+        println!("\n  {}: {}", peer.name, peer.about);
+        let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
+        for case in CASES {
+            let answer = peer.find(case.name);
+            let Some(note) = answer.note() else { continue };
+            let text = if answer.can() { format!("* {note}") } else { format!("n/a, {note}") };
+            match notes.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, cases)) => cases.push(case.name),
+                None => notes.push((text, vec![case.name])),
+            }
+        }
+        for (note, cases) in notes {
+            println!("    {note}");
+            for line in wrapped(&cases.join(", "), 96) {
+                println!("        {line}");
+            }
+        }
+    }
+}
+
+/// The text in lines of at most `width` characters, broken between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        if !line.is_empty() && line.len() + 1 + word.len() > width {
+            lines.push(word.into());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn text_is_broken_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
+    }
+}

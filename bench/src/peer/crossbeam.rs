@@ -1,0 +1,98 @@
+//! crossbeam-channel between OS threads.
+
+use super::{
+    Answer::{self, Cannot, Does},
+    Body,
+};
+use crossbeam_channel::bounded;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+pub(super) fn find(case: &str) -> Answer {
+    Does(Body::timed(match case {
+        "ping_pong" => ping_pong,
+        "seq_1" => seq,
+        "spsc_0" => |n| messages(1, 1, 0, n),
+        "spsc_128" => |n| messages(1, 1, 128, n),
+        "mpsc_0" => |n| messages(4, 1, 0, n),
+        "mpsc_128" => |n| messages(4, 1, 128, n),
+        "mpmc_0" => |n| messages(4, 4, 0, n),
+        "mpmc_128" => |n| messages(4, 4, 128, n),
+        "pipeline_8" => pipeline,
+        "speedup_fork_join" | "speedup_workers" | "speedup_pipeline" => {
+            return Cannot("threads: the number of workers can't be set");
+        }
+        "mem_async" => return Cannot("crossbeam-channel has no async operations"),
+        _ => return Cannot("a thread for each goroutine is out of the question"),
+    }))
+}
+
+fn ping_pong(n: u64) -> Duration {
+    let (ping, rx) = bounded(0);
+    let (tx, pong) = bounded(0);
+    thread::spawn(move || rx.iter().all(|v: u64| tx.send(v).is_ok()));
+    let start = Instant::now();
+    for i in 0..n {
+        ping.send(i).expect("the other side receives");
+        assert_eq!(pong.recv(), Ok(i));
+    }
+    start.elapsed()
+}
+
+fn seq(n: u64) -> Duration {
+    let (tx, rx) = bounded(1);
+    let start = Instant::now();
+    for i in 0..n {
+        tx.send(i).expect("there is room");
+        assert_eq!(rx.recv(), Ok(i));
+    }
+    start.elapsed()
+}
+
+/// `n` numbers from some senders to some receivers over one channel, which closes with the last sender.
+fn messages(senders: u64, receivers: u64, capacity: usize, n: u64) -> Duration {
+    let (tx, rx) = bounded(capacity);
+    let start = Instant::now();
+    let receivers: Vec<_> = (0..receivers)
+        .map(|_| {
+            let rx = rx.clone();
+            thread::spawn(move || rx.iter().count() as u64)
+        })
+        .collect();
+    drop(rx);
+    for _ in 0..senders {
+        let tx = tx.clone();
+        thread::spawn(move || {
+            for i in 0..(n / senders) as usize {
+                tx.send(i).expect("somebody receives");
+            }
+        });
+    }
+    drop(tx);
+    let got: u64 = receivers.into_iter().map(|r| r.join().expect("a receiver does not panic")).sum();
+    let elapsed = start.elapsed();
+    assert_eq!(got, n);
+    elapsed
+}
+
+fn pipeline(n: u64) -> Duration {
+    let (first, mut last) = bounded(0);
+    for _ in 0..8 {
+        let (tx, rx) = bounded(0);
+        let source = std::mem::replace(&mut last, rx);
+        thread::spawn(move || source.iter().all(|v: u64| tx.send(v + 1).is_ok()));
+    }
+    thread::sleep(Duration::from_millis(1)); // for the last of them to park
+    let start = Instant::now();
+    thread::spawn(move || (0..n).all(|i| first.send(i).is_ok()));
+    let mut count = 0;
+    for v in last {
+        assert_eq!(v, count + 8);
+        count += 1;
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(count, n);
+    elapsed
+}

@@ -1,0 +1,140 @@
+//! may 0.3: stackful coroutines that may be resumed on another thread than before.
+//!
+//! Its channels are unbounded, so only the cases in which nothing piles up can be done, and every coroutine costs
+//! the kernel two mappings, so the process dies past about 30,000 of them.
+
+use super::{
+    Answer::{self, Cannot, Does, Nearly},
+    Body, SETTLE,
+};
+use crate::gauge;
+use may::{
+    coroutine::{sleep, yield_now},
+    go,
+    sync::{WaitGroup, mpmc, mpsc},
+};
+use std::{
+    sync::Once,
+    time::{Duration, Instant},
+};
+
+const UNBOUNDED: &str = "cannot: its channels are unbounded";
+const STAND_IN: &str = "its unbounded channel: at most one message is under way";
+const TOO_MANY: &str = "cannot: dies past about 30,000 coroutines";
+/// As many coroutines as leave a margin to where it dies.
+const CROWD: u64 = 20_000;
+
+pub(super) fn find(case: &str) -> Answer {
+    match case {
+        "spawn_seq" => Does(Body::timed(spawn_seq)),
+        "yield_2" => Does(Body::timed(|n| yielding(2, n))),
+        "yield_1000" => Does(Body::timed(|n| yielding(1000, n))),
+        "ping_pong" => Nearly(STAND_IN, Body::timed(ping_pong)),
+        "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
+        "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
+        "spawn_batch" | "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => {
+            Cannot(TOO_MANY)
+        }
+        "mem_async" => Cannot("cannot: it has no async tasks"),
+        "mem_unstarted" => {
+            Cannot("cannot: a coroutine has its stack from the start, and about 30,000 are the most")
+        }
+        "speedup_fork_join" | "speedup_workers" | "speedup_pipeline" => {
+            Cannot("cannot: the number of workers is fixed once a process")
+        }
+        _ => Cannot(UNBOUNDED),
+    }
+}
+
+/// Sets the number of workers, which may reads once, when its first coroutine starts.
+fn configure() {
+    static CONFIGURED: Once = Once::new();
+    CONFIGURED.call_once(|| {
+        may::config().set_workers(crate::machine::cpus());
+    });
+}
+
+pub(super) fn enter(job: &mut (dyn FnMut() + Send)) {
+    configure();
+    may::coroutine::scope(|scope| {
+        go!(scope, job);
+    });
+}
+
+fn spawn_seq(n: u64) -> Duration {
+    let start = Instant::now();
+    for i in 0..n {
+        assert_eq!(go!(move || i).join().ok(), Some(i));
+    }
+    start.elapsed()
+}
+
+fn yielding(coroutines: u64, n: u64) -> Duration {
+    let start = Instant::now();
+    let all = WaitGroup::new();
+    for _ in 0..coroutines {
+        let all = all.clone();
+        go!(move || {
+            for _ in 0..n / coroutines {
+                yield_now();
+            }
+            drop(all);
+        });
+    }
+    all.wait();
+    start.elapsed()
+}
+
+fn ping_pong(n: u64) -> Duration {
+    let (ping, rx) = mpsc::channel::<u64>();
+    let (tx, pong) = mpsc::channel();
+    go!(move || rx.iter().all(|v| tx.send(v).is_ok()));
+    let start = Instant::now();
+    for i in 0..n {
+        ping.send(i).expect("the other side receives");
+        assert_eq!(pong.recv(), Ok(i));
+    }
+    start.elapsed()
+}
+
+fn seq(n: u64) -> Duration {
+    let (tx, rx) = mpsc::channel();
+    let start = Instant::now();
+    for i in 0..n {
+        tx.send(i).expect("there is a receiver");
+        assert_eq!(rx.recv(), Ok(i));
+    }
+    start.elapsed()
+}
+
+fn mem_parked(n: u64) -> f64 {
+    let mut each = 0.0;
+    enter(&mut || {
+        gather(100);
+        each = gather(n.min(CROWD));
+    });
+    each
+}
+
+/// Parks `n` coroutines on one channel, reads the memory of each, and ends them.
+fn gather(n: u64) -> f64 {
+    let (tx, rx) = mpmc::channel::<()>();
+    let (here, ended) = (WaitGroup::new(), WaitGroup::new());
+    let before = gauge::footprint();
+    for _ in 0..n {
+        let (rx, here, ended) = (rx.clone(), here.clone(), ended.clone());
+        go!(move || {
+            drop(here);
+            let _ = rx.recv();
+            drop(ended);
+        });
+    }
+    here.wait();
+    sleep(SETTLE);
+    let each = gauge::growth_each(before, gauge::footprint(), n);
+    for _ in 0..n {
+        tx.send(()).expect("there are receivers");
+    }
+    ended.wait();
+    each
+}

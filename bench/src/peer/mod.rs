@@ -1,0 +1,225 @@
+//! The contestants: rendez, Go and the Rust peers, a module each, and how each answers when asked for a case.
+
+mod crossbeam;
+mod flume;
+pub(crate) mod go;
+mod kanal;
+mod may;
+mod on_tokio;
+mod rendez;
+mod tokio;
+
+use std::{fmt, time::Duration};
+
+/// A program for one case.
+pub(crate) enum Body {
+    /// Runs so many operations and says how long they took; runs inside [`Peer::enter`].
+    Timed(Box<dyn FnMut(u64) -> Duration + Send>),
+    /// Gives a reading in the case's unit; sees to its own runtime and its own warming up.
+    Value(Box<dyn FnMut(u64) -> f64 + Send>),
+}
+
+impl Body {
+    /// A timed program.
+    pub(crate) fn timed(run: impl FnMut(u64) -> Duration + Send + 'static) -> Body {
+        Body::Timed(Box::new(run))
+    }
+
+    /// A program that gives a reading.
+    pub(crate) fn value(read: impl FnMut(u64) -> f64 + Send + 'static) -> Body {
+        Body::Value(Box::new(read))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Body::Timed(_) => "Timed",
+            Body::Value(_) => "Value",
+        })
+    }
+}
+
+/// What a peer answers when it is asked for a case.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It does the case as defined.
+    Does(Body),
+    /// It does something close: what differs, and the program.
+    Nearly(&'static str, Body),
+    /// It can't: why.
+    Cannot(&'static str),
+    /// Its program is not in this process.
+    Elsewhere,
+}
+
+impl Answer {
+    /// The program.
+    ///
+    /// # Errors
+    /// The reason why there is none.
+    pub(crate) fn body(self) -> Result<Body, &'static str> {
+        match self {
+            Answer::Does(body) | Answer::Nearly(_, body) => Ok(body),
+            Answer::Cannot(reason) => Err(reason),
+            Answer::Elsewhere => Err("runs in a program of its own"),
+        }
+    }
+
+    /// Whether there is a reading to be had.
+    pub(crate) fn can(&self) -> bool {
+        !matches!(self, Answer::Cannot(_))
+    }
+
+    /// What a reader has to know: why not, or what differs.
+    pub(crate) fn note(&self) -> Option<&'static str> {
+        match self {
+            Answer::Nearly(note, _) | Answer::Cannot(note) => Some(note),
+            _ => None,
+        }
+    }
+}
+
+/// How long the last of a crowd is given to park before its memory is read.
+pub(crate) const SETTLE: Duration = Duration::from_millis(100);
+
+/// One contestant.
+pub(crate) struct Peer {
+    /// The name on the command line, in the table and in JSON.
+    pub(crate) name: &'static str,
+    /// How it is used here.
+    pub(crate) about: &'static str,
+    find: fn(&str) -> Answer,
+    enter: fn(&mut (dyn FnMut() + Send)),
+}
+
+impl Peer {
+    /// Its answer for a case.
+    pub(crate) fn find(&self, case: &str) -> Answer {
+        (self.find)(case)
+    }
+
+    /// Runs `job` where its timed programs belong: in its main goroutine, if that is where it has one.
+    pub(crate) fn enter(&self, job: &mut (dyn FnMut() + Send)) {
+        (self.enter)(job);
+    }
+
+    /// Whether this is the one that the others are measured against.
+    pub(crate) fn is_rendez(&self) -> bool {
+        self.name == "rendez"
+    }
+
+    /// Whether this is Go, which has a program of its own.
+    pub(crate) fn is_go(&self) -> bool {
+        self.name == "go"
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// For peers whose timed programs enter a runtime on their own.
+fn here(job: &mut (dyn FnMut() + Send)) {
+    job();
+}
+
+/// Everyone, in the order of the table's columns.
+pub(crate) static PEERS: [Peer; 7] = [
+    Peer {
+        name: "rendez",
+        about: "goroutines and channels as a user would write them, default settings",
+        find: rendez::find,
+        enter: rendez::enter,
+    },
+    Peer { name: "go", about: "the program in bench/go, built with `go build`", find: go::find, enter: here },
+    Peer {
+        name: "tokio",
+        about: "async tasks on the multi-thread runtime, tokio::sync::mpsc",
+        find: tokio::find,
+        enter: here,
+    },
+    Peer {
+        name: "kanal",
+        about: "kanal's async channels between tokio tasks",
+        find: kanal::find,
+        enter: here,
+    },
+    Peer {
+        name: "flume",
+        about: "flume's async channels between tokio tasks",
+        find: flume::find,
+        enter: here,
+    },
+    Peer {
+        name: "crossbeam",
+        about: "crossbeam-channel between OS threads",
+        find: crossbeam::find,
+        enter: here,
+    },
+    Peer {
+        name: "may",
+        about: "stackful coroutines that move between threads, may::sync's unbounded channels",
+        find: may::find,
+        enter: may::enter,
+    },
+];
+
+/// The contestant of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Peer> {
+    PEERS.iter().find(|peer| peer.name == name)
+}
+
+/// The contestants named, rendez always among them; all of them when none is named.
+///
+/// # Errors
+/// Says which name is unknown and lists what there is.
+pub(crate) fn choose(names: &[String]) -> Result<Vec<&'static Peer>, String> {
+    if let Some(unknown) = names.iter().find(|name| find(name).is_none()) {
+        let all: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
+        return Err(format!("no peer is called `{unknown}`; there are: {}", all.join(", ")));
+    }
+    let wanted = |peer: &&Peer| names.is_empty() || peer.is_rendez() || names.iter().any(|n| n == peer.name);
+    Ok(PEERS.iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases::CASES;
+
+    #[test]
+    fn rendez_always_takes_part() {
+        let names =
+            |chosen: &[String]| -> Vec<_> { choose(chosen).unwrap().iter().map(|p| p.name).collect() };
+        assert_eq!(names(&["may".into(), "go".into()]), ["rendez", "go", "may"]);
+        assert_eq!(names(&["rendez".into()]), ["rendez"]);
+        assert_eq!(names(&[]).len(), PEERS.len());
+    }
+
+    #[test]
+    fn an_unknown_peer_is_told_with_who_there_is() {
+        let told = choose(&["erlang".into()]).unwrap_err();
+        assert!(told.contains("erlang") && told.contains("rendez, go, tokio"), "{told}");
+    }
+
+    #[test]
+    fn rendez_does_every_case_as_defined() {
+        for case in CASES {
+            assert!(matches!(PEERS[0].find(case.name), Answer::Does(_)), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn every_peer_answers_for_every_case_and_gives_its_reasons() {
+        for peer in &PEERS {
+            for case in CASES {
+                let answer = peer.find(case.name);
+                assert!(answer.note().is_none_or(|note| !note.is_empty()), "{} {}", peer.name, case.name);
+            }
+            assert!(!peer.find("no_such_case").can(), "{}", peer.name);
+        }
+    }
+}

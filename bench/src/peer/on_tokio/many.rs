@@ -1,0 +1,175 @@
+//! Programs whose work is done by the tasks themselves: tokio's own.
+
+use super::{Countdown, on, runtime, shared_runtime};
+use crate::{
+    gauge::{self, FIB_CUT_OFF},
+    peer::{Body, SETTLE},
+};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{sync::Semaphore, task::yield_now, time::sleep};
+
+pub(crate) async fn spawn_batch(n: u64) -> Duration {
+    let start = Instant::now();
+    let all = Countdown::new(n);
+    for _ in 0..n {
+        let all = all.clone();
+        tokio::spawn(async move { all.done() });
+    }
+    all.wait().await;
+    start.elapsed()
+}
+
+pub(crate) async fn spawn_seq(n: u64) -> Duration {
+    let start = Instant::now();
+    for i in 0..n {
+        assert_eq!(tokio::spawn(async move { i }).await.ok(), Some(i));
+    }
+    start.elapsed()
+}
+
+pub(crate) async fn yielding(tasks: u64, n: u64) -> Duration {
+    let start = Instant::now();
+    let all = Countdown::new(tasks);
+    for _ in 0..tasks {
+        let all = all.clone();
+        tokio::spawn(async move {
+            for _ in 0..n / tasks {
+                yield_now().await;
+            }
+            all.done();
+        });
+    }
+    all.wait().await;
+    start.elapsed()
+}
+
+/// Tasks that wait for a permit of a semaphore that has none, or are on their way there.
+struct Crowd {
+    gate: Arc<Semaphore>,
+    ended: Countdown,
+}
+
+impl Crowd {
+    /// Starts `n` and returns when all have come to their wait.
+    async fn gather(n: u64) -> Crowd {
+        let crowd = Crowd { gate: Arc::new(Semaphore::new(0)), ended: Countdown::new(n) };
+        let here = Countdown::new(n);
+        for _ in 0..n {
+            let (gate, here, ended) = (crowd.gate.clone(), here.clone(), crowd.ended.clone());
+            tokio::spawn(async move {
+                here.done();
+                assert!(gate.acquire().await.is_err(), "it has no permits");
+                ended.done();
+            });
+        }
+        here.wait().await;
+        crowd
+    }
+
+    /// Releases them all and returns when they have ended.
+    async fn release(self) {
+        self.gate.close();
+        self.ended.wait().await;
+    }
+}
+
+pub(crate) async fn park(n: u64) -> Duration {
+    let start = Instant::now();
+    let crowd = Crowd::gather(n).await;
+    let elapsed = start.elapsed();
+    crowd.release().await;
+    elapsed
+}
+
+pub(crate) async fn cycle(n: u64) -> Duration {
+    let start = Instant::now();
+    Crowd::gather(n).await.release().await;
+    start.elapsed()
+}
+
+/// A reading taken by an async function.
+fn value<Fut>(read: fn(u64) -> Fut) -> Body
+where
+    Fut: Future<Output = f64> + Send + 'static,
+{
+    Body::value(move |n| on(shared_runtime(), read(n)))
+}
+
+pub(crate) fn mem_parked() -> Body {
+    value(|n| async move {
+        Crowd::gather(1000).await.release().await;
+        let before = gauge::footprint();
+        let crowd = Crowd::gather(n).await;
+        sleep(SETTLE).await;
+        let each = gauge::growth_each(before, gauge::footprint(), n);
+        crowd.release().await;
+        each
+    })
+}
+
+pub(crate) fn mem_unstarted() -> Body {
+    Body::value(|n| {
+        on(&runtime(1), async move {
+            let started = Arc::new(AtomicU64::new(0));
+            let before = gauge::footprint();
+            for _ in 0..n {
+                let started = started.clone();
+                tokio::spawn(async move { started.fetch_add(1, Ordering::Relaxed) });
+            }
+            let after = gauge::footprint();
+            gauge::growth_each(before, after, n - started.load(Ordering::Relaxed))
+        })
+    })
+}
+
+pub(crate) fn idle_cpu() -> Body {
+    value(|n| async move {
+        let crowd = Crowd::gather(n).await;
+        sleep(Duration::from_secs(1)).await;
+        let before = gauge::cpu_time();
+        sleep(Duration::from_secs(2)).await;
+        let used = gauge::cpu_time() - before;
+        crowd.release().await;
+        used.as_secs_f64() * 1e3
+    })
+}
+
+pub(crate) fn rss_after() -> Body {
+    value(|n| async move {
+        Crowd::gather(10).await.release().await;
+        let before = gauge::resident();
+        Crowd::gather(n).await.release().await;
+        sleep(Duration::from_secs(1)).await;
+        gauge::resident().saturating_sub(before) as f64 / f64::from(1 << 20)
+    })
+}
+
+pub(crate) fn speedup_fork_join() -> Body {
+    Body::value(|n| {
+        gauge::speedup(|workers| {
+            on(&runtime(workers), async move {
+                let start = Instant::now();
+                fork_join(n).await;
+                start.elapsed()
+            })
+        })
+    })
+}
+
+fn fork_join(n: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+    Box::pin(async move {
+        if n <= FIB_CUT_OFF {
+            return gauge::fib(n);
+        }
+        let half = tokio::spawn(fork_join(n - 1));
+        let other = fork_join(n - 2).await;
+        half.await.expect("a half does not panic") + other
+    })
+}

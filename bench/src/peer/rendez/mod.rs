@@ -1,0 +1,52 @@
+//! rendez: written as a user would write it. The number of workers is set only where the case fixes it.
+
+mod channels;
+mod many;
+
+use super::{
+    Answer::{self, Cannot, Does},
+    Body,
+};
+use rendez::Runtime;
+
+/// The timed programs run in goroutine 1, all in one runtime.
+pub(super) fn enter(job: &mut (dyn FnMut() + Send)) {
+    rendez::run(job);
+}
+
+/// A runtime with so many workers.
+fn runtime(workers: usize) -> Runtime {
+    Runtime::builder().workers(workers).build().expect("the runtime starts")
+}
+
+pub(super) fn find(case: &str) -> Answer {
+    Does(match case {
+        "spawn_batch" => Body::timed(many::spawn_batch),
+        "spawn_seq" => Body::timed(many::spawn_seq),
+        "yield_2" => Body::timed(|n| many::yielding(2, n)),
+        "yield_1000" => Body::timed(|n| many::yielding(1000, n)),
+        "ping_pong" => Body::timed(channels::ping_pong),
+        "seq_1" => Body::timed(channels::seq),
+        "spsc_0" => Body::timed(|n| channels::messages(1, 1, 0, n)),
+        "spsc_128" => Body::timed(|n| channels::messages(1, 1, 128, n)),
+        "mpsc_0" => Body::timed(|n| channels::messages(4, 1, 0, n)),
+        "mpsc_128" => Body::timed(|n| channels::messages(4, 1, 128, n)),
+        "mpmc_0" => Body::timed(|n| channels::messages(4, 4, 0, n)),
+        "mpmc_128" => Body::timed(|n| channels::messages(4, 4, 128, n)),
+        "sieve" => Body::timed(channels::sieve),
+        "skynet" => Body::timed(channels::skynet),
+        "daisy" => Body::timed(channels::daisy),
+        "pipeline_8" => Body::timed(|n| channels::pipeline(n, 0)),
+        "mem_parked" => Body::value(many::mem_parked),
+        "mem_async" => Body::value(many::mem_async),
+        "mem_unstarted" => Body::value(many::mem_unstarted),
+        "park_1m" => Body::timed(many::park),
+        "speedup_fork_join" => Body::value(many::speedup_fork_join),
+        "speedup_workers" => Body::value(channels::speedup_workers),
+        "speedup_pipeline" => Body::value(channels::speedup_pipeline),
+        "flat_1k_1m" => Body::timed(many::cycle),
+        "idle_cpu" => Body::value(many::idle_cpu),
+        "rss_after" => Body::value(many::rss_after),
+        _ => return Cannot("unknown case"),
+    })
+}

@@ -1,0 +1,255 @@
+//! The async twins. A future holds its own waiter, node and packet, so awaiting allocates nothing.
+//!
+//! | state | the node | the packet |
+//! | --- | --- | --- |
+//! | `Fresh` | in no queue, not yet aimed | a send's value; empty for a receive |
+//! | `Queued` | in the queue, or popped by a winner | the waiter's outcome and the node's status tell |
+//! | `Finished` | in no queue | empty |
+//!
+//! Only `Queued` has something to undo on drop: leave the queue; a send then still owns its value unless the status is
+//! `Done`, a receive owns one if it is, and gives it back to the channel.
+
+use super::{
+    RecvError, SendError,
+    channel::{Channel, Packet, Side},
+};
+use crate::wait::{Node, Status, Waiter};
+use std::{
+    cell::UnsafeCell,
+    fmt,
+    future::Future,
+    marker::PhantomPinned,
+    mem::MaybeUninit,
+    pin::Pin,
+    ptr,
+    task::{Context, Poll},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Fresh,
+    Queued,
+    Finished,
+}
+
+/// What both futures are made of.
+struct Operation<'a, T> {
+    channel: &'a Channel<T>,
+    stage: Stage,
+    waiter: Option<Waiter>,
+    node: Node,
+    packet: Packet<T>,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: the raw pointers in the node point into this very value, or are other nodes' that are only followed under the
+// channel's lock; the value in the packet may go to another thread: `T: Send`.
+unsafe impl<T: Send> Send for Operation<'_, T> {}
+// SAFETY: nothing can be done through a shared reference.
+unsafe impl<T: Send> Sync for Operation<'_, T> {}
+
+impl<'a, T> Operation<'a, T> {
+    fn new(channel: &'a Channel<T>, packet: MaybeUninit<T>) -> Self {
+        Operation {
+            channel,
+            stage: Stage::Fresh,
+            waiter: None,
+            node: Node::new(ptr::null(), 0, ptr::null_mut()),
+            packet: UnsafeCell::new(packet),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Puts a new waiter in place for the first poll. The operation is pinned from here on.
+    fn aim(&mut self, cx: &Context<'_>) {
+        let waiter: *const Waiter = self.waiter.insert(Waiter::task(cx.waker().clone()));
+        self.node.aim(waiter, self.packet.get().cast());
+    }
+
+    /// The status once the wait is decided; `None` while it is not, with the waker in place.
+    fn poll_status(&self, cx: &Context<'_>) -> Option<Status> {
+        let waiter = self.waiter.as_ref().expect("a queued operation has its waiter");
+        waiter.poll(cx.waker()).map(|_| self.node.status())
+    }
+
+    fn leave(&mut self, side: Side) {
+        let waiter = self.waiter.as_ref().expect("a queued operation has its waiter");
+        // SAFETY: the node was queued on this side of this channel by the first poll, with this waiter.
+        unsafe { self.channel.leave(side, waiter, &self.node) };
+        self.stage = Stage::Finished;
+    }
+
+    /// # Safety
+    /// The packet is full and nobody else can reach it.
+    unsafe fn take(&mut self) -> T {
+        // SAFETY: by contract.
+        unsafe { self.packet.get_mut().assume_init_read() }
+    }
+}
+
+/// The future of [`Sender::send_async`](super::Sender::send_async).
+#[must_use = "futures do nothing unless polled"]
+pub struct SendFuture<'a, T>(Operation<'a, T>);
+
+impl<'a, T> SendFuture<'a, T> {
+    pub(super) fn new(channel: &'a Channel<T>, value: T) -> Self {
+        SendFuture(Operation::new(channel, MaybeUninit::new(value)))
+    }
+}
+
+impl<T> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out of the operation but the value in its packet.
+        let operation = unsafe { &mut self.get_unchecked_mut().0 };
+        let result = match operation.stage {
+            Stage::Fresh => {
+                operation.aim(cx);
+                // SAFETY: the packet holds the value since `new`, the node was just aimed at it, and the future is
+                // pinned; its drop leaves the queue.
+                match unsafe { operation.channel.send_or_queue(&operation.packet, &operation.node) } {
+                    None => {
+                        operation.stage = Stage::Queued;
+                        return Poll::Pending;
+                    }
+                    Some(result) => result,
+                }
+            }
+            Stage::Queued => match operation.poll_status(cx) {
+                None => return Poll::Pending,
+                Some(Status::Done) => Ok(()),
+                // SAFETY: the wait is decided and nobody took the value.
+                Some(_) => Err(unsafe { operation.take() }),
+            },
+            Stage::Finished => panic!("`send_async` polled after it was ready"),
+        };
+        operation.stage = Stage::Finished;
+        Poll::Ready(result.map_err(SendError))
+    }
+}
+
+impl<T> Drop for SendFuture<'_, T> {
+    fn drop(&mut self) {
+        let operation = &mut self.0;
+        let owns_value = match operation.stage {
+            Stage::Fresh => true,
+            Stage::Queued => {
+                operation.leave(Side::Senders);
+                operation.node.status() != Status::Done
+            }
+            Stage::Finished => false,
+        };
+        if owns_value {
+            // SAFETY: not handed over, and out of every queue.
+            drop(unsafe { operation.take() });
+        }
+    }
+}
+
+/// The future of [`Receiver::recv_async`](super::Receiver::recv_async).
+#[must_use = "futures do nothing unless polled"]
+pub struct RecvFuture<'a, T>(Operation<'a, T>);
+
+impl<'a, T> RecvFuture<'a, T> {
+    pub(super) fn new(channel: &'a Channel<T>) -> Self {
+        RecvFuture(Operation::new(channel, MaybeUninit::uninit()))
+    }
+}
+
+impl<T> Future for RecvFuture<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out of the operation but the value in its packet.
+        let operation = unsafe { &mut self.get_unchecked_mut().0 };
+        let value = match operation.stage {
+            Stage::Fresh => {
+                operation.aim(cx);
+                // SAFETY: the packet is empty since `new`, the node was just aimed at it, and the future is pinned; its
+                // drop leaves the queue.
+                match unsafe { operation.channel.recv_or_queue(&operation.node) } {
+                    None => {
+                        operation.stage = Stage::Queued;
+                        return Poll::Pending;
+                    }
+                    Some(value) => value,
+                }
+            }
+            Stage::Queued => match operation.poll_status(cx) {
+                None => return Poll::Pending,
+                // SAFETY: a sender has filled the packet, and the wait is decided.
+                Some(Status::Done) => Some(unsafe { operation.take() }),
+                Some(_) => None,
+            },
+            Stage::Finished => panic!("`recv_async` polled after it was ready"),
+        };
+        operation.stage = Stage::Finished;
+        Poll::Ready(value.ok_or(RecvError))
+    }
+}
+
+impl<T> Drop for RecvFuture<'_, T> {
+    fn drop(&mut self) {
+        let operation = &mut self.0;
+        if operation.stage == Stage::Queued {
+            operation.leave(Side::Receivers);
+            if operation.node.status() == Status::Done {
+                // SAFETY: a sender has filled the packet, and the node is out of every queue.
+                let value = unsafe { operation.take() };
+                operation.channel.give_back(value);
+            }
+        }
+    }
+}
+
+/// The stream of [`Receiver::stream`](super::Receiver::stream).
+#[must_use = "streams do nothing unless polled"]
+pub struct RecvStream<'a, T> {
+    channel: &'a Channel<T>,
+    /// The receive that is under way.
+    next: Option<RecvFuture<'a, T>>,
+}
+
+impl<'a, T> RecvStream<'a, T> {
+    pub(super) fn new(channel: &'a Channel<T>) -> Self {
+        RecvStream { channel, next: None }
+    }
+}
+
+impl<T> futures_core::Stream for RecvStream<'_, T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        // SAFETY: `next` is pinned with the stream: it is only polled in place, and dropped in place by `set`.
+        let (channel, mut next) = unsafe {
+            let this = self.get_unchecked_mut();
+            (this.channel, Pin::new_unchecked(&mut this.next))
+        };
+        if next.is_none() {
+            next.set(Some(RecvFuture::new(channel)));
+        }
+        let future = next.as_mut().as_pin_mut().expect("set above");
+        let Poll::Ready(result) = future.poll(cx) else { return Poll::Pending };
+        next.set(None);
+        Poll::Ready(result.ok())
+    }
+}
+
+impl<T> fmt::Debug for SendFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendFuture").field("stage", &self.0.stage).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for RecvFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvFuture").field("stage", &self.0.stage).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for RecvStream<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvStream").field("next", &self.next).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! Channels: typed, first in first out on both sides, for goroutines, OS threads and async tasks at once.
+//!
+//! | made by | a send |
+//! | --- | --- |
+//! | [`bounded(0)`](bounded) | a rendezvous: completes when a receiver takes the value |
+//! | [`bounded(n)`](bounded) | completes when a receiver or a free slot takes the value |
+//! | [`unbounded()`] | always completes at once |
+//! | [`never()`] | there is no sender, and no end: Go's nil channel |
+//!
+//! A channel ends by [`Sender::close`] or [`Receiver::close`], or when the last handle of a side is dropped. Receivers
+//! drain what is buffered before they see the end. Where Go panics (a send on a closed channel), the value comes back in
+//! the error.
+//!
+//! ```
+//! use rendez::chan;
+//!
+//! let (tx, rx) = chan::bounded(0);
+//! rendez::go(move || {
+//!     for i in 1..5 {
+//!         if tx.send(i).is_err() {
+//!             return; // nobody listens any more
+//!         }
+//!     }
+//! });
+//! assert_eq!(rx.iter().collect::<Vec<i32>>(), [1, 2, 3, 4]);
+//! ```
+//!
+//! A channel whose buffer holds, directly or through others, its own endpoints keeps itself alive, as any cycle of
+//! reference-counted values does: close it or receive from it to break the cycle.
+//!
+//! The rules are Go's (`runtime/chan.go`); the differences are in `docs/semantics.md`.
+
+mod channel;
+mod error;
+mod future;
+mod iter;
+mod receiver;
+mod sender;
+
+pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub use future::{RecvFuture, RecvStream, SendFuture};
+pub use iter::{IntoIter, Iter, TryIter};
+pub use receiver::Receiver;
+pub use sender::Sender;
+
+use channel::Channel;
+
+/// Makes a channel that buffers up to `capacity` values; with 0 every send is a rendezvous with a receive.
+///
+/// The buffer grows as it is used, so a large capacity costs nothing until it is needed.
+///
+/// # Examples
+/// ```
+/// let (tx, rx) = rendez::chan::bounded(2);
+/// tx.send("a").unwrap();
+/// tx.send("b").unwrap();
+/// assert!(tx.try_send("c").is_err());
+/// assert_eq!(rx.recv(), Ok("a"));
+/// ```
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    Channel::pair(Some(capacity))
+}
+
+/// Makes a channel whose sends never block; it holds whatever has not been received yet.
+///
+/// # Examples
+/// ```
+/// let (tx, rx) = rendez::chan::unbounded();
+/// (0..1000).for_each(|i| tx.send(i).unwrap());
+/// assert_eq!(rx.len(), 1000);
+/// ```
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    Channel::pair(None)
+}
+
+/// Makes a receiver that never receives and never ends: Go's nil channel. Closing it does nothing.
+///
+/// # Examples
+/// ```
+/// use rendez::chan::{self, TryRecvError};
+/// let rx = chan::never::<i32>();
+/// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+/// ```
+pub fn never<T>() -> Receiver<T> {
+    Channel::never()
+}

@@ -1,0 +1,139 @@
+//! The sending half.
+
+use super::{
+    SendError, SendFuture, SendTimeoutError, TrySendError,
+    channel::{Channel, Side},
+};
+use crate::{primitives::Arc, time::Instant};
+use std::{fmt, time::Duration};
+
+/// The sending half of a channel. Clone it for more senders; the channel closes when the last one is dropped.
+pub struct Sender<T> {
+    pub(super) channel: Arc<Channel<T>>,
+}
+
+impl<T> Sender<T> {
+    /// Sends `value`, waiting for a receiver or a free slot.
+    ///
+    /// # Errors
+    /// [`SendError`] with the value if the channel is closed, before or while this waits.
+    ///
+    /// # Blocking
+    /// Parks the goroutine, or the OS thread, until the value is taken or the channel closes.
+    ///
+    /// # Cancellation
+    /// A runtime's shutdown unwinds a parked goroutine; the value is then dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// let (tx, rx) = rendez::chan::bounded(1);
+    /// tx.send(7).unwrap();
+    /// drop(rx);
+    /// assert_eq!(tx.send(8).unwrap_err().into_inner(), 8);
+    /// ```
+    #[inline]
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        self.channel.send(value, None).map_err(|error| SendError(error.into_inner()))
+    }
+
+    /// Sends `value` if that is possible without waiting: to a receiver that already waits, or into a free slot.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`] or [`TrySendError::Closed`], with the value.
+    #[inline]
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        self.channel.try_send(value)
+    }
+
+    /// Sends `value`, waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`SendTimeoutError`] with the value.
+    ///
+    /// # Blocking
+    /// As [`send`](Self::send), for at most `timeout`.
+    pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        // A limit beyond what the clock can say is no limit.
+        self.channel.send(value, Instant::now().checked_add(timeout))
+    }
+
+    /// Sends `value`, waiting no longer than until `deadline`.
+    ///
+    /// # Errors
+    /// [`SendTimeoutError`] with the value.
+    ///
+    /// # Blocking
+    /// As [`send`](Self::send), until `deadline` at the latest. With a deadline that has passed it still sends what can be
+    /// sent at once.
+    pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        self.channel.send(value, Some(deadline))
+    }
+
+    /// Sends `value` from an async task.
+    ///
+    /// # Errors
+    /// [`SendError`] with the value if the channel is closed.
+    ///
+    /// # Cancellation
+    /// Dropping the future before it is ready drops the value, unsent; nothing is sent twice.
+    ///
+    /// # Examples
+    /// ```
+    /// let (tx, rx) = rendez::chan::bounded(1);
+    /// rendez::block_on(async { tx.send_async(5).await.unwrap() });
+    /// assert_eq!(rx.recv(), Ok(5));
+    /// ```
+    pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
+        SendFuture::new(&self.channel, value)
+    }
+
+    /// Closes the channel: sends fail from now on, receivers drain what is buffered and then see the end. Returns whether
+    /// this call closed it.
+    pub fn close(&self) -> bool {
+        self.channel.close()
+    }
+
+    /// Whether the channel is closed.
+    pub fn is_closed(&self) -> bool {
+        self.channel.is_closed()
+    }
+
+    /// Whether nothing is buffered.
+    pub fn is_empty(&self) -> bool {
+        self.channel.len() == 0
+    }
+
+    /// Whether no slot is free; always true of a rendezvous channel.
+    pub fn is_full(&self) -> bool {
+        self.channel.is_full()
+    }
+
+    /// How many values are buffered.
+    pub fn len(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// How many values can be buffered; `None` of an unbounded channel.
+    pub fn capacity(&self) -> Option<usize> {
+        self.channel.capacity()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.channel.add(Side::Senders);
+        Sender { channel: self.channel.clone() }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.channel.subtract(Side::Senders);
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.channel.describe("Sender", f)
+    }
+}

@@ -1,0 +1,44 @@
+//! One facade over the standard library's atomics, cells and threads, swapped for loom's under `--cfg loom`.
+//!
+//! The modules that hold a lock-free protocol (`wait`, `chan`, `sync`, the inbox and the sleep word of `sched`) use
+//! only what is here, so that loom sees every access that another thread could race with.
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    hint,
+    sync::{Arc, atomic},
+    thread,
+};
+#[cfg(not(loom))]
+pub(crate) use std::{
+    hint,
+    sync::{Arc, atomic},
+    thread,
+};
+
+/// An `UnsafeCell` whose accesses loom can check: they go through closures that get the raw pointer.
+#[cfg(loom)]
+pub(crate) use loom::cell::UnsafeCell;
+
+/// An `UnsafeCell` whose accesses loom can check: they go through closures that get the raw pointer.
+#[cfg(not(loom))]
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        UnsafeCell(std::cell::UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}

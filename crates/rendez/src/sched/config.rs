@@ -1,0 +1,75 @@
+//! Settings: from the builder, else from the environment, else from the machine. A bad value is an error that names it.
+
+use crate::stack;
+use std::{env, io, thread};
+
+/// The most workers that a runtime can have.
+pub(crate) const MAX_WORKERS: usize = 1024;
+
+/// What happens when a detached goroutine panics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PanicPolicy {
+    /// The panic is printed, with the goroutine's number, name and spawn site, and the process goes on.
+    #[default]
+    Print,
+    /// It is printed and the process exits with status 2, as Go does.
+    Exit,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Config {
+    pub(super) workers: Option<usize>,
+    pub(super) stack_size: Option<usize>,
+    pub(super) seed: Option<u64>,
+    pub(super) panic_policy: PanicPolicy,
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+fn from_env(name: &str, what: &str) -> io::Result<Option<usize>> {
+    let Some(value) = env::var_os(name) else { return Ok(None) };
+    let number = value.to_str().and_then(|text| text.trim().parse().ok());
+    number.map(Some).ok_or_else(|| invalid(format!("{name}={value:?} is not {what}")))
+}
+
+fn check_workers(n: usize, origin: &str) -> io::Result<usize> {
+    if (1..=MAX_WORKERS).contains(&n) {
+        return Ok(n);
+    }
+    Err(invalid(format!("{origin}: the number of workers must be from 1 to {MAX_WORKERS}, not {n}")))
+}
+
+/// As [`check_workers`], for a call that has no error to return.
+pub(super) fn assert_workers(n: usize) {
+    if let Err(error) = check_workers(n, "set_workers") {
+        panic!("{error}");
+    }
+}
+
+impl Config {
+    /// How many workers to start.
+    pub(super) fn workers(&self) -> io::Result<usize> {
+        if let Some(n) = self.workers {
+            return check_workers(n, "RuntimeBuilder::workers");
+        }
+        if let Some(n) = from_env("RENDEZ_WORKERS", "a number of workers")? {
+            return check_workers(n, "RENDEZ_WORKERS");
+        }
+        // Aware of cgroups and of the affinity mask.
+        Ok(thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS))
+    }
+
+    /// The size of the goroutines' stacks, in bytes of address space.
+    pub(super) fn stack_size(&self) -> io::Result<usize> {
+        let (size, origin) = match self.stack_size {
+            Some(size) => (size, "RuntimeBuilder::stack_size"),
+            None => match from_env("RENDEZ_STACK_SIZE", "a stack size in bytes")? {
+                Some(size) => (size, "RENDEZ_STACK_SIZE"),
+                None => (stack::DEFAULT_STACK_SIZE, "the default"),
+            },
+        };
+        stack::check_size(size).map_err(|error| invalid(format!("{origin}: {error}")))
+    }
+}

@@ -1,0 +1,194 @@
+//! The scheduler: workers, their queues, how work finds them and how they sleep.
+//!
+//! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`timers`].
+//! * [`idle`]: stealing, spinning, sleeping. [`sleep`]: the sleep word. [`placement`]: where a goroutine starts.
+//! * [`runtime`]: starting, running a main, shutdown. [`config`]: settings and their errors.
+//!
+//! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
+//! unstarted tasks are in the structures that several threads take from (deques, injector).
+
+mod config;
+mod idle;
+mod placement;
+#[cfg_attr(loom, allow(dead_code))]
+mod queue;
+mod runtime;
+mod sleep;
+mod timers;
+mod worker;
+
+pub use config::PanicPolicy;
+pub(crate) use runtime::Shared;
+pub use runtime::{Runtime, RuntimeBuilder, run};
+pub(crate) use worker::WorkerShared;
+
+use crate::{
+    task::{Goroutine, Header},
+    time::Instant,
+    wait::{self, Outcome, Reason, Waiter},
+};
+use std::{
+    cell::Cell,
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use worker::Worker;
+
+thread_local! {
+    /// The worker of this thread, while its loop runs. It has no destructor, so it can be asked at any time, also while
+    /// the thread's other locals are being destroyed: then a caller counts as a plain thread.
+    static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+}
+
+/// The worker of this thread.
+#[inline(always)]
+fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    // SAFETY: the pointer is set only while the worker is on this thread's stack, in `enter`.
+    f(unsafe { WORKER.get().as_ref() })
+}
+
+/// Runs a worker on this thread until its runtime shuts down.
+fn enter(worker: Worker) {
+    WORKER.set(&worker);
+    worker.run();
+    WORKER.set(ptr::null());
+}
+
+/// The goroutine that runs on this thread.
+#[inline(always)]
+pub(crate) fn current_goroutine() -> Option<Goroutine> {
+    with_worker(|worker| worker?.goroutine())
+}
+
+fn is_worker_of(runtime: &Shared) -> bool {
+    with_worker(|worker| worker.is_some_and(|worker| ptr::eq(&*worker.runtime, runtime)))
+}
+
+/// Makes a goroutine ready that is parked, or about to park.
+///
+/// # Safety
+/// This is the one wake-up that the goroutine gets for its park.
+#[inline]
+pub(crate) unsafe fn ready(goroutine: Goroutine) {
+    let task = goroutine.0.as_ptr();
+    // SAFETY: it can't end before it has been woken, so its header is there, and it has a worker since it runs.
+    let home = unsafe { (*task).worker.get() };
+    with_worker(|worker| match worker {
+        // SAFETY: passed on.
+        Some(worker) if ptr::eq(worker.shared, home) => unsafe { worker.ready(task) },
+        // SAFETY: passed on; what a worker shares is never freed.
+        _ => unsafe { (*home).push(task) },
+    });
+}
+
+/// Parks the running goroutine until `waiter` is decided.
+#[inline]
+pub(crate) fn park(waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
+    with_worker(|worker| worker.expect("only goroutines park here").park(waiter, deadline, reason));
+}
+
+#[inline(always)]
+pub(crate) fn spend_budget() {
+    with_worker(|worker| {
+        if let Some(worker) = worker {
+            worker.spend_budget();
+        }
+    });
+}
+
+/// Queues a new task on the caller's runtime, or the global one.
+#[track_caller]
+pub(crate) fn spawn(task: NonNull<Header>) {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.spawn(task),
+        None => runtime::global().spawn_foreign(task),
+    });
+}
+
+/// Queues a new task on `runtime`.
+pub(crate) fn spawn_on(runtime: &Shared, task: NonNull<Header>) {
+    with_worker(|worker| match worker {
+        Some(worker) if ptr::eq(&*worker.runtime, runtime) => worker.spawn(task),
+        _ => runtime.spawn_foreign(task),
+    });
+}
+
+/// Numbers are handed out in blocks of this size.
+const ID_BLOCK: u64 = 1024;
+static IDS: AtomicU64 = AtomicU64::new(1);
+
+fn id_block() -> (u64, u64) {
+    let first = IDS.fetch_add(ID_BLOCK, Ordering::Relaxed);
+    (first, first + ID_BLOCK)
+}
+
+/// A number for a new goroutine.
+pub(crate) fn next_id() -> u64 {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.next_id(),
+        None => IDS.fetch_add(1, Ordering::Relaxed),
+    })
+}
+
+/// Tells of a panic that no `join` will see.
+pub(crate) fn report_detached_panic(task: &Header) {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.runtime.report_panic(task),
+        None => runtime::report_panic(task, PanicPolicy::Print),
+    });
+}
+
+/// Lets other goroutines of this worker run. On an OS thread that is no goroutine, lets other threads run.
+///
+/// # Cancellation
+/// When the runtime shuts down, this unwinds the goroutine.
+pub fn yield_now() {
+    with_worker(|worker| match worker {
+        Some(worker) if worker.goroutine().is_some() => worker.yield_now(),
+        _ => std::thread::yield_now(),
+    });
+}
+
+/// Sleeps for `duration`: parks the goroutine, or blocks the OS thread. Zero returns at once.
+///
+/// # Cancellation
+/// When the runtime shuts down, this unwinds the goroutine.
+pub fn sleep(duration: Duration) {
+    if duration.is_zero() {
+        return;
+    }
+    if current_goroutine().is_none() {
+        return std::thread::sleep(duration);
+    }
+    let waiter = Waiter::current();
+    // Beyond what the clock can say is for ever.
+    let deadline = Instant::now().checked_add(duration);
+    if waiter.wait(deadline, Reason::Sleep) == Outcome::Cancelled {
+        wait::unwind_cancelled();
+    }
+}
+
+/// How many workers take new work: of the runtime of the goroutine that asks, else of the global runtime.
+pub fn workers() -> usize {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.runtime.active_workers(),
+        None => runtime::global_workers(),
+    })
+}
+
+/// Sets how many workers take new work, from 1 to 1024, like Go's GOMAXPROCS. Raising it starts workers; lowering it lets
+/// the surplus finish the goroutines that have started on them.
+///
+/// # Panics
+/// If `n` is out of range, or threads can't be started.
+pub fn set_workers(n: usize) {
+    config::assert_workers(n);
+    let runtime = with_worker(|worker| match worker {
+        Some(worker) => worker.runtime.clone(),
+        None => runtime::global().clone(),
+    });
+    if let Err(error) = runtime.set_workers(n) {
+        panic!("rendez: could not start {n} workers: {error}");
+    }
+}

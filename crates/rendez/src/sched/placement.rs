@@ -1,0 +1,227 @@
+//! Where a goroutine starts, which is where it stays: the price of never moving a started goroutine.
+//!
+//! Two kinds of program pull apart. *Chatty* goroutines (ping-pong, a sieve) hand over to each other every few hundred
+//! nanoseconds and want one worker, where a hand-off is a switch and not a message between processors. *Working*
+//! goroutines (stages of 20 us, prime finders) want a worker each, and must not end up on one because their first act was
+//! to block. At the start neither is known, so the rules are:
+//!
+//! 1. **Unknown spawn site: in pairs.** The goroutines that one burst of a parent starts (a burst lasts until the parent
+//!    parks) are taken two by two; a pair goes to the worker with the least load, to the starter on a tie or a lead of one.
+//!    Two partners stay together, and eight stages are split four and four, with half of the hand-offs local.
+//! 2. **Chatty site** (measured bursts below [`CHATTY_NS`]): stay, until this worker leads by [`SLACK`]; then the next
+//!    run of goroutines goes to the least loaded worker until *that* leads by as much. Long chains are so cut into runs, and
+//!    only every run's ends talk across workers.
+//! 3. **Working site**: one by one to the least loaded worker.
+//!
+//! *Load* counts the goroutines that have parked at least once, have not ended, and do not just wait for others to end
+//! (`join`, `scope`, `WaitGroup`): one that has never parked costs nothing to keep, so a batch of short goroutines pays
+//! for no bookkeeping. A worker writes its own load and reads the others' only when its own is not zero.
+//!
+//! Bursts are sampled: every 64th switch of a worker is timed, and the time goes to the goroutine's spawn site, in a
+//! process-wide table of relaxed atomics (a lost update loses a sample). Rejected: timing every switch (24 ns for the
+//! clock against 8 for a yield), and counting by goroutine (it has made its choice when its profile is known).
+
+use std::{
+    panic::Location,
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// Bursts shorter than this make a chatty site: about what a hand-off between two workers may cost in all.
+pub(super) const CHATTY_NS: u32 = 4_000;
+/// How far a worker may lead with chatty goroutines.
+pub(super) const SLACK: u32 = 32;
+/// Samples before a site counts as known.
+const SAMPLES: u32 = 3;
+
+/// What is known of a spawn site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Unknown,
+    Chatty,
+    Working,
+}
+
+struct Site {
+    /// The address of the `Location`; 0 while free. It never changes once set.
+    key: AtomicUsize,
+    samples: AtomicU32,
+    /// Moving average of the burst, in nanoseconds.
+    burst: AtomicU32,
+}
+
+const SITES: usize = 1024;
+const PROBES: usize = 8;
+
+static TABLE: [Site; SITES] =
+    [const { Site { key: AtomicUsize::new(0), samples: AtomicU32::new(0), burst: AtomicU32::new(0) } };
+        SITES];
+
+/// The site's place in the table: found, or taken if `insert`. A full neighbourhood leaves the site unknown.
+fn find(location: &'static Location<'static>, insert: bool) -> Option<&'static Site> {
+    let key = std::ptr::from_ref(location).addr();
+    let hash = (key >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> 16;
+    for probe in 0..PROBES {
+        let site = &TABLE[(hash + probe) % SITES];
+        let found = site.key.load(Ordering::Relaxed);
+        if found == key {
+            return Some(site);
+        }
+        if found == 0 {
+            if !insert {
+                return None;
+            }
+            match site.key.compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Some(site),
+                Err(other) if other == key => return Some(site),
+                Err(_) => {}
+            }
+        }
+    }
+    None
+}
+
+/// Learns from one timed burst of a goroutine that was spawned at `location`.
+pub(super) fn learn(location: &'static Location<'static>, burst: Duration) {
+    let Some(site) = find(location, true) else { return };
+    // A burst beyond this was the kernel's doing, or tells no more than this does.
+    let burst = burst.as_nanos().min(1_000_000) as u32;
+    let samples = site.samples.load(Ordering::Relaxed);
+    let old = site.burst.load(Ordering::Relaxed);
+    let new = if samples == 0 { burst } else { old - old / 4 + burst / 4 };
+    site.burst.store(new, Ordering::Relaxed);
+    if samples < SAMPLES {
+        site.samples.store(samples + 1, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn kind(location: &'static Location<'static>) -> Kind {
+    match find(location, false) {
+        Some(site) if site.samples.load(Ordering::Relaxed) >= SAMPLES => {
+            if site.burst.load(Ordering::Relaxed) < CHATTY_NS { Kind::Chatty } else { Kind::Working }
+        }
+        _ => Kind::Unknown,
+    }
+}
+
+/// A worker's memory of its last decisions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Placer {
+    /// The last pair: its parent's burst and its place in it.
+    pair: Option<(u32, u16)>,
+    /// Where that pair went.
+    pair_target: usize,
+    /// Where chatty goroutines go until the lead is too large.
+    run_target: usize,
+}
+
+impl Placer {
+    pub(super) fn new(me: usize) -> Placer {
+        Placer { pair: None, pair_target: me, run_target: me }
+    }
+
+    /// The worker on which to start a goroutine. `load` tells a worker's load, `me` is the caller's index among
+    /// `workers`.
+    pub(super) fn choose(
+        &mut self,
+        kind: Kind,
+        family: u32,
+        sibling: u16,
+        me: usize,
+        workers: usize,
+        load: impl Fn(usize) -> u32,
+    ) -> usize {
+        match kind {
+            Kind::Unknown => {
+                let pair = (family, sibling / 2);
+                if self.pair != Some(pair) || self.pair_target >= workers {
+                    self.pair = Some(pair);
+                    self.pair_target = least(me, workers, &load, 1);
+                }
+                self.pair_target
+            }
+            Kind::Chatty => {
+                if self.run_target >= workers {
+                    self.run_target = me;
+                }
+                self.run_target = least(self.run_target, workers, &load, SLACK);
+                self.run_target
+            }
+            Kind::Working => least(me, workers, &load, 0),
+        }
+    }
+}
+
+/// The least loaded worker, or `preferred` if that leads it by no more than `slack`.
+fn least(preferred: usize, workers: usize, load: &impl Fn(usize) -> u32, slack: u32) -> usize {
+    let mine = load(preferred);
+    if mine <= slack {
+        return preferred;
+    }
+    let best = (0..workers).min_by_key(|&worker| load(worker)).unwrap_or(preferred);
+    if mine > load(best) + slack { best } else { preferred }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    /// Places `n` goroutines of one burst, newest first, as a worker takes them; every one of them stays.
+    fn place(kind: Kind, workers: usize, main: u32, n: u16) -> Vec<usize> {
+        let loads = RefCell::new(vec![0; workers]);
+        loads.borrow_mut()[0] = main;
+        let mut placer = Placer::new(0);
+        let place_one = |sibling| {
+            let target = placer.choose(kind, 1, sibling, 0, workers, |i| loads.borrow()[i]);
+            loads.borrow_mut()[target] += 1;
+            target
+        };
+        (0..n).rev().map(place_one).collect()
+    }
+
+    fn count(targets: &[usize], worker: usize) -> usize {
+        targets.iter().filter(|&&target| target == worker).count()
+    }
+
+    #[test]
+    fn two_unknown_partners_stay_together() {
+        assert_eq!(place(Kind::Unknown, 2, 0, 2), [0, 0]);
+        assert_eq!(place(Kind::Unknown, 2, 1, 2), [0, 0]);
+    }
+
+    #[test]
+    fn eight_unknown_stages_are_split_evenly_whatever_their_parent_weighs() {
+        for main in 0..2 {
+            let targets = place(Kind::Unknown, 2, main, 8);
+            assert_eq!(count(&targets, 0), 4, "{targets:?}");
+        }
+    }
+
+    #[test]
+    fn working_goroutines_spread_one_by_one() {
+        let targets = place(Kind::Working, 4, 0, 8);
+        for worker in 0..4 {
+            assert_eq!(count(&targets, worker), 2, "{targets:?}");
+        }
+    }
+
+    #[test]
+    fn chatty_goroutines_stay_up_to_the_slack_and_then_go_in_runs() {
+        assert_eq!(count(&place(Kind::Chatty, 2, 0, 30), 0), 30);
+        let targets = place(Kind::Chatty, 2, 0, 2000);
+        let cuts = targets.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        assert!(cuts <= 2000 / SLACK as usize, "{cuts} cuts");
+        assert!((800..1200).contains(&count(&targets, 0)));
+    }
+
+    #[test]
+    fn a_site_is_known_after_a_few_samples() {
+        let location = Location::caller();
+        assert_eq!(kind(location), Kind::Unknown);
+        (0..SAMPLES).for_each(|_| learn(location, Duration::from_nanos(200)));
+        assert_eq!(kind(location), Kind::Chatty);
+        (0..20).for_each(|_| learn(location, Duration::from_micros(20)));
+        assert_eq!(kind(location), Kind::Working);
+    }
+}

@@ -1,0 +1,473 @@
+//! Runtimes: starting workers, running a main, shutting down in order.
+//!
+//! # Shutdown
+//!
+//! `stopping` is set and every worker woken. From then on each worker unwinds its parked goroutines (their waits come back
+//! cancelled), refuses to park those that run, and starts unstarted tasks only to drop their closures. It ends when the
+//! runtime is *quiescent*: as many tasks have finished as were spawned, where all the finished are counted before all the
+//! spawned. A task is counted as spawned before it can be seen and as finished after its own spawns have been counted, so
+//! equal sums mean that at the moment between the two counts nothing was left, and only a task (or a foreign thread, which
+//! counts first and asks about `stopping` after) can make another.
+//!
+//! A `scope` waits for its children first, since that wait is never cancelled; a destructor that waits keeps its goroutine
+//! until what it waits for happens or, if nothing moves any more for some seconds, for ever: it is reported and left
+//! behind, with its stack.
+
+use super::{
+    PanicPolicy,
+    config::{self, Config},
+    worker::{Fresh, Worker, WorkerShared},
+};
+use crate::{
+    JoinHandle,
+    stack::{self, Pool},
+    sync::WaitGroup,
+    task::{Header, header, spawn},
+};
+use crossbeam_deque::{Injector, Stealer, Worker as Deque};
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    ptr::NonNull,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+    },
+    thread,
+};
+
+/// What the workers of a runtime share.
+pub(crate) struct Shared {
+    slots: Box<[OnceLock<Slot>]>,
+    /// How many slots are filled.
+    started: AtomicUsize,
+    /// How many of them take new work: the first ones.
+    active: AtomicUsize,
+    pub(super) injector: Injector<Fresh>,
+    pub(super) sleepers: AtomicUsize,
+    pub(super) searching: AtomicUsize,
+    pub(super) sentinel: AtomicBool,
+    stopping: AtomicBool,
+    pub(super) exit: AtomicBool,
+    foreign_spawned: AtomicU64,
+    foreign_finished: AtomicU64,
+    pub(super) stacks: Arc<Pool>,
+    pub(super) seed: u64,
+    panic_policy: PanicPolicy,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    /// Counts the workers' threads.
+    alive: WaitGroup,
+}
+
+struct Slot {
+    shared: &'static WorkerShared,
+    stealer: Stealer<Fresh>,
+}
+
+impl Shared {
+    fn start(config: &Config) -> io::Result<Arc<Shared>> {
+        let workers = config.workers()?;
+        let stacks = stack::pool(config.stack_size()?)?;
+        // The first stack shows whether there is memory for any.
+        drop(stacks.allocate()?);
+        let shared = Arc::new(Shared {
+            slots: (0..config::MAX_WORKERS).map(|_| OnceLock::new()).collect(),
+            started: AtomicUsize::new(0),
+            active: AtomicUsize::new(0),
+            injector: Injector::new(),
+            sleepers: AtomicUsize::new(0),
+            searching: AtomicUsize::new(0),
+            sentinel: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            exit: AtomicBool::new(false),
+            foreign_spawned: AtomicU64::new(0),
+            foreign_finished: AtomicU64::new(0),
+            stacks,
+            seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
+            panic_policy: config.panic_policy,
+            threads: Mutex::default(),
+            alive: WaitGroup::new(),
+        });
+        if let Err(error) = shared.set_workers(workers) {
+            shared.shutdown();
+            return Err(error);
+        }
+        Ok(shared)
+    }
+
+    /// Starts workers, or lets the surplus take no more work.
+    pub(super) fn set_workers(self: &Arc<Self>, workers: usize) -> io::Result<()> {
+        // The list of threads doubles as the lock of this operation.
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_stopping() {
+            return Ok(());
+        }
+        for index in self.started.load(Ordering::Relaxed)..workers {
+            let deque = Deque::new_lifo();
+            let shared = WorkerShared::obtain();
+            let slot = Slot { shared, stealer: deque.stealer() };
+            assert!(self.slots[index].set(slot).is_ok(), "slots are filled in order, under the lock");
+            self.alive.add(1);
+            let runtime = self.clone();
+            let body = move || {
+                let alive = runtime.alive.clone();
+                super::enter(Worker::new(index, runtime, shared, deque));
+                alive.done();
+            };
+            match thread::Builder::new().name(format!("rendez-{index}")).spawn(body) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    self.alive.done();
+                    return Err(error);
+                }
+            }
+            self.started.store(index + 1, Ordering::SeqCst);
+        }
+        self.active.store(workers, Ordering::SeqCst);
+        drop(threads);
+        self.wake_all();
+        Ok(())
+    }
+
+    pub(super) fn active_workers(&self) -> usize {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn started_workers(&self) -> usize {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn worker(&self, index: usize) -> Option<&'static WorkerShared> {
+        self.slots.get(index)?.get().map(|slot| slot.shared)
+    }
+
+    pub(super) fn stealer(&self, index: usize) -> Option<&Stealer<Fresh>> {
+        self.slots[index].get().map(|slot| &slot.stealer)
+    }
+
+    fn started_slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots[..self.started.load(Ordering::SeqCst)].iter().filter_map(OnceLock::get)
+    }
+
+    /// Whether some worker has more unstarted tasks than it will start in a moment.
+    pub(super) fn has_plenty(&self) -> bool {
+        self.started_slots().any(|slot| slot.stealer.len() > 2)
+    }
+
+    pub(super) fn wake_one(&self) {
+        let _ = self.started_slots().take(self.active_workers()).any(|slot| slot.shared.sleep.notify());
+    }
+
+    pub(super) fn wake_all(&self) {
+        for slot in self.started_slots() {
+            slot.shared.sleep.notify();
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Offers an unstarted task to all workers.
+    pub(super) fn inject(&self, task: Fresh) {
+        self.injector.push(task);
+        fence(Ordering::SeqCst);
+        if self.searching.load(Ordering::SeqCst) == 0 {
+            self.wake_one();
+        }
+    }
+
+    /// Queues a task from a thread that is no worker of this runtime.
+    pub(super) fn spawn_foreign(&self, task: NonNull<Header>) {
+        // Counted first: see the head of the file.
+        self.foreign_spawned.fetch_add(1, Ordering::SeqCst);
+        if self.stopping.load(Ordering::SeqCst) {
+            // SAFETY: just made and in no queue.
+            unsafe { header::run_to_end(task.as_ptr(), true) };
+            self.foreign_finished.fetch_add(1, Ordering::SeqCst);
+        } else {
+            self.inject(Fresh(task));
+        }
+    }
+
+    pub(super) fn is_quiescent(&self) -> bool {
+        let finished = self.foreign_finished.load(Ordering::SeqCst)
+            + self.started_slots().map(|s| s.shared.published.finished.load(Ordering::SeqCst)).sum::<u64>();
+        let spawned = self.foreign_spawned.load(Ordering::SeqCst)
+            + self.started_slots().map(|s| s.shared.published.spawned.load(Ordering::SeqCst)).sum::<u64>();
+        finished == spawned
+    }
+
+    /// A number that changes when anything runs.
+    pub(super) fn progress(&self) -> u64 {
+        let each = |s: &Slot| {
+            s.shared.published.finished.load(Ordering::Relaxed)
+                + u64::from(s.shared.published.switches.load(Ordering::Relaxed))
+        };
+        self.started_slots().map(each).sum()
+    }
+
+    /// Ends everything and waits for it, unless called from inside, where nobody could wait.
+    pub(super) fn shutdown(&self) {
+        let threads = {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            self.stopping.store(true, Ordering::SeqCst);
+            std::mem::take(&mut *threads)
+        };
+        self.wake_all();
+        if super::is_worker_of(self) {
+            return;
+        }
+        self.alive.wait_for_children();
+        if super::current_goroutine().is_none() {
+            for thread in threads {
+                // A worker's loop does not panic; if one did, the panic has been printed.
+                drop(thread.join());
+            }
+        }
+    }
+
+    /// A goroutine panicked and nobody will ask why.
+    pub(super) fn report_panic(&self, task: &Header) {
+        report_panic(task, self.panic_policy);
+    }
+
+    /// Runs `f` on a goroutine of this runtime while the caller waits; `f` may therefore borrow.
+    #[track_caller]
+    fn run<F, R>(&self, f: F) -> R
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        /// Ends the caller's wait when the closure is gone, whether it ran or was dropped.
+        struct Done(WaitGroup);
+        impl Drop for Done {
+            fn drop(&mut self) {
+                self.0.done();
+            }
+        }
+        /// The fields are dropped in order, so `done` is last also if the body is dropped unstarted.
+        struct Body<F, R> {
+            f: F,
+            slot: SendPtr<Option<std::thread::Result<R>>>,
+            done: Done,
+        }
+        impl<F: FnOnce() -> R, R> Body<F, R> {
+            fn run(self) {
+                let Body { f, slot, done } = self;
+                let caught = catch_unwind(AssertUnwindSafe(f));
+                // SAFETY: the caller's frame waits until `done` is dropped, and nobody else touches the slot before.
+                unsafe { *slot.0 = Some(caught) };
+                drop(done);
+            }
+        }
+        let running = WaitGroup::new();
+        running.add(1);
+        let mut result = None;
+        let body = Body { f, slot: SendPtr(&raw mut result), done: Done(running.clone()) };
+        let body = move || body.run();
+        let header = header::allocate(body, super::next_id(), std::panic::Location::caller(), None, 0);
+        // SAFETY: the closure and what it borrows are used only until `done` is dropped, which we wait for below; the
+        // handle, whose result is `()`, is given up at once.
+        unsafe {
+            super::spawn_on(self, header);
+            header::release_handle(header.as_ptr(), false);
+        }
+        running.wait_for_children();
+        match result {
+            Some(Ok(value)) => value,
+            Some(Err(payload)) => resume_unwind(payload),
+            None => panic!("rendez: the runtime was shut down before it could run the closure"),
+        }
+    }
+}
+
+/// A pointer to the waiting caller's slot, which is `Send` because its result is.
+struct SendPtr<T>(*mut T);
+
+// SAFETY: see `Shared::run`: the one who writes through it is the only one until the caller is told.
+unsafe impl<T> Send for SendPtr<T> {}
+
+pub(super) fn report_panic(task: &Header, policy: PanicPolicy) {
+    eprintln!("rendez: {} panicked; created at {}", task.title(), task.site);
+    if policy == PanicPolicy::Exit {
+        std::process::exit(2);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("workers", &self.active_workers())
+            .field("stopping", &self.is_stopping())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A set of workers with goroutines of their own. Most programs need none: [`go`](crate::go) and [`run`] find one.
+///
+/// Dropping it shuts it down.
+///
+/// # Examples
+/// ```
+/// let runtime = rendez::Runtime::builder().workers(2).build()?;
+/// let sum = runtime.run(|| (1..=4).map(|i| rendez::go(move || i)).map(|h| h.join().unwrap()).sum::<i32>());
+/// assert_eq!(sum, 10);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Runtime {
+    shared: Arc<Shared>,
+}
+
+impl Runtime {
+    /// Starts building a runtime.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
+    }
+
+    /// Runs `f` on a goroutine of this runtime and returns what it returns; other goroutines go on afterwards.
+    ///
+    /// # Panics
+    /// With `f`'s panic; or if the runtime is shut down before `f` has started.
+    ///
+    /// # Blocking
+    /// Parks the calling goroutine, or OS thread. A shutdown of the *caller's* runtime does not interrupt it, since `f`
+    /// may borrow from the caller.
+    #[track_caller]
+    pub fn run<F, R>(&self, f: F) -> R
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        self.shared.run(f)
+    }
+
+    /// Starts `f` on a new goroutine of this runtime.
+    ///
+    /// After a shutdown nothing starts: `f` is dropped and the handle's `join` says so.
+    #[track_caller]
+    pub fn spawn<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        spawn::start_on(&self.shared, f)
+    }
+
+    /// Ends the runtime: unstarted goroutines are dropped, parked ones are unwound so that their destructors run, running
+    /// ones are unwound when they next block. Returns when all have ended; a second call does nothing.
+    ///
+    /// Called from one of the runtime's own goroutines it returns at once, and that goroutine ends when it next blocks.
+    ///
+    /// # Blocking
+    /// Until every goroutine has ended. One that never blocks holds it up; so does one that catches its own unwinding in
+    /// a loop. One that waits in a destructor for something that never comes is reported, after two seconds in which
+    /// nothing moved, and left behind.
+    pub fn shutdown(&self) {
+        self.shared.shutdown();
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.shared.shutdown();
+    }
+}
+
+/// Settings of a [`Runtime`]; what is not set comes from the environment, else from the machine.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct RuntimeBuilder {
+    config: Config,
+}
+
+impl RuntimeBuilder {
+    /// The number of workers, from 1 to 1024. Default: `RENDEZ_WORKERS`, else the CPUs available to the process.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = Some(workers);
+        self
+    }
+
+    /// The address space of a goroutine's stack, in bytes, from 16 KiB to 1 GiB, guard page included; memory is used as
+    /// far as the stack is. Default: `RENDEZ_STACK_SIZE`, else 256 KiB.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.config.stack_size = Some(bytes);
+        self
+    }
+
+    /// The seed of the runtime's randomness. Default: random.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.config.seed = Some(seed);
+        self
+    }
+
+    /// What a panic in a detached goroutine does. Default: [`PanicPolicy::Print`].
+    pub fn panic_policy(mut self, policy: PanicPolicy) -> Self {
+        self.config.panic_policy = policy;
+        self
+    }
+
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for a number of workers or a stack size out of range, here or in the environment;
+    /// otherwise what the system says when threads or stacks can't be had.
+    pub fn build(self) -> io::Result<Runtime> {
+        Ok(Runtime { shared: Shared::start(&self.config)? })
+    }
+}
+
+/// Runs `main` as the first goroutine of a new runtime and returns what it returns. Go's rule of exit holds: when `main`
+/// returns, the goroutines that are left do not go on; here they are unwound, so that their destructors run.
+///
+/// Called inside a goroutine it does the same, with a runtime of its own beside the caller's.
+///
+/// # Panics
+/// With `main`'s panic, after the shutdown; or if the runtime can't be started.
+///
+/// # Blocking
+/// Until `main` has returned and the others have ended; see [`Runtime::shutdown`].
+///
+/// # Examples
+/// ```
+/// let mut greeting = String::from("hello");
+/// rendez::run(|| greeting.push_str(", world"));
+/// assert_eq!(greeting, "hello, world");
+/// ```
+#[track_caller]
+pub fn run<F, R>(main: F) -> R
+where
+    F: FnOnce() -> R + Send,
+    R: Send,
+{
+    let runtime = or_panic(Runtime::builder().build());
+    let result = runtime.run(main);
+    runtime.shutdown();
+    result
+}
+
+#[track_caller]
+fn or_panic(runtime: io::Result<Runtime>) -> Runtime {
+    runtime.unwrap_or_else(|error| panic!("rendez: the runtime could not be started: {error}"))
+}
+
+/// The runtime of whoever has none, started on first use.
+#[track_caller]
+pub(super) fn global() -> &'static Arc<Shared> {
+    match GLOBAL.get() {
+        Some(runtime) => &runtime.shared,
+        None => &GLOBAL.get_or_init(|| or_panic(Runtime::builder().build())).shared,
+    }
+}
+
+static GLOBAL: OnceLock<Runtime> = OnceLock::new();
+
+/// How many workers the global runtime has, or would have.
+pub(super) fn global_workers() -> usize {
+    match GLOBAL.get() {
+        Some(runtime) => runtime.shared.active_workers(),
+        None => Config::default().workers().unwrap_or_else(|error| panic!("rendez: {error}")),
+    }
+}

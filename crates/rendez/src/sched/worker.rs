@@ -1,0 +1,694 @@
+//! A worker: one OS thread, the goroutines that live on it, and the loop that switches between them.
+//!
+//! Everything in [`Worker`] is touched by its own thread alone, from the loop's stack or from a goroutine's, never from
+//! both at once: a goroutine runs only while the loop is suspended in `resume`. Hence cells, and no locks. What other
+//! threads may touch is in [`WorkerShared`].
+//!
+//! Which task is next:
+//! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park);
+//! 2. every [`FRESH_EVERY`] switches an unstarted one, so that started ones that always have something to do don't starve
+//!    them (and now and then the oldest of these);
+//! 3. the oldest started one; 4. the newest unstarted one.
+//!
+//! The inbox, the timers and the injector are looked at every [`MAINTAIN_EVERY`] switches and whenever there is nothing to
+//! do.
+
+use super::{
+    placement::{self, Kind, Placer},
+    queue::{Inbox, RunQueue},
+    runtime::Shared,
+    sleep::Sleep,
+    timers::{Timer, Timers},
+};
+use crate::{
+    task::{
+        Goroutine, Header,
+        fiber::{Fiber, Order, Suspend},
+        header::{self, PINNED, PLACED},
+    },
+    time::Instant,
+    wait::{Reason, Waiter},
+};
+use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use crossbeam_utils::CachePadded;
+use std::{
+    cell::{Cell, RefCell},
+    ptr::{self, NonNull},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+const STREAK: u32 = 32;
+const FRESH_EVERY: u32 = 16;
+const OLDEST_EVERY: u32 = 64;
+const MAINTAIN_EVERY: u32 = 32;
+const SAMPLE_EVERY: u32 = 64;
+/// Blocking operations that did not block before a goroutine yields.
+const BUDGET: u32 = 512;
+/// Idle runners that a worker keeps; the others' stacks go back to the pool.
+const KEPT_RUNNERS: usize = 64;
+
+/// A task that has not started, in a deque or an injector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh(pub(super) NonNull<Header>);
+
+// SAFETY: an unstarted task holds a `Send` closure (or one whose scope answers for it); tasks that must stay on a worker
+// are never put into a deque.
+unsafe impl Send for Fresh {}
+
+/// What other threads see of a worker. It is never freed but used again by later workers, because a thread that has put a
+/// wake-up into the inbox may look at the sleep word after the worker has ended.
+#[derive(Debug)]
+pub(crate) struct WorkerShared {
+    pub(super) inbox: Inbox,
+    pub(super) sleep: CachePadded<Sleep>,
+    /// Written by the worker alone.
+    pub(super) published: CachePadded<Published>,
+    /// Tasks handed to this worker that it has not started yet.
+    pub(super) incoming: CachePadded<AtomicU32>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    pub(super) spawned: AtomicU64,
+    pub(super) finished: AtomicU64,
+    /// Switches so far: who sees it stand still knows that one goroutine has had the worker since.
+    pub(super) switches: AtomicU32,
+    pub(super) load: AtomicU32,
+}
+
+static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
+
+impl WorkerShared {
+    pub(super) fn obtain() -> &'static WorkerShared {
+        let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        retired.unwrap_or_else(|| {
+            Box::leak(Box::new(WorkerShared {
+                inbox: Inbox::new(),
+                sleep: CachePadded::new(Sleep::new()),
+                published: CachePadded::default(),
+                incoming: CachePadded::default(),
+            }))
+        })
+    }
+
+    fn retire(&'static self) {
+        self.published.spawned.store(0, Ordering::Relaxed);
+        self.published.finished.store(0, Ordering::Relaxed);
+        self.published.load.store(0, Ordering::Relaxed);
+        self.incoming.store(0, Ordering::Relaxed);
+        RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+    }
+
+    /// Hands over a task from another thread.
+    ///
+    /// # Safety
+    /// As for [`Inbox::push`]; `task` is a parked goroutine of this worker, or unstarted.
+    pub(super) unsafe fn push(&self, task: *mut Header) {
+        // SAFETY: passed on.
+        unsafe { self.inbox.push(task) };
+        self.sleep.notify();
+    }
+
+    fn load(&self) -> u32 {
+        self.published.load.load(Ordering::Relaxed) + self.incoming.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) struct Worker {
+    pub(super) index: usize,
+    pub(super) runtime: Arc<Shared>,
+    pub(super) shared: &'static WorkerShared,
+    queue: RunQueue,
+    /// The task that was woken last.
+    woken: Cell<*mut Header>,
+    streak: Cell<u32>,
+    pub(super) fresh: Deque<Fresh>,
+    own_stealer: Stealer<Fresh>,
+    /// Tasks for which there was no stack.
+    starved: RunQueue,
+    /// What runs now: null while the loop does.
+    current: Cell<*const Header>,
+    fiber: Cell<*mut Fiber>,
+    runners: RefCell<Vec<*mut Fiber>>,
+    /// The stacks that belong to goroutines.
+    owned: Cell<*mut Fiber>,
+    load: Cell<u32>,
+    pub(super) timers: Timers,
+    tick: Cell<u32>,
+    budget: Cell<u32>,
+    placer: Cell<Placer>,
+    /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
+    family: Cell<u32>,
+    siblings: Cell<u16>,
+    ids: Cell<(u64, u64)>,
+    pub(super) random: RefCell<fastrand::Rng>,
+    /// The victim that a thief watches, its switches, and since when these stand still.
+    pub(super) watch: Cell<Option<(usize, u32, Instant)>>,
+    /// Whether a goroutine was left behind that could not be ended.
+    pub(super) abandoned: Cell<bool>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        index: usize,
+        runtime: Arc<Shared>,
+        shared: &'static WorkerShared,
+        fresh: Deque<Fresh>,
+    ) -> Worker {
+        let random =
+            fastrand::Rng::with_seed(runtime.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        Worker {
+            index,
+            runtime,
+            shared,
+            queue: RunQueue::new(),
+            woken: Cell::new(ptr::null_mut()),
+            streak: Cell::new(0),
+            own_stealer: fresh.stealer(),
+            fresh,
+            starved: RunQueue::new(),
+            current: Cell::new(ptr::null()),
+            fiber: Cell::new(ptr::null_mut()),
+            runners: RefCell::new(Vec::new()),
+            owned: Cell::new(ptr::null_mut()),
+            load: Cell::new(0),
+            timers: Timers::new(),
+            tick: Cell::new(0),
+            budget: Cell::new(BUDGET),
+            placer: Cell::new(Placer::new(index)),
+            family: Cell::new(index as u32),
+            siblings: Cell::new(0),
+            ids: Cell::new((0, 0)),
+            random: RefCell::new(random),
+            watch: Cell::new(None),
+            abandoned: Cell::new(false),
+        }
+    }
+
+    // ---- the loop ----
+
+    pub(super) fn run(&self) {
+        loop {
+            let tick = self.tick.get().wrapping_add(1);
+            self.tick.set(tick);
+            if tick % MAINTAIN_EVERY == 0 {
+                self.maintain();
+            }
+            if let Some(task) = self.next(tick) {
+                self.execute(task, tick);
+            } else if !self.find_work() && self.idle() {
+                break;
+            }
+        }
+        self.leave();
+    }
+
+    #[inline(always)]
+    fn next(&self, tick: u32) -> Option<*mut Header> {
+        let woken = self.woken.replace(ptr::null_mut());
+        if !woken.is_null() {
+            let streak = self.streak.get();
+            if streak < STREAK {
+                self.streak.set(streak + 1);
+                return Some(woken);
+            }
+            // SAFETY: it was woken, so it is unfinished and in no queue.
+            unsafe { self.queue.push(woken) };
+        }
+        self.streak.set(0);
+        if tick % FRESH_EVERY == 0
+            && let Some(task) = self.next_fresh(tick % OLDEST_EVERY == 0)
+        {
+            return Some(task);
+        }
+        self.queue.pop().or_else(|| self.next_fresh(false))
+    }
+
+    /// An unstarted task that is to start here; others are handed on.
+    fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
+        loop {
+            let Fresh(task) = match oldest {
+                false => self.fresh.pop()?,
+                true => match self.own_stealer.steal() {
+                    Steal::Success(task) => task,
+                    Steal::Empty => return None,
+                    Steal::Retry => continue,
+                },
+            };
+            let task = task.as_ptr();
+            // SAFETY: taken out of the deque: unstarted and ours.
+            let target = unsafe { self.place(&*task) };
+            if target == self.index {
+                return Some(task);
+            }
+            // SAFETY: as above.
+            unsafe { self.hand_to(target, task) };
+        }
+    }
+
+    fn place(&self, task: &Header) -> usize {
+        let workers = self.runtime.active_workers();
+        if self.load.get() == 0 || workers == 1 || self.runtime.is_stopping() {
+            return self.index;
+        }
+        let mut placer = self.placer.get();
+        let target = placer.choose(
+            placement::kind(task.site),
+            task.family.get(),
+            task.sibling.get(),
+            self.index,
+            workers,
+            |worker| match worker == self.index {
+                true => self.load.get(),
+                false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
+            },
+        );
+        self.placer.set(placer);
+        target
+    }
+
+    /// # Safety
+    /// `task` is unstarted, in no queue, and may start on another worker.
+    unsafe fn hand_to(&self, target: usize, task: *mut Header) {
+        // SAFETY: ours until it is pushed.
+        let flags = unsafe { &(*task).flags };
+        flags.set(flags.get() | PLACED);
+        match self.runtime.worker(target) {
+            Some(shared) if target != self.index => {
+                shared.incoming.fetch_add(1, Ordering::Relaxed);
+                // SAFETY: passed on.
+                unsafe { shared.push(task) };
+            }
+            // SAFETY: passed on. Here it needs no count: it is started at once.
+            _ => unsafe { self.queue.push(task) },
+        }
+    }
+
+    /// Starts or resumes `task` and sees to what it leaves behind.
+    #[inline(always)]
+    fn execute(&self, task: *mut Header, tick: u32) {
+        // SAFETY: what comes out of a queue is unfinished, and this is its worker (or it has none yet).
+        unsafe {
+            let mut fiber = (*task).fiber.get();
+            if fiber.is_null() {
+                fiber = match self.prepare(task) {
+                    Some(fiber) => fiber,
+                    None => return,
+                };
+            }
+            self.current.set(task);
+            self.fiber.set(fiber);
+            self.budget.set(BUDGET);
+            self.family.set(self.family.get().wrapping_add(0x10000));
+            self.siblings.set(0);
+            self.shared.published.switches.store(tick, Ordering::Relaxed);
+            let order = Order { task, cancelled: self.runtime.is_stopping() };
+            let suspended = if tick % SAMPLE_EVERY == 0 {
+                let site = (*task).site;
+                let start = Instant::now();
+                let suspended = Fiber::resume(fiber, order);
+                placement::learn(site, start.elapsed());
+                suspended
+            } else {
+                Fiber::resume(fiber, order)
+            };
+            self.current.set(ptr::null());
+            match suspended {
+                Suspend::Parked => {
+                    if !(*fiber).owned.get() {
+                        self.own(fiber, task);
+                    }
+                }
+                Suspend::Idle => self.finished(fiber),
+            }
+        }
+    }
+
+    /// Gets an unstarted task a stack; without one it waits in `starved`.
+    unsafe fn prepare(&self, task: *mut Header) -> Option<*mut Fiber> {
+        // SAFETY: as in `execute`; the header is ours until the task runs.
+        unsafe {
+            let flags = (*task).flags.get();
+            if flags & PLACED != 0 {
+                (*task).flags.set(flags & !PLACED);
+                let incoming = &self.shared.incoming;
+                // Counted only if it came from another worker; see `hand_to` and `spawn`.
+                let _ = incoming.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+            }
+            let own_stack = (*task).extra.as_ref().and_then(|extra| extra.stack.take());
+            let fiber = match own_stack {
+                Some(stack) => Some(Fiber::new(stack, true)),
+                None => self.runner(),
+            };
+            let Some(fiber) = fiber else {
+                self.starved.push(task);
+                return None;
+            };
+            (*fiber).task.set(task);
+            (*task).worker.set(self.shared);
+            Some(fiber)
+        }
+    }
+
+    fn runner(&self) -> Option<*mut Fiber> {
+        if let Some(fiber) = self.runners.borrow_mut().pop() {
+            return Some(fiber);
+        }
+        self.runtime.stacks.allocate().ok().map(|stack| Fiber::new(stack, false))
+    }
+
+    /// The stack becomes the goroutine's own: it has parked for the first time.
+    unsafe fn own(&self, fiber: *mut Fiber, task: *mut Header) {
+        // SAFETY: the goroutine is suspended on this fiber, and both are this worker's.
+        unsafe {
+            (*task).fiber.set(fiber);
+            (*fiber).owned.set(true);
+            let next = self.owned.replace(fiber);
+            (*fiber).prev.set(ptr::null_mut());
+            (*fiber).next.set(next);
+            if !next.is_null() {
+                (*next).prev.set(fiber);
+            }
+        }
+    }
+
+    unsafe fn disown(&self, fiber: *mut Fiber) {
+        // SAFETY: owned fibers are in the list, with their neighbours.
+        unsafe {
+            (*fiber).owned.set(false);
+            let (prev, next) = ((*fiber).prev.get(), (*fiber).next.get());
+            match prev.is_null() {
+                true => self.owned.set(next),
+                false => (*prev).next.set(next),
+            }
+            if !next.is_null() {
+                (*next).prev.set(prev);
+            }
+            self.count(&*fiber, false);
+        }
+    }
+
+    /// The goroutine on `fiber` has ended.
+    unsafe fn finished(&self, fiber: *mut Fiber) {
+        let published = &self.shared.published;
+        published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+        // SAFETY: idle, and this worker's.
+        unsafe {
+            if (*fiber).owned.get() {
+                self.disown(fiber);
+            }
+            let mut runners = self.runners.borrow_mut();
+            if (*fiber).special || runners.len() >= KEPT_RUNNERS {
+                drop(runners);
+                Fiber::dispose(fiber);
+            } else {
+                runners.push(fiber);
+            }
+        }
+        if let Some(task) = self.starved.pop() {
+            // SAFETY: starved tasks are unstarted and ours.
+            unsafe { self.queue.push(task) };
+        }
+    }
+
+    fn count(&self, fiber: &Fiber, counted: bool) {
+        if fiber.counted.replace(counted) != counted {
+            let load = if counted { self.load.get() + 1 } else { self.load.get() - 1 };
+            self.load.set(load);
+            self.shared.published.load.store(load, Ordering::Relaxed);
+        }
+    }
+
+    // ---- looking for work ----
+
+    /// The inbox, the timers, the injector, a shutdown.
+    pub(super) fn maintain(&self) {
+        self.empty_inbox();
+        self.fire_timers();
+        if self.index < self.runtime.active_workers() {
+            if let Steal::Success(task) = self.runtime.injector.steal() {
+                self.fresh.push(task);
+            }
+        } else {
+            while let Some(task) = self.fresh.pop() {
+                self.runtime.inject(task);
+            }
+        }
+        self.retry_starved();
+        if self.runtime.is_stopping() {
+            self.cancel_parked();
+        }
+    }
+
+    pub(super) fn retry_starved(&self) {
+        if !self.starved.is_empty()
+            && let Some(task) = self.starved.pop()
+        {
+            // SAFETY: starved tasks are unstarted and ours.
+            unsafe { self.queue.push(task) };
+        }
+    }
+
+    pub(super) fn is_starved(&self) -> bool {
+        !self.starved.is_empty()
+    }
+
+    pub(super) fn empty_inbox(&self) -> bool {
+        if self.shared.inbox.is_empty() {
+            return false;
+        }
+        // SAFETY: what was pushed is unfinished, in no queue any more, and this worker's.
+        self.shared.inbox.take(|task| unsafe { self.queue.push(task) });
+        true
+    }
+
+    pub(super) fn fire_timers(&self) -> bool {
+        if self.timers.is_empty() {
+            return false;
+        }
+        let now = Instant::now();
+        let mut fired = false;
+        while let Some(timer) = self.timers.pop_due(now) {
+            // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so
+            // its waiter and the goroutine are there.
+            unsafe {
+                if (*(*timer).waiter).time_out() {
+                    self.queue.push((*timer).task.cast_mut());
+                    fired = true;
+                }
+            }
+        }
+        fired
+    }
+
+    /// Whether there is something to run now.
+    pub(super) fn has_work(&self) -> bool {
+        !self.woken.get().is_null() || !self.queue.is_empty() || !self.fresh.is_empty()
+    }
+
+    // ---- called from goroutines ----
+
+    #[inline(always)]
+    pub(super) fn goroutine(&self) -> Option<Goroutine> {
+        NonNull::new(self.current.get().cast_mut()).map(Goroutine)
+    }
+
+    /// Makes a goroutine of this worker ready.
+    ///
+    /// # Safety
+    /// It is parked, or about to be, and this is the one wake-up that it gets.
+    #[inline(always)]
+    pub(super) unsafe fn ready(&self, task: *mut Header) {
+        let before = self.woken.replace(task);
+        if !before.is_null() {
+            // SAFETY: it was woken before and has not run.
+            unsafe { self.queue.push(before) };
+        }
+    }
+
+    /// Parks the running goroutine until `waiter` is decided.
+    #[inline]
+    pub(super) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
+        let fiber = self.fiber.get();
+        let unwinding = std::thread::panicking();
+        if self.runtime.is_stopping() && reason != Reason::Scope && !unwinding && waiter.cancel() {
+            return;
+        }
+        // SAFETY: the running goroutine's fiber.
+        let this = unsafe { &*fiber };
+        this.waiter.set(waiter);
+        this.reason.set(Some(reason));
+        this.unwinding.set(unwinding);
+        self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
+        match deadline {
+            // SAFETY: we run on it.
+            None => unsafe { Fiber::suspend(fiber) },
+            Some(deadline) => {
+                let timer = Timer::new(waiter, self.current.get());
+                // SAFETY: the timer is taken out before the frame ends; and we run on the fiber.
+                unsafe {
+                    self.timers.set(&timer, deadline);
+                    Fiber::suspend(fiber);
+                }
+                self.timers.remove(&timer);
+            }
+        }
+        this.waiter.set(ptr::null());
+        this.reason.set(None);
+    }
+
+    /// Lets others run.
+    #[inline]
+    pub(super) fn yield_now(&self) {
+        // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
+        // suspended, because only this thread pops the queue.
+        unsafe {
+            self.queue.push(self.current.get().cast_mut());
+            Fiber::suspend(self.fiber.get());
+        }
+        if self.runtime.is_stopping() && !std::thread::panicking() {
+            crate::task::unwind();
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn spend_budget(&self) {
+        let left = self.budget.get();
+        if left > 1 {
+            self.budget.set(left - 1);
+        } else {
+            self.budget_spent();
+        }
+    }
+
+    #[cold]
+    fn budget_spent(&self) {
+        self.budget.set(BUDGET);
+        if !self.current.get().is_null() {
+            self.yield_now();
+        }
+    }
+
+    /// Queues a new task.
+    pub(super) fn spawn(&self, task: NonNull<Header>) {
+        let published = &self.shared.published;
+        published.spawned.store(published.spawned.load(Ordering::Relaxed) + 1, Ordering::Release);
+        // SAFETY: just made, ours until it is queued.
+        let header = unsafe { task.as_ref() };
+        header.family.set(self.family.get());
+        header.sibling.set(self.siblings.get());
+        self.siblings.set(self.siblings.get().wrapping_add(1));
+        let placement = header.extra.as_ref().map_or(crate::Placement::Auto, |extra| extra.placement);
+        // SAFETY: unstarted and in no queue.
+        unsafe {
+            match placement {
+                crate::Placement::Auto if header.has_flag(PINNED) => self.queue.push(task.as_ptr()),
+                crate::Placement::Auto => {
+                    self.fresh.push(Fresh(task));
+                    if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+                        self.consider_waking();
+                    }
+                }
+                crate::Placement::Near => self.queue.push(task.as_ptr()),
+                crate::Placement::Spread => {
+                    let workers = self.runtime.active_workers();
+                    let load = |worker| match self.runtime.worker(worker) {
+                        Some(shared) => shared.load(),
+                        None => u32::MAX / 2,
+                    };
+                    let mut placer = Placer::new(self.index);
+                    self.hand_to(
+                        placer.choose(Kind::Working, 0, 0, self.index, workers, load),
+                        task.as_ptr(),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A number for a new goroutine: numbers are unique in the process and handed to workers in blocks.
+    pub(super) fn next_id(&self) -> u64 {
+        let (mut next, mut end) = self.ids.get();
+        if next == end {
+            (next, end) = super::id_block();
+        }
+        self.ids.set((next + 1, end));
+        next
+    }
+
+    // ---- shutdown ----
+
+    /// Ends the waits of all parked goroutines that may be unwound.
+    pub(super) fn cancel_parked(&self) {
+        if cfg!(panic = "abort") {
+            return;
+        }
+        let mut fiber = self.owned.get();
+        while !fiber.is_null() {
+            // SAFETY: fibers in the list are there; a waiter that is set is in the frame of the parked goroutine.
+            unsafe {
+                let this = &*fiber;
+                let waiter = this.waiter.get();
+                if !waiter.is_null()
+                    && this.reason.get() != Some(Reason::Scope)
+                    && !this.unwinding.get()
+                    && (*waiter).cancel()
+                {
+                    self.queue.push(this.task.get().cast_mut());
+                }
+                fiber = this.next.get();
+            }
+        }
+    }
+
+    /// Leaves behind the goroutines that can't be ended, tells of them, and completes them as cancelled.
+    pub(super) fn abandon_parked(&self) {
+        while let Some(fiber) = NonNull::new(self.owned.get()) {
+            let fiber = fiber.as_ptr();
+            self.abandoned.set(true);
+            // SAFETY: in the list; it is not resumed any more, because the worker ends after this.
+            unsafe {
+                let task = (*fiber).task.get();
+                if cfg!(panic = "unwind") {
+                    eprintln!(
+                        "rendez: {} (created at {}) waits in a destructor and can't be ended: its stack is left behind",
+                        (*task).title(),
+                        (*task).site
+                    );
+                }
+                self.disown(fiber);
+                header::abandon_parked(task);
+                Fiber::abandon(fiber);
+            }
+            let published = &self.shared.published;
+            published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+        }
+    }
+
+    pub(super) fn has_parked(&self) -> bool {
+        !self.owned.get().is_null()
+    }
+
+    /// Gives everything back; nothing runs here any more.
+    fn leave(&self) {
+        for fiber in self.runners.take() {
+            // SAFETY: idle, and this worker's.
+            unsafe { Fiber::dispose(fiber) };
+        }
+        if !self.abandoned.get() {
+            self.shared.retire();
+        }
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("index", &self.index)
+            .field("load", &self.load.get())
+            .finish_non_exhaustive()
+    }
+}

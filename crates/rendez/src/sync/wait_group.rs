@@ -1,0 +1,324 @@
+//! `WaitGroup`: Go's counter that can be waited for (`sync/waitgroup.go`).
+//!
+//! # Protocol
+//!
+//! One word holds the counter (high half) and the number of waiters (low half), so that `add` and `done` are one
+//! read-modify-write while nobody waits. Waiters register in the word by compare-exchange while the counter is not zero,
+//! under the queue's lock, and are queued before that lock is left. Whoever brings the counter to zero with waiters
+//! registered clears the word under the same lock and wakes them. So a waiter either sees zero, or is registered before
+//! the word turns zero and then is found in the queue.
+
+use crate::{
+    lock::SpinLock,
+    primitives::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    wait::{self, Node, Outcome, Reason, Status, WaitQueue, Waiter},
+};
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomPinned,
+    pin::Pin,
+    ptr,
+    task::{Context, Poll},
+};
+
+/// Waits for a set of goroutines to finish. Clones share the counter.
+///
+/// Call [`add`](Self::add) before the goroutine starts, [`done`](Self::done) when it ends, and [`wait`](Self::wait) for
+/// the counter to reach zero; or let [`go`](Self::go) do the first two.
+///
+/// # Examples
+/// ```
+/// let wg = rendez::sync::WaitGroup::new();
+/// let (tx, rx) = rendez::chan::unbounded();
+/// for i in 0..3 {
+///     let tx = tx.clone();
+///     wg.go(move || tx.send(i).unwrap());
+/// }
+/// wg.wait();
+/// assert_eq!(rx.len(), 3);
+/// ```
+#[derive(Clone)]
+pub struct WaitGroup {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Counter in the high 32 bits (signed), registered waiters in the low 32.
+    state: AtomicU64,
+    waiters: SpinLock<WaitQueue>,
+}
+
+const ONE: u64 = 1 << 32;
+const WAITERS: u64 = ONE - 1;
+
+fn counter(state: u64) -> i32 {
+    (state >> 32) as i32
+}
+
+impl Inner {
+    fn add(&self, delta: i32) {
+        let delta_bits = (delta as u32 as u64) << 32;
+        let state = self.state.fetch_add(delta_bits, Ordering::AcqRel).wrapping_add(delta_bits);
+        let now = counter(state);
+        if now < 0 {
+            panic!("sync: negative WaitGroup counter");
+        }
+        if state & WAITERS == 0 {
+            return;
+        }
+        if delta > 0 && now == delta {
+            panic!("sync: WaitGroup misuse: Add called concurrently with Wait");
+        }
+        if now == 0 {
+            self.release();
+        }
+    }
+
+    /// The counter is zero and somebody was registered: wakes everybody, as long as that is still so.
+    fn release(&self) {
+        // All are popped under one hold of the lock, so that nobody who registers for a next round is among them.
+        let mut wakeups = Vec::new();
+        let mut waiters = self.waiters.lock();
+        if counter(self.state.load(Ordering::Acquire)) != 0 {
+            // Misuse: somebody added again, with waiters there, and is told so by a panic of its own.
+            return;
+        }
+        self.state.store(0, Ordering::Release);
+        while let Some(winner) = waiters.pop_winner() {
+            wakeups.push(winner.complete(Status::Done));
+        }
+        drop(waiters);
+        drop(wakeups);
+    }
+
+    /// Queues `node`, or says that the counter is zero.
+    ///
+    /// # Safety
+    /// As for [`WaitQueue::push`].
+    unsafe fn queue(&self, node: &Node) -> bool {
+        if counter(self.state.load(Ordering::Acquire)) == 0 {
+            return false;
+        }
+        let mut waiters = self.waiters.lock();
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            if counter(state) == 0 {
+                return false;
+            }
+            match self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(changed) => state = changed,
+            }
+        }
+        // SAFETY: passed on.
+        unsafe { waiters.push(node) };
+        true
+    }
+
+    /// # Safety
+    /// `node` is queued here or nowhere.
+    unsafe fn leave(&self, node: &Node) {
+        let mut waiters = self.waiters.lock();
+        // SAFETY: passed on. A node that was still queued is still counted: `release` clears the count and empties the
+        // queue in one go as far as nodes queued before it are concerned.
+        if unsafe { waiters.remove(node) } && self.state.load(Ordering::Acquire) & WAITERS != 0 {
+            self.state.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn check_reuse(&self) {
+        if self.state.load(Ordering::Acquire) & WAITERS != 0 {
+            panic!("sync: WaitGroup is reused before previous Wait has returned");
+        }
+    }
+}
+
+impl WaitGroup {
+    /// A group whose counter is zero.
+    pub fn new() -> Self {
+        WaitGroup {
+            inner: Arc::new(Inner { state: AtomicU64::new(0), waiters: SpinLock::new(WaitQueue::new()) }),
+        }
+    }
+
+    /// Adds `delta`, which may be negative, to the counter. At zero everybody who waits goes on.
+    ///
+    /// Calls that raise the counter from zero must happen before the [`wait`](Self::wait) that is to see them: before the
+    /// goroutine starts, not inside it.
+    ///
+    /// # Panics
+    /// `sync: negative WaitGroup counter`; `sync: WaitGroup misuse: Add called concurrently with Wait` when the counter is
+    /// raised from zero while somebody waits; or if `delta` is beyond 32 bits.
+    pub fn add(&self, delta: i64) {
+        let delta = i32::try_from(delta).expect("sync: WaitGroup counter out of range: it has 32 bits");
+        self.inner.add(delta);
+    }
+
+    /// Takes one off the counter.
+    ///
+    /// # Panics
+    /// `sync: negative WaitGroup counter`.
+    pub fn done(&self) {
+        self.inner.add(-1);
+    }
+
+    /// Waits until the counter is zero.
+    ///
+    /// # Panics
+    /// `sync: WaitGroup is reused before previous Wait has returned` if others already wait for a next round.
+    ///
+    /// # Blocking
+    /// Parks the goroutine, or the OS thread.
+    ///
+    /// # Cancellation
+    /// A runtime's shutdown unwinds a parked goroutine.
+    pub fn wait(&self) {
+        self.wait_because(Reason::WaitGroup);
+    }
+
+    /// The end of a `scope`, which no shutdown interrupts: the children borrow from the caller's frame.
+    #[cfg(not(loom))]
+    pub(crate) fn wait_for_children(&self) {
+        self.wait_because(Reason::Scope);
+    }
+
+    fn wait_because(&self, reason: Reason) {
+        if counter(self.inner.state.load(Ordering::Acquire)) == 0 {
+            return;
+        }
+        let waiter = Waiter::current();
+        let node = Node::new(&waiter, 0, ptr::null_mut());
+        // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
+        // between unwinds.
+        if !unsafe { self.inner.queue(&node) } {
+            return;
+        }
+        match waiter.wait(None, reason) {
+            Outcome::Arm(_) => self.inner.check_reuse(),
+            Outcome::TimedOut | Outcome::Cancelled => {
+                // SAFETY: this node is queued here or nowhere.
+                unsafe { self.inner.leave(&node) };
+                wait::unwind_cancelled();
+            }
+        }
+    }
+
+    /// Waits, in an async task, until the counter is zero.
+    ///
+    /// # Cancellation
+    /// Safe: dropping the future has no effect on the group.
+    pub fn wait_async(&self) -> WaitGroupFuture<'_> {
+        WaitGroupFuture {
+            inner: &self.inner,
+            waiter: None,
+            node: Node::new(ptr::null(), 0, ptr::null_mut()),
+            finished: false,
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Counts one up, runs `f` on a new goroutine and counts one down when it ends, also by a panic, which is told as a
+    /// detached goroutine's.
+    #[cfg(not(loom))]
+    #[track_caller]
+    pub fn go<F>(&self, f: F)
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        struct Done(WaitGroup);
+        impl Drop for Done {
+            fn drop(&mut self) {
+                self.0.done();
+            }
+        }
+        self.add(1);
+        let done = Done(self.clone());
+        drop(crate::go(move || {
+            let _done = done;
+            f();
+        }));
+    }
+}
+
+impl Default for WaitGroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WaitGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.state.load(Ordering::Relaxed);
+        f.debug_struct("WaitGroup")
+            .field("counter", &counter(state))
+            .field("waiters", &(state & WAITERS))
+            .finish()
+    }
+}
+
+/// The future of [`WaitGroup::wait_async`].
+#[must_use = "futures do nothing unless polled"]
+pub struct WaitGroupFuture<'a> {
+    inner: &'a Inner,
+    waiter: Option<Waiter>,
+    node: Node,
+    finished: bool,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: the raw pointers in the node point into this very value, or are other nodes' that are only followed under the
+// group's lock.
+unsafe impl Send for WaitGroupFuture<'_> {}
+// SAFETY: nothing can be done through a shared reference.
+unsafe impl Sync for WaitGroupFuture<'_> {}
+
+impl Future for WaitGroupFuture<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: nothing is moved out.
+        let this = unsafe { self.get_unchecked_mut() };
+        assert!(!this.finished, "`wait_async` polled after it was ready");
+        match &this.waiter {
+            None => {
+                let waiter: *const Waiter = this.waiter.insert(Waiter::task(cx.waker().clone()));
+                this.node.aim(waiter, ptr::null_mut());
+                // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
+                if unsafe { this.inner.queue(&this.node) } {
+                    return Poll::Pending;
+                }
+            }
+            Some(waiter) => {
+                if waiter.poll(cx.waker()).is_none() {
+                    return Poll::Pending;
+                }
+                this.inner.check_reuse();
+            }
+        }
+        this.finished = true;
+        Poll::Ready(())
+    }
+}
+
+impl Drop for WaitGroupFuture<'_> {
+    fn drop(&mut self) {
+        if let Some(waiter) = &self.waiter
+            && !self.finished
+        {
+            // Under the queue's lock a wait is either open or wholly decided.
+            // SAFETY: this node is queued here or nowhere.
+            unsafe { self.inner.leave(&self.node) };
+            waiter.cancel();
+        }
+    }
+}
+
+impl fmt::Debug for WaitGroupFuture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitGroupFuture").field("finished", &self.finished).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,355 @@
+//! A goroutine's one allocation, and its life.
+//!
+//! # Who may touch what
+//!
+//! | field | who |
+//! | --- | --- |
+//! | `state`, `joiners` | anyone with a reference: see the state word |
+//! | `link` | whoever has the goroutine in a queue: it is in at most one queue or inbox at any time (see `wait`) |
+//! | `worker`, `fiber` | the worker that started it; `worker` is also read by whoever wakes it, after the park that made it visible |
+//! | the payload | closure: whoever runs or cancels the task, once. Result: written before `DONE`, then the handle's |
+//! | all else | written before the task is first queued, read only from then on |
+//!
+//! # The state word
+//!
+//! | bit | set | cleared |
+//! | --- | --- | --- |
+//! | `HANDLE` | at birth, if there is a handle | when the handle is dropped or joined |
+//! | `DONE` | by the runner, after it has written the result | never |
+//! | `WAITERS` | by a joiner, only while not `DONE` | never |
+//! | `RELEASED` | by the runner, after it has woken the joiners (only if `WAITERS`) | never |
+//!
+//! The allocation is freed by whoever comes last: the runner at `DONE` if there is no `HANDLE`; the handle if it finds
+//! `DONE` and either no `WAITERS` (the runner does not look at the header after setting `DONE`) or `RELEASED`; the runner
+//! at `RELEASED` if the handle has gone meanwhile.
+
+use super::{ForcedUnwind, fiber::Fiber, join::JoinError, spawn::Extra};
+use crate::{
+    lock::SpinLock,
+    sched::{self, WorkerShared},
+    wait::{self, Node, Outcome, Reason, Status, WaitQueue, Waiter},
+};
+use std::{
+    any::Any,
+    cell::{Cell, UnsafeCell},
+    mem::ManuallyDrop,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
+};
+
+const HANDLE: u32 = 1;
+const DONE: u32 = 2;
+const WAITERS: u32 = 4;
+const RELEASED: u32 = 8;
+
+/// Must run on the worker that spawned it (not `Send`, or asked to stay near).
+pub(crate) const PINNED: u8 = 1;
+/// Its worker has been chosen: start it where it is found.
+pub(crate) const PLACED: u8 = 2;
+
+/// A goroutine that has not finished, as queues and wakers hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Goroutine(pub(crate) ptr::NonNull<Header>);
+
+// SAFETY: it is a pointer to a header, whose fields say who may touch them.
+unsafe impl Send for Goroutine {}
+
+pub(crate) struct Header {
+    vtable: &'static Vtable,
+    /// The next in the same queue or inbox.
+    pub(crate) link: AtomicPtr<Header>,
+    state: AtomicU32,
+    pub(crate) flags: Cell<u8>,
+    /// Which of its siblings it is: see `sched::placement`.
+    pub(crate) sibling: Cell<u16>,
+    pub(crate) family: Cell<u32>,
+    joiners: SpinLock<WaitQueue>,
+    pub(crate) id: u64,
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) worker: Cell<*const WorkerShared>,
+    pub(crate) fiber: Cell<*mut Fiber>,
+}
+
+struct Vtable {
+    /// Runs the closure (or, cancelled, drops it), stores the result. Does not complete.
+    run: unsafe fn(*const Header, bool),
+    /// Stores a result for a goroutine whose closure is gone and that will never finish by itself.
+    abandon: unsafe fn(*const Header),
+    /// The place of the result: a `Result<R, JoinError>`.
+    output: unsafe fn(*const Header) -> *mut (),
+    /// Drops the result; the panic payload if it was an untold panic.
+    drop_output: unsafe fn(*const Header) -> Option<Box<dyn Any + Send>>,
+    dealloc: unsafe fn(*mut Header),
+}
+
+#[repr(C)]
+struct Task<F, R> {
+    header: Header,
+    payload: UnsafeCell<Payload<F, R>>,
+}
+
+union Payload<F, R> {
+    closure: ManuallyDrop<F>,
+    output: ManuallyDrop<Result<R, JoinError>>,
+}
+
+/// Makes a goroutine that has not started. `R` and `F` may be bound to this thread or a scope: whoever calls this sees to
+/// it that the task is run and its result taken where and while that is sound.
+pub(crate) fn allocate<F, R>(
+    closure: F,
+    id: u64,
+    site: &'static Location<'static>,
+    extra: Option<Box<Extra>>,
+    flags: u8,
+) -> ptr::NonNull<Header>
+where
+    F: FnOnce() -> R,
+{
+    let task = Box::new(Task::<F, R> {
+        header: Header {
+            vtable: const {
+                &Vtable {
+                    run: run::<F, R>,
+                    abandon: abandon::<F, R>,
+                    output: output::<F, R>,
+                    drop_output: drop_output::<F, R>,
+                    dealloc: dealloc::<F, R>,
+                }
+            },
+            link: AtomicPtr::new(ptr::null_mut()),
+            state: AtomicU32::new(HANDLE),
+            flags: Cell::new(flags),
+            sibling: Cell::new(0),
+            family: Cell::new(0),
+            joiners: SpinLock::new(WaitQueue::new()),
+            id,
+            site,
+            extra,
+            worker: Cell::new(ptr::null()),
+            fiber: Cell::new(ptr::null_mut()),
+        },
+        payload: UnsafeCell::new(Payload { closure: ManuallyDrop::new(closure) }),
+    });
+    ptr::NonNull::from(Box::leak(task)).cast()
+}
+
+/// # Safety
+/// `header` is the first field of a live `Task<F, R>`; so for the functions below.
+unsafe fn payload<F, R>(header: *const Header) -> *mut Payload<F, R> {
+    // SAFETY: `Task` is `repr(C)` with the header first, and the header pointer has the whole task's provenance.
+    unsafe { (*header.cast::<Task<F, R>>()).payload.get() }
+}
+
+unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) {
+    // SAFETY: the closure is there until `run`, which is called once.
+    let closure = unsafe { ManuallyDrop::take(&mut (*payload::<F, R>(header)).closure) };
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        if cancelled {
+            drop(closure);
+            Err(JoinError::cancelled(header))
+        } else {
+            Ok(closure())
+        }
+    }));
+    let result = match result {
+        Ok(result) => result,
+        Err(payload) if payload.is::<ForcedUnwind>() => Err(JoinError::cancelled(header)),
+        Err(payload) => Err(JoinError::panicked(header, payload)),
+    };
+    // SAFETY: the closure has been moved out, so the place is free.
+    unsafe { (*payload::<F, R>(header)).output = ManuallyDrop::new(result) };
+}
+
+unsafe fn abandon<F, R>(header: *const Header) {
+    // SAFETY: the caller says that the closure has been moved out and nothing else will be written here.
+    unsafe { (*payload::<F, R>(header)).output = ManuallyDrop::new(Err(JoinError::cancelled(header))) };
+}
+
+unsafe fn output<F, R>(header: *const Header) -> *mut () {
+    // SAFETY: by contract of the table.
+    unsafe { (&raw mut (*payload::<F, R>(header)).output).cast() }
+}
+
+unsafe fn drop_output<F, R>(header: *const Header) -> Option<Box<dyn Any + Send>> {
+    // SAFETY: the result is there and nobody else takes it.
+    match unsafe { ManuallyDrop::take(&mut (*payload::<F, R>(header)).output) } {
+        Ok(value) => {
+            drop(value);
+            None
+        }
+        Err(error) => error.try_into_panic().ok(),
+    }
+}
+
+unsafe fn dealloc<F, R>(header: *mut Header) {
+    // SAFETY: the task was leaked from a box of this type; its payload is a union and drops nothing.
+    drop(unsafe { Box::from_raw(header.cast::<Task<F, R>>()) });
+}
+
+impl Header {
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.extra.as_ref().and_then(|extra| extra.name.as_deref())
+    }
+
+    pub(crate) fn has_flag(&self, flag: u8) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    /// How reports name it: `goroutine 7 "printer"`.
+    pub(crate) fn title(&self) -> String {
+        match self.name() {
+            Some(name) => format!("goroutine {} {name:?}", self.id),
+            None => format!("goroutine {}", self.id),
+        }
+    }
+
+    /// Whether the result is there.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state.load(Ordering::Acquire) & DONE != 0
+    }
+
+    /// Waits for the result.
+    pub(crate) fn wait_done(&self) {
+        if self.is_done() {
+            return;
+        }
+        let waiter = Waiter::current();
+        let node = Node::new(&waiter, 0, ptr::null_mut());
+        {
+            let mut joiners = self.joiners.lock();
+            let mut state = self.state.load(Ordering::Acquire);
+            loop {
+                if state & DONE != 0 {
+                    return;
+                }
+                let with = state | WAITERS;
+                match self.state.compare_exchange_weak(state, with, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => break,
+                    Err(changed) => state = changed,
+                }
+            }
+            // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing
+            // in between unwinds. The runner sees `WAITERS` at `DONE` and takes the lock after us.
+            unsafe { joiners.push(&node) };
+        }
+        match waiter.wait(None, Reason::Join) {
+            Outcome::Arm(_) => {}
+            Outcome::TimedOut | Outcome::Cancelled => {
+                // SAFETY: this node is queued here or nowhere.
+                unsafe { self.joiners.lock().remove(&node) };
+                wait::unwind_cancelled();
+            }
+        }
+    }
+
+    /// The place of the result, a `Result<R, JoinError>`.
+    ///
+    /// # Safety
+    /// The header belongs to a task.
+    pub(crate) unsafe fn output(&self) -> *mut () {
+        // SAFETY: passed on.
+        unsafe { (self.vtable.output)(self) }
+    }
+}
+
+/// Runs a task that has not started on the calling stack, to its end, or drops its closure there if it is `cancelled`.
+///
+/// # Safety
+/// The task has not started, and nobody else will start it. The header may be gone afterwards.
+pub(crate) unsafe fn run_to_end(header: *const Header, cancelled: bool) {
+    // SAFETY: by contract, and the header stays until it is complete.
+    unsafe {
+        ((*header).vtable.run)(header, cancelled);
+        complete(header);
+    }
+}
+
+/// Completes, as cancelled, a started task whose stack will never be resumed.
+///
+/// # Safety
+/// The task has started and parked, and its frames never run again. The header may be gone afterwards.
+pub(crate) unsafe fn abandon_parked(header: *const Header) {
+    // SAFETY: by contract.
+    unsafe {
+        ((*header).vtable.abandon)(header);
+        complete(header);
+    }
+}
+
+/// Makes the result known, wakes the joiners, and frees the task if the handle has gone.
+unsafe fn complete(header: *const Header) {
+    // SAFETY: the runner's reference lasts until `DONE` is set (then see the head of the file).
+    unsafe {
+        let before = (*header).state.fetch_or(DONE, Ordering::AcqRel);
+        if before & HANDLE == 0 {
+            free_untaken(header);
+        } else if before & WAITERS != 0 {
+            {
+                // Joiners of one goroutine are few: one hold of the lock will do.
+                let mut wakeups = Vec::new();
+                let mut joiners = (*header).joiners.lock();
+                while let Some(winner) = joiners.pop_winner() {
+                    wakeups.push(winner.complete(Status::Done));
+                }
+                drop(joiners);
+                drop(wakeups);
+            }
+            if (*header).state.fetch_or(RELEASED, Ordering::AcqRel) & HANDLE == 0 {
+                free_untaken(header);
+            }
+        }
+    }
+}
+
+/// Gives up the handle. `taken` says that the result has been moved out.
+///
+/// # Safety
+/// The caller owns the handle's reference and gives it up.
+pub(crate) unsafe fn release_handle(header: *const Header, taken: bool) {
+    // SAFETY: the handle's reference lasts until `HANDLE` is cleared.
+    unsafe {
+        if taken {
+            // The result is gone, so there is nothing for the runner to free but the memory: that is done here unless the
+            // runner is still waking joiners.
+            let mut backoff = crate::lock::Backoff::new();
+            while (*header).state.load(Ordering::Acquire) & (WAITERS | RELEASED) == WAITERS {
+                backoff.pause();
+            }
+            ((*header).vtable.dealloc)(header.cast_mut());
+            return;
+        }
+        let before = (*header).state.fetch_and(!HANDLE, Ordering::AcqRel);
+        if before & DONE != 0 && before & (WAITERS | RELEASED) != WAITERS {
+            free_untaken(header);
+        }
+    }
+}
+
+/// Drops a result that nobody took, tells a panic that nobody will see, and frees the task.
+unsafe fn free_untaken(header: *const Header) {
+    // SAFETY: `DONE` is set and ours is the last reference.
+    unsafe {
+        let drop_output = (*header).vtable.drop_output;
+        match catch_unwind(AssertUnwindSafe(|| drop_output(header))) {
+            Ok(None) => {}
+            Ok(Some(payload)) => {
+                sched::report_detached_panic(&*header);
+                discard(payload);
+            }
+            Err(payload) => {
+                sched::report_detached_panic(&*header);
+                discard(payload);
+            }
+        }
+        ((*header).vtable.dealloc)(header.cast_mut());
+    }
+}
+
+/// Drops a panic's payload; a payload that panics again in its destructor is left alone.
+fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+}

@@ -1,0 +1,116 @@
+//! The three worlds: how the owner of a wait is put to sleep and woken.
+
+use super::{Outcome, Reason, Waiter};
+use crate::primitives::thread::{self, Thread};
+use crate::time::Instant;
+#[cfg(not(loom))]
+use crate::{sched, task::Goroutine};
+use std::task::Waker;
+
+/// The handle that wakes the owner of a wait.
+pub(super) enum Blocker {
+    /// A goroutine: made ready on its own worker.
+    #[cfg(not(loom))]
+    Goroutine(Goroutine),
+    /// An OS thread: unparked.
+    Thread(Thread),
+    /// An async task: its waker is called.
+    Task(Waker),
+}
+
+impl Blocker {
+    /// The handle of whoever is calling: the current goroutine, or else the thread.
+    #[inline]
+    pub(super) fn current() -> Blocker {
+        #[cfg(not(loom))]
+        if let Some(goroutine) = sched::current_goroutine() {
+            return Blocker::Goroutine(goroutine);
+        }
+        Blocker::Thread(thread::current())
+    }
+
+    #[inline]
+    pub(super) fn wake(self) {
+        match self {
+            #[cfg(not(loom))]
+            // SAFETY: a `Blocker` leaves its waiter only with the one exchange that decides the wait, so this is the one
+            // wake-up that the parked goroutine gets.
+            Blocker::Goroutine(goroutine) => unsafe { sched::ready(goroutine) },
+            Blocker::Thread(thread) => thread.unpark(),
+            Blocker::Task(waker) => waker.wake(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Blocker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            #[cfg(not(loom))]
+            Blocker::Goroutine(_) => "Goroutine",
+            Blocker::Thread(_) => "Thread",
+            Blocker::Task(_) => "Task",
+        })
+    }
+}
+
+/// Blocks the calling goroutine or thread, whose waiter this is, until the wait is decided.
+#[inline]
+pub(super) fn block(waiter: &Waiter, deadline: Option<Instant>, reason: Reason) -> Outcome {
+    #[cfg(not(loom))]
+    if sched::current_goroutine().is_some() {
+        sched::park(waiter, deadline, reason);
+        return waiter.outcome().expect("a parked goroutine is resumed only when its wait is decided");
+    }
+    let _ = reason;
+    block_thread(waiter, deadline)
+}
+
+/// How often a thread looks at the word before it parks: a few microseconds, against the tens of microseconds that waking
+/// a parked thread takes.
+#[cfg(not(loom))]
+const SPINS: u32 = 200;
+
+#[cfg(not(loom))]
+#[cold]
+fn block_thread(waiter: &Waiter, deadline: Option<Instant>) -> Outcome {
+    for _ in 0..SPINS {
+        if let Some(outcome) = waiter.outcome() {
+            return outcome;
+        }
+        std::hint::spin_loop();
+    }
+    loop {
+        if let Some(outcome) = waiter.outcome() {
+            return outcome;
+        }
+        match deadline {
+            None => thread::park(),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    // Lost against a peer that is just carrying its value over: its unpark follows.
+                    if !waiter.time_out() && waiter.outcome().is_none() {
+                        thread::park();
+                    }
+                } else {
+                    thread::park_timeout(left);
+                }
+            }
+        }
+    }
+}
+
+/// Under loom there is no clock: a deadline may pass at any moment, which is what the yield lets loom explore.
+#[cfg(loom)]
+fn block_thread(waiter: &Waiter, deadline: Option<Instant>) -> Outcome {
+    if deadline.is_some() {
+        thread::yield_now();
+        waiter.time_out();
+    }
+    loop {
+        if let Some(outcome) = waiter.outcome() {
+            return outcome;
+        }
+        thread::park();
+    }
+}

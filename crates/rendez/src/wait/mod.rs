@@ -1,0 +1,138 @@
+//! The one wait protocol: everything in rendez that blocks, blocks through here.
+//!
+//! # Parts
+//!
+//! * A [`Waiter`] stands for one blocking operation of one goroutine, OS thread or async task. It lives in the waiting
+//!   frame (or future) and holds the *winner word* and the way to wake its owner.
+//! * A [`Node`] puts a waiter into one [`WaitQueue`] of one *source* (a side of a channel, a join, a wait group). A plain
+//!   operation has one node; a `select!` has one for each arm, all of the same waiter.
+//! * A source keeps its queues under a lock of its own. **Whoever touches a node's links, packet or status holds the lock
+//!   of the source that it is queued at**; the owner may touch them without the lock only before it queues the node and
+//!   after it has seen the word become `DONE` *and* the node is out of its queue.
+//! * A [`Wakeup`] is what completing a waiter yields: the duty to wake its owner, carried out after the source's lock has
+//!   been left (it wakes when dropped, so it can't be forgotten).
+//!
+//! # The winner word
+//!
+//! | state | meaning | who may leave it, and to what |
+//! | --- | --- | --- |
+//! | `WAITING` | open: the first to exchange it decides the wait | a peer, a timer or a shutdown to `TAKEN`; the owner to `CLAIMED` |
+//! | `CLAIMED` | the owner is busy with its own wait for a few instructions (a task changes its waker, a select matches an arm) | the owner, back to `WAITING` or on to `DONE` |
+//! | `TAKEN` | somebody has won and is carrying the value over | the winner, to `DONE` |
+//! | `DONE(code)` | decided: `TIMEOUT`, `CANCELLED` or the number of the arm that was chosen | nobody |
+//!
+//! One compare-exchange from `WAITING` decides; all losers see a word that is not `WAITING` and leave the node alone, so
+//! an arm that loses has no effect. A peer that meets `CLAIMED` waits for it to pass: the owner holds it for a bounded
+//! number of instructions and never parks in it. It must not skip the waiter instead, because the owner may be about to
+//! park, and then both sides would sleep with a match between them.
+//!
+//! **Two selects.** A select first tries its arms without being queued anywhere; it then has no claim on itself and may
+//! wait for any `CLAIMED` peer. When it queues its nodes, an arm may have become ready meanwhile: it then claims itself
+//! before it claims the peer, so that it cannot be won from both ends. Two selects that do this to each other would wait
+//! for each other, so a select that is `CLAIMED` waits for a `CLAIMED` peer only when its own waiter's address is the
+//! lower one; the other goes back to `WAITING`, leaves the lock and tries again. Waiting then follows rising addresses
+//! and cannot close a circle. `default` is chosen by the exchange from `WAITING` to `DONE` after every arm has been
+//! queued: had any arm been ready at that instant, its peer would have exchanged the word before.
+//!
+//! # What each race does
+//!
+//! * *Hand-off against time-out or shutdown*: both exchange the word; the loser does nothing. A peer finds a lost waiter's
+//!   node still queued: it drops it from the queue and goes on to the next. An owner that timed out takes the source's
+//!   lock and removes its node if it is still there; after that nobody can reach the frame.
+//! * *Wake before sleep*: the owner's park re-reads the word. A goroutine is resumed by its own worker alone, in the loop
+//!   that it has to switch to first, so its wake-up can't overtake the switch; a thread's unpark leaves a token; a task's
+//!   waker is in place before the node is queued.
+//! * *The frame ends while a winner is at work*: a waiter's frame never ends between `TAKEN` and `DONE`. The winner moves
+//!   the blocker out before it stores `DONE` and does not touch the waiter afterwards.
+//! * *A future is dropped after it has been handed a value*: the drop sees `DONE` under the source's lock and gives the
+//!   value back to the source (see `chan`).
+//!
+//! Every resumption of a parked goroutine follows exactly one successful exchange, so there are no spurious wake-ups and
+//! a goroutine is in at most one run queue or inbox at any time.
+
+mod blocker;
+mod queue;
+mod waiter;
+
+pub(crate) use queue::{Node, Status, WaitQueue};
+pub(crate) use waiter::{Outcome, Waiter, Wakeup};
+
+/// Counts one blocking operation that did not have to block against the goroutine's budget, and yields when that is used
+/// up, so that two goroutines that always find each other ready don't starve the rest of their worker.
+#[inline(always)]
+pub(crate) fn spend_budget() {
+    #[cfg(not(loom))]
+    crate::sched::spend_budget();
+}
+
+/// Ends a goroutine whose wait came back [`Cancelled`](Outcome::Cancelled), after it has left its queues.
+pub(crate) fn unwind_cancelled() -> ! {
+    #[cfg(not(loom))]
+    crate::task::unwind();
+    #[cfg(loom)]
+    unreachable!("only goroutines are cancelled")
+}
+
+/// Wake-ups collected under a source's lock, to be carried out after it: at most [`WakeBatch::CAPACITY`] at once, so that
+/// waking a hundred thousand waiters neither allocates nor holds the lock meanwhile.
+#[derive(Debug)]
+pub(crate) struct WakeBatch {
+    wakeups: [Option<Wakeup>; Self::CAPACITY],
+    len: usize,
+}
+
+impl WakeBatch {
+    pub(crate) const CAPACITY: usize = 32;
+
+    pub(crate) fn new() -> Self {
+        WakeBatch { wakeups: [const { None }; Self::CAPACITY], len: 0 }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len == Self::CAPACITY
+    }
+
+    pub(crate) fn push(&mut self, wakeup: Wakeup) {
+        self.wakeups[self.len] = Some(wakeup);
+        self.len += 1;
+    }
+
+    /// Wakes everybody collected so far, in order. Call it without the lock.
+    pub(crate) fn wake_all(&mut self) {
+        for slot in &mut self.wakeups[..self.len] {
+            drop(slot.take());
+        }
+        self.len = 0;
+    }
+}
+
+impl Drop for WakeBatch {
+    fn drop(&mut self) {
+        self.wake_all();
+    }
+}
+
+/// Why somebody waits; told by dumps and dead-lock reports in Go's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Reason {
+    /// In a send on a channel.
+    ChanSend,
+    /// In a receive from a channel.
+    ChanReceive,
+    /// In a `join`.
+    #[cfg_attr(loom, allow(dead_code))]
+    Join,
+    /// At the end of a `scope`, for its goroutines. A shutdown does not interrupt this wait: it ends the children, and
+    /// that ends the wait.
+    #[cfg_attr(loom, allow(dead_code))]
+    Scope,
+    /// In `WaitGroup::wait`.
+    WaitGroup,
+    /// In `sleep`.
+    #[cfg_attr(loom, allow(dead_code))]
+    Sleep,
+    /// In `block_on`, for a future's waker.
+    #[cfg_attr(loom, allow(dead_code))]
+    Future,
+}

@@ -1,0 +1,180 @@
+//! Nodes and the FIFO queues they stand in: intrusive, doubly linked, so that queueing never allocates and a waiter that
+//! gives up leaves in constant time.
+
+use super::{Waiter, Wakeup};
+use std::{cell::Cell, ptr};
+
+/// What the peer did with a node, told to its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Nothing yet.
+    Pending,
+    /// The packet has been filled (a receiver) or emptied (a sender), or the awaited thing has happened.
+    Done,
+    /// The source was closed; the packet is as the owner left it.
+    Closed,
+}
+
+/// One waiter's place in one queue. All fields but `waiter` belong to whoever holds the source's lock while the node is
+/// queued, else to the owner; see the head of [`wait`](super).
+#[derive(Debug)]
+pub(crate) struct Node {
+    prev: Cell<*const Node>,
+    next: Cell<*const Node>,
+    queued: Cell<bool>,
+    status: Cell<Status>,
+    arm: Cell<u32>,
+    waiter: Cell<*const Waiter>,
+    packet: Cell<*mut ()>,
+}
+
+impl Node {
+    /// A node that is in no queue. Before it is queued, `waiter` must be set if it is null here.
+    #[inline]
+    pub(crate) const fn new(waiter: *const Waiter, arm: u32, packet: *mut ()) -> Node {
+        Node {
+            prev: Cell::new(ptr::null()),
+            next: Cell::new(ptr::null()),
+            queued: Cell::new(false),
+            status: Cell::new(Status::Pending),
+            arm: Cell::new(arm),
+            waiter: Cell::new(waiter),
+            packet: Cell::new(packet),
+        }
+    }
+
+    /// Points a node that is in no queue to its waiter and packet (both move with a future until it is first polled).
+    pub(crate) fn aim(&self, waiter: *const Waiter, packet: *mut ()) {
+        debug_assert!(!self.queued.get());
+        self.waiter.set(waiter);
+        self.packet.set(packet);
+        self.status.set(Status::Pending);
+    }
+
+    #[inline]
+    pub(crate) fn status(&self) -> Status {
+        self.status.get()
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued.get()
+    }
+}
+
+/// A waiter that this thread has won: carry the packet over, then [`complete`](Winner::complete) it.
+#[must_use = "a won waiter sleeps for ever unless it is completed"]
+#[derive(Debug)]
+pub(crate) struct Winner {
+    node: *const Node,
+}
+
+impl Winner {
+    /// Where the owner's value is, or where it is to go.
+    #[inline]
+    pub(crate) fn packet(&self) -> *mut () {
+        // SAFETY: between claim and completion the owner's frame, and the node in it, stay.
+        unsafe { (*self.node).packet.get() }
+    }
+
+    /// Tells the owner what happened and takes over the duty to wake it.
+    #[inline]
+    pub(crate) fn complete(self, status: Status) -> Wakeup {
+        // SAFETY: as in `packet`; a `Winner` exists only after a successful claim and is consumed here.
+        unsafe {
+            let node = &*self.node;
+            node.status.set(status);
+            (*node.waiter.get()).complete(node.arm.get() as usize)
+        }
+    }
+}
+
+/// A FIFO queue of nodes. It lives under its source's lock.
+#[derive(Debug)]
+pub(crate) struct WaitQueue {
+    head: *const Node,
+    tail: *const Node,
+}
+
+// SAFETY: the queue is reached only under its source's lock, and the nodes it points to are kept alive by their owners
+// until they have left it (the contract of `push`).
+unsafe impl Send for WaitQueue {}
+
+impl WaitQueue {
+    pub(crate) const fn new() -> WaitQueue {
+        WaitQueue { head: ptr::null(), tail: ptr::null() }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_null()
+    }
+
+    /// Queues `node` behind the others.
+    ///
+    /// # Safety
+    /// The node is in no queue, points to a live waiter, and neither moves nor ends before it has left this queue: the
+    /// owner must either see it popped (its wait decided by an arm of this node) or `remove` it under the lock.
+    #[inline]
+    pub(crate) unsafe fn push(&mut self, node: &Node) {
+        debug_assert!(!node.queued.get());
+        node.prev.set(self.tail);
+        node.next.set(ptr::null());
+        node.queued.set(true);
+        if self.tail.is_null() {
+            self.head = node;
+        } else {
+            // SAFETY: a queued node lives until it leaves the queue.
+            unsafe { (*self.tail).next.set(node) };
+        }
+        self.tail = node;
+    }
+
+    /// Takes `node` out if it is still here.
+    ///
+    /// # Safety
+    /// If the node is queued at all, it is queued in this queue.
+    pub(crate) unsafe fn remove(&mut self, node: &Node) -> bool {
+        if !node.queued.replace(false) {
+            return false;
+        }
+        let (prev, next) = (node.prev.get(), node.next.get());
+        if prev.is_null() {
+            self.head = next;
+        } else {
+            // SAFETY: neighbours in the queue are queued, so they live.
+            unsafe { (*prev).next.set(next) };
+        }
+        if next.is_null() {
+            self.tail = prev;
+        } else {
+            // SAFETY: as above.
+            unsafe { (*next).prev.set(prev) };
+        }
+        true
+    }
+
+    /// Pops nodes, oldest first, until one is won. Nodes whose wait was decided elsewhere are dropped from the queue:
+    /// their owners will not look for them here.
+    #[inline]
+    pub(crate) fn pop_winner(&mut self) -> Option<Winner> {
+        while !self.head.is_null() {
+            let node = self.head;
+            // SAFETY: a queued node lives until it leaves the queue, and its owner can't remove it while we hold the
+            // lock; its waiter lives as long.
+            unsafe {
+                let next = (*node).next.get();
+                self.head = next;
+                if next.is_null() {
+                    self.tail = ptr::null();
+                } else {
+                    (*next).prev.set(ptr::null());
+                }
+                (*node).queued.set(false);
+                if (*(*node).waiter.get()).claim() {
+                    return Some(Winner { node });
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,194 @@
+//! The winner word. Its states and races are described at the head of [`wait`](super).
+
+use super::{Reason, blocker};
+use crate::{
+    lock::Backoff,
+    primitives::{
+        UnsafeCell,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+use std::task::Waker;
+
+const WAITING: usize = 0;
+const CLAIMED: usize = 1;
+const TAKEN: usize = 2;
+const DONE: usize = 3;
+/// The state is in the low bits of the word, the code of `DONE` above it.
+const STATE: usize = 0b11;
+const CODE_SHIFT: u32 = 2;
+const CODE_TIMED_OUT: usize = 0;
+const CODE_CANCELLED: usize = 1;
+const CODE_FIRST_ARM: usize = 2;
+
+/// How a wait was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A peer chose this arm; its node's status says what happened there.
+    Arm(usize),
+    /// The deadline passed first.
+    TimedOut,
+    /// The goroutine is being unwound by its runtime's shutdown: leave every queue, then call `sched::unwind_if`.
+    Cancelled,
+}
+
+/// One blocking operation of one goroutine, thread or task.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    word: AtomicUsize,
+    /// Written by the owner before the waiter is queued and while `CLAIMED`, taken by the winner while `TAKEN`.
+    blocker: UnsafeCell<Option<blocker::Blocker>>,
+}
+
+// SAFETY: the word is atomic, and the blocker is touched only by whoever the word gives it to (see its field).
+unsafe impl Sync for Waiter {}
+// SAFETY: nothing in a waiter belongs to the thread that made it: a blocker is a handle that any thread may wake.
+unsafe impl Send for Waiter {}
+
+impl Waiter {
+    /// A waiter of the calling goroutine or thread.
+    #[inline]
+    pub(crate) fn current() -> Waiter {
+        Waiter {
+            word: AtomicUsize::new(WAITING),
+            blocker: UnsafeCell::new(Some(blocker::Blocker::current())),
+        }
+    }
+
+    /// A waiter of the async task that `waker` wakes.
+    pub(crate) fn task(waker: Waker) -> Waiter {
+        Waiter {
+            word: AtomicUsize::new(WAITING),
+            blocker: UnsafeCell::new(Some(blocker::Blocker::Task(waker))),
+        }
+    }
+
+    /// Tries to win the wait. `true` obliges the caller to [`complete`](Self::complete) it, soon and without parking.
+    #[inline]
+    pub(crate) fn claim(&self) -> bool {
+        match self.word.compare_exchange(WAITING, TAKEN, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(CLAIMED) => self.claim_after_owner(),
+            Err(_) => false,
+        }
+    }
+
+    #[cold]
+    fn claim_after_owner(&self) -> bool {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.word.compare_exchange(WAITING, TAKEN, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(CLAIMED) => backoff.pause(),
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Decides a wait that [`claim`](Self::claim) has won in favour of `arm`.
+    ///
+    /// # Safety
+    /// The caller's `claim` returned `true`, and this is the one completion that follows it. After this call the waiter's
+    /// frame may end at any moment.
+    #[inline]
+    pub(crate) unsafe fn complete(&self, arm: usize) -> Wakeup {
+        // SAFETY: passed on.
+        unsafe { self.finish(CODE_FIRST_ARM + arm) }
+    }
+
+    /// # Safety
+    /// As for [`complete`](Self::complete).
+    #[inline]
+    unsafe fn finish(&self, code: usize) -> Wakeup {
+        // SAFETY: the word is `TAKEN` by the caller, which gives it the blocker; the owner put it there before it queued.
+        let blocker = self.blocker.with_mut(|blocker| unsafe { (*blocker).take() });
+        self.word.store(DONE | code << CODE_SHIFT, Ordering::Release);
+        Wakeup(blocker)
+    }
+
+    /// The owner's deadline has passed: decides the wait if nobody else has. The owner itself, or its worker, calls this
+    /// and goes on by itself, so nobody is woken.
+    pub(crate) fn time_out(&self) -> bool {
+        self.decide(CODE_TIMED_OUT)
+    }
+
+    /// As [`time_out`](Self::time_out), for an owner that is being ended or gives up.
+    pub(crate) fn cancel(&self) -> bool {
+        self.decide(CODE_CANCELLED)
+    }
+
+    fn decide(&self, code: usize) -> bool {
+        self.word
+            .compare_exchange(WAITING, DONE | code << CODE_SHIFT, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// How the wait was decided, if it has been.
+    #[inline]
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        let word = self.word.load(Ordering::Acquire);
+        if word & STATE != DONE {
+            return None;
+        }
+        Some(match word >> CODE_SHIFT {
+            CODE_TIMED_OUT => Outcome::TimedOut,
+            CODE_CANCELLED => Outcome::Cancelled,
+            arm => Outcome::Arm(arm - CODE_FIRST_ARM),
+        })
+    }
+
+    /// Blocks the caller, whose waiter this must be, until the wait is decided. Without a deadline it is never
+    /// `TimedOut`.
+    #[inline]
+    pub(crate) fn wait(&self, deadline: Option<Instant>, reason: Reason) -> Outcome {
+        blocker::block(self, deadline, reason)
+    }
+
+    /// Polls the wait of an async task: the outcome, or `None` with `waker` in place for the moment it is decided. Only
+    /// the owner calls this.
+    pub(crate) fn poll(&self, waker: &Waker) -> Option<Outcome> {
+        if let Some(outcome) = self.outcome() {
+            return Some(outcome);
+        }
+        // Cloning and dropping a waker run user code, which may itself use the source: not inside the claim.
+        let mut fresh = Some(blocker::Blocker::Task(waker.clone()));
+        let mut backoff = Backoff::new();
+        loop {
+            match self.word.compare_exchange(WAITING, CLAIMED, Ordering::Acquire, Ordering::Acquire) {
+                Ok(_) => break,
+                // `TAKEN`: the winner stores `DONE` within a few instructions.
+                Err(_) => match self.outcome() {
+                    Some(outcome) => return Some(outcome),
+                    None => backoff.pause(),
+                },
+            }
+        }
+        // SAFETY: `CLAIMED` gives the blocker to the owner; nobody else touches it until the word is `WAITING` again.
+        self.blocker.with_mut(|blocker| std::mem::swap(unsafe { &mut *blocker }, &mut fresh));
+        self.word.store(WAITING, Ordering::Release);
+        None
+    }
+}
+
+/// The duty to wake the owner of a wait that has been decided. Wakes when dropped; drop it after the source's lock.
+#[must_use = "hold it until the source's lock has been left, then drop it to wake the owner"]
+#[derive(Debug)]
+pub(crate) struct Wakeup(Option<blocker::Blocker>);
+
+impl Wakeup {
+    /// Wakes the owner now.
+    #[inline]
+    pub(crate) fn wake(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Wakeup {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(blocker) = self.0.take() {
+            blocker.wake();
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Nobody could say what `T` is.
+
+#[rendez::main]
+fn main<T: Default>() {}

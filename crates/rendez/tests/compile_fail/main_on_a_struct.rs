@@ -1,0 +1,6 @@
+//! Only a function can be run.
+
+#[rendez::main]
+struct Program;
+
+fn main() {}

@@ -1,0 +1,6 @@
+//! The attribute makes the program's entry, and that is called `main`.
+
+#[rendez::main]
+fn start() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! An option is a name and a value.
+
+#[rendez::main(workers)]
+fn main() {}

@@ -1,0 +1,6 @@
+//! What `main` returns has to say how the program ended.
+
+#[rendez::main]
+fn main() -> i32 {
+    1
+}

@@ -1,0 +1,75 @@
+//! The programs, one a file, numbered as in the project's table of Go's semantics; the numbers that are missing need
+//! parts of the library that are not built yet.
+//!
+//! A program is a function that runs as goroutine 1 of a fresh runtime, says its lines to an [`Output`], and returns
+//! its [`Check`].
+
+use std::fmt;
+
+use crate::output::{Check, Output};
+
+mod p01_fork_join;
+mod p03_wait_group;
+mod p10_making_channels;
+mod p11_closed_channel;
+mod p12_range;
+mod p13_close_as_signal;
+mod p14_buffered_channel;
+mod p17_channel_owner;
+mod p21_confinement;
+mod p25_pipeline;
+
+/// A program of the tour.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) number: u32,
+    pub(crate) title: &'static str,
+    pub(crate) body: fn(&Output) -> Check,
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>2}. {}", self.number, self.title)
+    }
+}
+
+/// All of them, by number.
+pub(crate) const ALL: &[Program] = &[
+    Program { number: 1, title: "fork and join: three greetings, in any order", body: p01_fork_join::run },
+    Program { number: 3, title: "WaitGroup: waits for all that were added", body: p03_wait_group::run },
+    Program { number: 10, title: "channels: declaring, making, narrowing", body: p10_making_channels::run },
+    Program { number: 11, title: "reading a closed channel, again and again", body: p11_closed_channel::run },
+    Program { number: 12, title: "range: receiving until the channel is closed", body: p12_range::run },
+    Program {
+        number: 13,
+        title: "closing as a signal: five released at once",
+        body: p13_close_as_signal::run,
+    },
+    Program {
+        number: 14,
+        title: "buffered channels, and the buffer bypassed",
+        body: p14_buffered_channel::run,
+    },
+    Program { number: 17, title: "a channel's owner and its consumer", body: p17_channel_owner::run },
+    Program { number: 21, title: "confinement: ad hoc and lexical", body: p21_confinement::run },
+    Program {
+        number: 25,
+        title: "pipeline: add 1, times 2, and cancelled half-way",
+        body: p25_pipeline::run,
+    },
+];
+
+/// The program with this number.
+pub(crate) fn find(number: u32) -> Option<&'static Program> {
+    ALL.iter().find(|program| program.number == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_numbered_in_rising_order() {
+        assert!(ALL.is_sorted_by(|a, b| a.number < b.number));
+    }
+}
