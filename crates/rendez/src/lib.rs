@@ -20,5 +20,6 @@ pub use rendez_macros::main;
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle, go, go_local, scope,
+    Builder, JoinError, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle, block_on, go,
+    go_async, go_local, scope,
 };

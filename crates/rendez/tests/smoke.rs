@@ -86,3 +86,25 @@ fn scopes_and_sleep() {
     });
     assert!(rx.recv().is_err());
 }
+
+#[test]
+fn async_tasks() {
+    run(|| {
+        let (tx, rx) = chan::bounded::<u32>(0);
+        let hs: Vec<_> = (0..100)
+            .map(|_| {
+                let rx = rx.clone();
+                rendez::go_async(async move { rx.recv_async().await })
+            })
+            .collect();
+        for i in 0..100 {
+            tx.send(i).unwrap();
+        }
+        let s: u32 = hs.into_iter().map(|h| h.join().unwrap().unwrap()).sum();
+        assert_eq!(s, 4950);
+        assert_eq!(rendez::block_on(async { 5 }), 5);
+        // pending at shutdown
+        let rx2 = rx.clone();
+        drop(rendez::go_async(async move { rx2.recv_async().await }));
+    });
+}

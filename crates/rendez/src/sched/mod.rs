@@ -30,7 +30,10 @@ use crate::{
 use std::{
     cell::Cell,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use worker::Worker;
@@ -104,6 +107,15 @@ pub(crate) fn spawn(task: NonNull<Header>) {
         Some(worker) => worker.spawn(task),
         None => runtime::global().spawn_foreign(task),
     });
+}
+
+/// The caller's runtime, or the global one.
+#[track_caller]
+pub(crate) fn current_runtime() -> Arc<Shared> {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.runtime.clone(),
+        None => runtime::global().clone(),
+    })
 }
 
 /// Queues a new task on `runtime`.
@@ -184,10 +196,7 @@ pub fn workers() -> usize {
 /// If `n` is out of range, or threads can't be started.
 pub fn set_workers(n: usize) {
     config::assert_workers(n);
-    let runtime = with_worker(|worker| match worker {
-        Some(worker) => worker.runtime.clone(),
-        None => runtime::global().clone(),
-    });
+    let runtime = current_runtime();
     if let Err(error) = runtime.set_workers(n) {
         panic!("rendez: could not start {n} workers: {error}");
     }

@@ -22,7 +22,7 @@ use crate::{
     JoinHandle,
     stack::{self, Pool},
     sync::WaitGroup,
-    task::{Header, header, spawn},
+    task::{AsyncTasks, Header, header, spawn},
 };
 use crossbeam_deque::{Injector, Stealer, Worker as Deque};
 use std::{
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     pub(super) stacks: Arc<Pool>,
     pub(super) seed: u64,
     panic_policy: PanicPolicy,
+    pub(crate) async_tasks: AsyncTasks,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// Counts the workers' threads.
     alive: WaitGroup,
@@ -85,6 +86,7 @@ impl Shared {
             stacks,
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             panic_policy: config.panic_policy,
+            async_tasks: AsyncTasks::default(),
             threads: Mutex::default(),
             alive: WaitGroup::new(),
         });
@@ -216,6 +218,7 @@ impl Shared {
             std::mem::take(&mut *threads)
         };
         self.wake_all();
+        self.async_tasks.wake_all();
         if super::is_worker_of(self) {
             return;
         }

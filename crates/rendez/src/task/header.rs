@@ -135,6 +135,23 @@ where
     ptr::NonNull::from(Box::leak(task)).cast()
 }
 
+/// Makes a header that is never queued, only completed, by [`complete_with`].
+pub(crate) fn allocate_result<R>(id: u64, site: &'static Location<'static>) -> ptr::NonNull<Header> {
+    allocate::<fn() -> R, R>(|| unreachable!("this task is never run"), id, site, None, 0)
+}
+
+/// Completes a header that was made by [`allocate_result`].
+///
+/// # Safety
+/// `R` is the header's, and this is its one completion. The header may be gone afterwards.
+pub(crate) unsafe fn complete_with<R>(header: *const Header, result: Result<R, JoinError>) {
+    // SAFETY: the place of the result is free: the closure in it is a plain function pointer.
+    unsafe {
+        ((*header).vtable.output)(header).cast::<Result<R, JoinError>>().write(result);
+        complete(header);
+    }
+}
+
 /// # Safety
 /// `header` is the first field of a live `Task<F, R>`; so for the functions below.
 unsafe fn payload<F, R>(header: *const Header) -> *mut Payload<F, R> {

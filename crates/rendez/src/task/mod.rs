@@ -4,18 +4,21 @@
 //!   life as a state word.
 //! * [`fiber`]: a stack with a coroutine on it. A goroutine gets one only when it parks for the first time.
 //! * [`join`]: handles and errors. [`spawn`]: `go`, `go_local`, `Builder`. [`scope`]: goroutines that borrow.
-//! * [`unwind`]: how a runtime's shutdown ends a goroutine that is parked.
+//! * [`future`]: `block_on` and `go_async`. [`unwind`]: how a runtime's shutdown ends a goroutine that is parked.
 
 pub(crate) mod fiber;
+mod future;
 pub(crate) mod header;
 mod join;
 mod scope;
 pub(crate) mod spawn;
 
+pub use future::{block_on, go_async};
 pub use join::{JoinError, JoinHandle, LocalJoinHandle};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, Placement, go, go_local};
 
+pub(crate) use future::AsyncTasks;
 pub(crate) use header::{Goroutine, Header};
 
 /// The payload of the panic that unwinds a goroutine when its runtime shuts down.
