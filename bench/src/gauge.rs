@@ -70,6 +70,20 @@ pub(crate) fn work(steps: u64) -> u64 {
     black_box(x)
 }
 
+/// How many CPUs' worth of work the machine gives to as many threads as it says it has CPUs, just now.
+///
+/// A virtual machine may give less than it says: then nothing that needs two CPUs at once can be fast.
+pub(crate) fn cpus_given(cpus: usize) -> f64 {
+    const STEPS: u64 = 8_000_000;
+    let run = |threads: usize| {
+        let start = Instant::now();
+        std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| work(STEPS)))));
+        start.elapsed().as_secs_f64()
+    };
+    let alone = run(1).min(run(1));
+    cpus as f64 * alone / run(cpus)
+}
+
 /// The Fibonacci number by the plain recursion.
 pub(crate) fn fib(n: u64) -> u64 {
     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
@@ -105,6 +119,11 @@ mod tests {
         let before = cpu_time();
         work(20_000_000);
         assert!(cpu_time() > before);
+    }
+
+    #[test]
+    fn the_machine_gives_some_cpu() {
+        assert!(cpus_given(1) > 0.0);
     }
 
     #[test]

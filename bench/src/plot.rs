@@ -125,7 +125,11 @@ mod tests {
             column.push(30.0 * (i + 1) as f64);
             column
         };
-        let row = |case| Row { case, columns: PEERS.iter().enumerate().map(column).collect() };
+        let row = |case| Row {
+            case,
+            columns: PEERS.iter().enumerate().map(column).collect(),
+            cpus_given: vec![2.0],
+        };
         let cases = CASES.iter().map(|case| row(case).told()).collect();
         let machine = Machine { cpu: "Some CPU".into(), cpus: 2, kernel: "linux".into() };
         let (versions, date) = (BTreeMap::new(), "2026-11-23".into());

@@ -70,6 +70,8 @@ pub(crate) struct Row {
     pub(crate) case: &'static Case,
     /// A column for each contestant.
     pub(crate) columns: Vec<Column>,
+    /// How many CPUs' worth of work the machine gave, at the start of each round.
+    pub(crate) cpus_given: Vec<f64>,
 }
 
 impl Row {
@@ -131,6 +133,7 @@ impl Row {
             ratio_to_go: self.ratio_to_go().map(rounded),
             ratio_to_best_peer: self.ratio_to_best_peer().map(rounded),
             rounds: self.columns.iter().map(|column| column.readings.len()).max().unwrap_or(0),
+            cpus_given: rounded(median(&self.cpus_given)),
             notes: self.columns.iter().filter_map(note).collect(),
         }
     }
@@ -183,6 +186,8 @@ pub(crate) struct ToldCase {
     pub(crate) ratio_to_go: Option<f64>,
     pub(crate) ratio_to_best_peer: Option<f64>,
     rounds: usize,
+    /// The median of what the machine gave in the rounds.
+    cpus_given: f64,
     /// Who could not and why, and who did it otherwise and how.
     notes: BTreeMap<&'static str, String>,
 }
@@ -233,6 +238,12 @@ impl Table {
         let mut text = format!(
             "{:<width$}{go:>9}{best:>9}\n",
             "geometric mean of the ratios (below 1: rendez is ahead)"
+        );
+        let given: Vec<f64> = rows.iter().flat_map(|row| row.cpus_given.iter().copied()).collect();
+        let least = given.iter().copied().fold(f64::INFINITY, f64::min);
+        text += &format!(
+            "CPUs that the machine gave meanwhile: {:.1} (median), {least:.1} (least)\n",
+            median(&given)
         );
         for (note, cases) in notes(rows) {
             text += &format!("\n{note}\n    {}", cases.join(", "));
@@ -285,7 +296,11 @@ mod tests {
             let (differs, why_not) = (None, readings.is_empty().then(|| "not installed".to_owned()));
             Column { peer, readings: readings.to_vec(), differs, why_not }
         };
-        Row { case: find(case).unwrap(), columns: columns.iter().map(column).collect() }
+        Row {
+            case: find(case).unwrap(),
+            columns: columns.iter().map(column).collect(),
+            cpus_given: vec![1.5],
+        }
     }
 
     #[test]
@@ -332,7 +347,7 @@ mod tests {
         let expected = serde_json::json!({
             "case": "spawn_seq", "unit": "ns/op", "better": "lower", "rendez": 71.0, "go": 310.2,
             "peers": {"tokio": 322.0}, "ratio_to_go": 0.2289, "ratio_to_best_peer": 0.2205, "rounds": 1,
-            "notes": {},
+            "cpus_given": 1.5, "notes": {},
         });
         assert_eq!(told, expected);
     }

@@ -6,7 +6,7 @@
 use crate::{
     cases::{Case, Scale, Size, Unit},
     child::Told,
-    machine,
+    gauge, machine,
     peer::{Peer, go::Go},
     report::{Column, Row, median},
 };
@@ -43,7 +43,9 @@ impl Settings<'_> {
     pub(crate) fn case(&self, case: &'static Case, bar: &ProgressBar) -> Row {
         let mut columns: Vec<Column> =
             self.peers.iter().map(|peer| Column::new(peer.name, &peer.find(case.name))).collect();
+        let mut cpus_given = Vec::new();
         for _ in 0..self.rounds {
+            cpus_given.push(gauge::cpus_given(machine::cpus()));
             for (peer, column) in self.peers.iter().zip(&mut columns) {
                 bar.set_message(format!("{} {}", case.name, peer.name));
                 if column.is_open() {
@@ -56,7 +58,7 @@ impl Settings<'_> {
                 bar.inc(1);
             }
         }
-        Row { case, columns }
+        Row { case, columns, cpus_given }
     }
 
     /// One reading, from one child, or from several where the case compares sizes.

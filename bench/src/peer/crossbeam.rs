@@ -1,9 +1,10 @@
 //! crossbeam-channel between OS threads.
 
 use super::{
-    Answer::{self, Cannot, Does},
+    Answer::{self, Cannot, Does, Nearly},
     Body,
 };
+use crate::gauge;
 use crossbeam_channel::bounded;
 use std::{
     thread,
@@ -21,7 +22,10 @@ pub(super) fn find(case: &str) -> Answer {
         "mpmc_0" => |n| messages(4, 4, 0, n),
         "mpmc_128" => |n| messages(4, 4, 128, n),
         "pipeline_8" => pipeline,
-        "speedup_fork_join" | "speedup_workers" | "speedup_pipeline" => {
+        "speedup_workers" => {
+            return Nearly("one OS thread against two: what the machine gives", Body::value(speedup_workers));
+        }
+        "speedup_fork_join" | "speedup_pipeline" => {
             return Cannot("threads: the number of workers can't be set");
         }
         "mem_async" => return Cannot("crossbeam-channel has no async operations"),
@@ -95,4 +99,27 @@ fn pipeline(n: u64) -> Duration {
     let elapsed = start.elapsed();
     assert_eq!(count, n);
     elapsed
+}
+
+fn speedup_workers(n: u64) -> f64 {
+    let steps = 50 * gauge::steps_per_us();
+    gauge::speedup(|threads| {
+        let (tx, rx) = bounded(0);
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                let rx = rx.clone();
+                scope.spawn(move || {
+                    for _job in rx {
+                        gauge::work(steps);
+                    }
+                });
+            }
+            for job in 0..n {
+                tx.send(job).expect("somebody receives");
+            }
+            drop(tx);
+        });
+        start.elapsed()
+    })
 }

@@ -3,10 +3,15 @@
 //! It could also be used from OS threads; crossbeam-channel stands for that kind here.
 
 use super::{
-    Answer::{self, Cannot, Does},
-    on_tokio::{self, Channel, Shared},
+    Answer::{self, Cannot, Does, Nearly},
+    Body,
+    on_tokio::{self, Channel, Shared, channels},
 };
 use flume::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+/// As many parked tasks as can be released in seconds.
+const CROWD: u64 = 100_000;
 
 /// `flume::bounded`, used by its futures.
 struct Flume;
@@ -34,7 +39,27 @@ impl Shared for Flume {
     }
 }
 
+/// The blocking operations, which are faster than the async ones and have no occasion to block here.
+fn seq(n: u64) -> Duration {
+    let (tx, rx) = flume::bounded(1);
+    let start = Instant::now();
+    for i in 0..n {
+        tx.send(i).expect("there is room");
+        assert_eq!(rx.recv().ok(), Some(i));
+    }
+    start.elapsed()
+}
+
 pub(crate) fn find(case: &str) -> Answer {
+    if case == "seq_1" {
+        return Nearly("its blocking operations, which have no occasion to block", Body::timed(seq));
+    }
+    if case == "mem_async" {
+        return Nearly(
+            "100,000 tasks: its time to release them grows with the square",
+            channels::mem_async::<Flume>(CROWD),
+        );
+    }
     match on_tokio::channel_case::<Flume>(case).or_else(|| on_tokio::shared_case::<Flume>(case)) {
         Some(body) => Does(body),
         None => Cannot(on_tokio::NOT_THE_CHANNELS),

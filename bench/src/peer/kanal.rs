@@ -1,10 +1,12 @@
 //! kanal: its async channels, which can rendezvous and have several receivers, between tokio tasks.
 
 use super::{
-    Answer::{self, Cannot, Does},
+    Answer::{self, Cannot, Does, Nearly},
+    Body,
     on_tokio::{self, Channel, Shared},
 };
 use kanal::{AsyncReceiver, AsyncSender};
+use std::time::{Duration, Instant};
 
 /// `kanal::bounded_async`.
 struct Kanal;
@@ -32,7 +34,21 @@ impl Shared for Kanal {
     }
 }
 
+/// The blocking operations, which are faster than the async ones and have no occasion to block here.
+fn seq(n: u64) -> Duration {
+    let (tx, rx) = kanal::bounded(1);
+    let start = Instant::now();
+    for i in 0..n {
+        tx.send(i).expect("there is room");
+        assert_eq!(rx.recv().ok(), Some(i));
+    }
+    start.elapsed()
+}
+
 pub(crate) fn find(case: &str) -> Answer {
+    if case == "seq_1" {
+        return Nearly("its blocking operations, which have no occasion to block", Body::timed(seq));
+    }
     match on_tokio::channel_case::<Kanal>(case).or_else(|| on_tokio::shared_case::<Kanal>(case)) {
         Some(body) => Does(body),
         None => Cannot(on_tokio::NOT_THE_CHANNELS),

@@ -18,29 +18,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-const UNBOUNDED: &str = "cannot: its channels are unbounded";
+const UNBOUNDED: &str = "its channels are unbounded";
 const STAND_IN: &str = "its unbounded channel: at most one message is under way";
-const TOO_MANY: &str = "cannot: dies past about 30,000 coroutines";
+const TOO_MANY: &str = "it dies past about 30,000 coroutines";
 /// As many coroutines as leave a margin to where it dies.
 const CROWD: u64 = 20_000;
 
 pub(super) fn find(case: &str) -> Answer {
     match case {
+        "spawn_batch" => Does(Body::timed(spawn_batch)),
         "spawn_seq" => Does(Body::timed(spawn_seq)),
         "yield_2" => Does(Body::timed(|n| yielding(2, n))),
         "yield_1000" => Does(Body::timed(|n| yielding(1000, n))),
         "ping_pong" => Nearly(STAND_IN, Body::timed(ping_pong)),
         "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
         "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
-        "spawn_batch" | "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => {
-            Cannot(TOO_MANY)
-        }
-        "mem_async" => Cannot("cannot: it has no async tasks"),
-        "mem_unstarted" => {
-            Cannot("cannot: a coroutine has its stack from the start, and about 30,000 are the most")
-        }
+        "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => Cannot(TOO_MANY),
+        "mem_async" => Cannot("it has no async tasks"),
+        "mem_unstarted" => Cannot("a coroutine has its stack from the start, and about 30,000 are the most"),
         "speedup_fork_join" | "speedup_workers" | "speedup_pipeline" => {
-            Cannot("cannot: the number of workers is fixed once a process")
+            Cannot("the number of workers is fixed once a process")
         }
         _ => Cannot(UNBOUNDED),
     }
@@ -59,6 +56,17 @@ pub(super) fn enter(job: &mut (dyn FnMut() + Send)) {
     may::coroutine::scope(|scope| {
         go!(scope, job);
     });
+}
+
+fn spawn_batch(n: u64) -> Duration {
+    let start = Instant::now();
+    let all = WaitGroup::new();
+    for _ in 0..n {
+        let all = all.clone();
+        go!(move || drop(all));
+    }
+    all.wait();
+    start.elapsed()
 }
 
 fn spawn_seq(n: u64) -> Duration {

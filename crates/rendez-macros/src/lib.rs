@@ -50,7 +50,9 @@ use proc_macro::TokenStream;
 /// ```
 /// #[rendez::main]
 /// async fn main() {
-///     assert_eq!(rendez::go_async(async { 6 * 7 }).await.unwrap(), 42);
+///     let (tx, rx) = rendez::chan::bounded(0);
+///     rendez::go_async(async move { tx.send_async(6 * 7).await });
+///     assert_eq!(rx.recv_async().await, Ok(42));
 /// }
 /// ```
 ///

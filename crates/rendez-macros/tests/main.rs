@@ -46,10 +46,12 @@ mod in_async {
     use std::rc::Rc;
 
     #[rendez::main]
-    pub(super) async fn main() -> Result<(), rendez::JoinError> {
+    pub(super) async fn main() -> Result<(), rendez::chan::RecvError> {
         // The future is not `Send`: it stays in this goroutine.
         let here = Rc::new(41);
-        let there = rendez::go_async(async { 1 }).await?;
+        let (tx, rx) = rendez::chan::bounded(0);
+        rendez::go_async(async move { tx.send_async(1).await });
+        let there = rx.recv_async().await?;
         assert_eq!(*here + there, 42);
         Ok(())
     }

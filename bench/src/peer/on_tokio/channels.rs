@@ -223,10 +223,11 @@ async fn jobs<C: Shared>(n: u64, steps: u64) -> Duration {
     start.elapsed()
 }
 
-pub(super) fn mem_async<C: Shared>() -> Body {
-    Body::value(|n| {
+/// Parks `n` tasks, but no more than `most`.
+pub(crate) fn mem_async<C: Shared>(most: u64) -> Body {
+    Body::value(move |n| {
         on(shared_runtime(), parked::<C>(1000));
-        on(shared_runtime(), parked::<C>(n))
+        on(shared_runtime(), parked::<C>(n.min(most)))
     })
 }
 

@@ -91,7 +91,7 @@ pub(super) fn shared_case<C: Shared>(case: &str) -> Option<Body> {
     Some(match case {
         "mpmc_0" => timed(|n| channels::to_many::<C>(0, n)),
         "mpmc_128" => timed(|n| channels::to_many::<C>(128, n)),
-        "mem_async" => channels::mem_async::<C>(),
+        "mem_async" => channels::mem_async::<C>(u64::MAX),
         "speedup_workers" => channels::speedup_workers::<C>(),
         _ => return None,
     })

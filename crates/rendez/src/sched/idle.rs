@@ -20,7 +20,7 @@ use std::{
 
 const SPIN: Duration = Duration::from_micros(50);
 const STUCK: Duration = Duration::from_micros(10);
-const LEFT_ALONE: usize = 2;
+pub(super) const LEFT_ALONE: usize = 15;
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
 const SENTINEL_MAX: Duration = Duration::from_millis(10);
 /// How often a worker with tasks that found no stack tries again.

@@ -155,6 +155,7 @@ pub(crate) fn report_detached_panic(task: &Header) {
 ///
 /// # Cancellation
 /// When the runtime shuts down, this unwinds the goroutine.
+#[inline]
 pub fn yield_now() {
     with_worker(|worker| match worker {
         Some(worker) if worker.goroutine().is_some() => worker.yield_now(),

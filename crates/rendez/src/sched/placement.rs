@@ -8,7 +8,7 @@
 //! 1. **Unknown spawn site: in pairs.** The goroutines that one burst of a parent starts (a burst lasts until the parent
 //!    parks) are taken two by two; a pair goes to the worker with the least load, to the starter on a tie or a lead of one.
 //!    Two partners stay together, and eight stages are split four and four, with half of the hand-offs local.
-//! 2. **Chatty site** (measured bursts below [`CHATTY_NS`]): stay, until this worker leads by [`SLACK`]; then the next
+//! 2. **Chatty site** (measured bursts below [`CHATTY`]): stay, until this worker leads by [`SLACK`]; then the next
 //!    run of goroutines goes to the least loaded worker until *that* leads by as much. Long chains are so cut into runs, and
 //!    only every run's ends talk across workers.
 //! 3. **Working site**: one by one to the least loaded worker.
@@ -23,16 +23,19 @@
 
 use std::{
     panic::Location,
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicUsize, Ordering},
     time::Duration,
 };
 
-/// Bursts shorter than this make a chatty site: about what a hand-off between two workers may cost in all.
-pub(super) const CHATTY_NS: u32 = 4_000;
+/// Bursts shorter than this make a chatty site: what a hand-off
+/// between two workers costs when one of them has to be woken first, as it often has.
+pub(super) const CHATTY: Duration = Duration::from_micros(10);
 /// How far a worker may lead with chatty goroutines.
 pub(super) const SLACK: u32 = 32;
-/// Samples before a site counts as known.
-const SAMPLES: u32 = 3;
+/// From this score on a site counts as known.
+const KNOWN: i32 = 3;
+/// The score goes no further, so that a site whose goroutines change is found out soon.
+const SURE: i32 = 12;
 
 /// What is known of a spawn site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +48,15 @@ pub(super) enum Kind {
 struct Site {
     /// The address of the `Location`; 0 while free. It never changes once set.
     key: AtomicUsize,
-    samples: AtomicU32,
-    /// Moving average of the burst, in nanoseconds.
-    burst: AtomicU32,
+    /// Up for every long burst and down for every short one, within [`SURE`] of zero: the sign tells the kind. An average
+    /// would not do: one burst in which the kernel took the processor away outweighs a thousand others.
+    score: AtomicI32,
 }
 
 const SITES: usize = 1024;
 const PROBES: usize = 8;
 
-static TABLE: [Site; SITES] =
-    [const { Site { key: AtomicUsize::new(0), samples: AtomicU32::new(0), burst: AtomicU32::new(0) } };
-        SITES];
+static TABLE: [Site; SITES] = [const { Site { key: AtomicUsize::new(0), score: AtomicI32::new(0) } }; SITES];
 
 /// The site's place in the table: found, or taken if `insert`. A full neighbourhood leaves the site unknown.
 fn find(location: &'static Location<'static>, insert: bool) -> Option<&'static Site> {
@@ -84,22 +85,15 @@ fn find(location: &'static Location<'static>, insert: bool) -> Option<&'static S
 /// Learns from one timed burst of a goroutine that was spawned at `location`.
 pub(super) fn learn(location: &'static Location<'static>, burst: Duration) {
     let Some(site) = find(location, true) else { return };
-    // A burst beyond this was the kernel's doing, or tells no more than this does.
-    let burst = burst.as_nanos().min(1_000_000) as u32;
-    let samples = site.samples.load(Ordering::Relaxed);
-    let old = site.burst.load(Ordering::Relaxed);
-    let new = if samples == 0 { burst } else { old - old / 4 + burst / 4 };
-    site.burst.store(new, Ordering::Relaxed);
-    if samples < SAMPLES {
-        site.samples.store(samples + 1, Ordering::Relaxed);
-    }
+    let score = site.score.load(Ordering::Relaxed);
+    let step = if burst < CHATTY { -1 } else { 1 };
+    site.score.store((score + step).clamp(-SURE, SURE), Ordering::Relaxed);
 }
 
 pub(super) fn kind(location: &'static Location<'static>) -> Kind {
-    match find(location, false) {
-        Some(site) if site.samples.load(Ordering::Relaxed) >= SAMPLES => {
-            if site.burst.load(Ordering::Relaxed) < CHATTY_NS { Kind::Chatty } else { Kind::Working }
-        }
+    match find(location, false).map_or(0, |site| site.score.load(Ordering::Relaxed)) {
+        score if score <= -KNOWN => Kind::Chatty,
+        score if score >= KNOWN => Kind::Working,
         _ => Kind::Unknown,
     }
 }
@@ -219,8 +213,11 @@ mod tests {
     fn a_site_is_known_after_a_few_samples() {
         let location = Location::caller();
         assert_eq!(kind(location), Kind::Unknown);
-        (0..SAMPLES).for_each(|_| learn(location, Duration::from_nanos(200)));
+        (0..KNOWN).for_each(|_| learn(location, Duration::from_nanos(200)));
         assert_eq!(kind(location), Kind::Chatty);
+        learn(location, Duration::from_millis(20));
+        learn(location, Duration::from_nanos(200));
+        assert_eq!(kind(location), Kind::Chatty, "one outlier changes nothing");
         (0..20).for_each(|_| learn(location, Duration::from_micros(20)));
         assert_eq!(kind(location), Kind::Working);
     }

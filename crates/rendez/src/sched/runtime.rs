@@ -153,7 +153,7 @@ impl Shared {
 
     /// Whether some worker has more unstarted tasks than it will start in a moment.
     pub(super) fn has_plenty(&self) -> bool {
-        self.started_slots().any(|slot| slot.stealer.len() > 2)
+        self.started_slots().any(|slot| slot.stealer.len() > super::idle::LEFT_ALONE)
     }
 
     pub(super) fn wake_one(&self) {

@@ -541,7 +541,7 @@ impl Worker {
     }
 
     /// Lets others run.
-    #[inline]
+    #[inline(always)]
     pub(super) fn yield_now(&self) {
         // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
         // suspended, because only this thread pops the queue.

@@ -49,23 +49,26 @@ impl Bits {
         self.words.get(i / WORD).is_some_and(|word| word >> (i % WORD) & 1 == 1)
     }
 
+    // The counts below are made from the bit and not by `usize::from(new)`: an integer comparison whose result is both
+    // cast and branched on is compiled wrongly by rustc 1.95 at opt-level 2 (rust-lang/rust#158206; it did, here).
+
     /// Puts `i` in; says whether it was not there.
     pub(super) fn insert(&mut self, i: usize) -> bool {
-        let (word, bit) = (&mut self.words[i / WORD], 1 << (i % WORD));
-        let new = *word & bit == 0;
-        *word |= bit;
-        self.ones += usize::from(new);
+        let word = &mut self.words[i / WORD];
+        let old = *word >> (i % WORD) & 1;
+        *word |= 1 << (i % WORD);
+        self.ones += 1 - old as usize;
         self.low = self.low.min(i / WORD);
-        new
+        old == 0
     }
 
     /// Takes `i` out; says whether it was there.
     pub(super) fn remove(&mut self, i: usize) -> bool {
-        let (word, bit) = (&mut self.words[i / WORD], 1 << (i % WORD));
-        let old = *word & bit != 0;
-        *word &= !bit;
-        self.ones -= usize::from(old);
-        old
+        let word = &mut self.words[i / WORD];
+        let old = *word >> (i % WORD) & 1;
+        *word &= !(1 << (i % WORD));
+        self.ones -= old as usize;
+        old == 1
     }
 
     /// The lowest number in the set. Amortised O(1): words found empty are not looked at again until filled.

@@ -53,7 +53,7 @@ impl fmt::Display for StackError {
                 let advice = match limit {
                     Limit::AddressSpace => {
                         "no address space left: raise `ulimit -v` and `ulimit -d`, allow overcommit \
-                         (vm.overcommit_memory), use smaller stacks (RENDEZ_STACK_SIZE) or park fewer goroutines"
+                         (vm.overcommit_memory) or more mappings (vm.max_map_count), use smaller stacks (RENDEZ_STACK_SIZE) or park fewer goroutines"
                     }
                     Limit::MapCount => {
                         "the guard pages have used their share of vm.max_map_count: raise it with \

@@ -26,14 +26,14 @@
 //! - The memory of a slot belongs to whoever took the slot out of the books (`slab::Books`): its `Stack`, or a thread that
 //!   is guarding or discarding it. Only the books' bitmaps say that a slot is free; the pool's free list is a hint about
 //!   order, whose entries may be out of date and are checked against the bitmap.
-//! - The books are under the pool's lock, which is held for bookkeeping only. Every system call runs outside of it, on
+//! - The books are in the pool's ledger, under its lock, which is held for bookkeeping only. Every system call runs outside of it, on
 //!   slots taken out of the books: mapping, guarding, discarding, and unmapping (by the last `Arc<Slab>`).
 //! - A mapping lives as long as any `Arc<Slab>`; each `Stack` holds one. So nothing is unmapped under a stack, whatever
 //!   becomes of the pool, and a leaked stack stays mapped for ever.
 //!
 //! # Memory goes back
 //! - A slab whose slots are all free is unmapped whole, page tables included, except that a few such slots are kept
-//!   (`Keep`), so that a program whose load swings does not map and unmap at each swing.
+//!   (`pool::keep`), so that a program whose load swings does not map and unmap at each swing.
 //! - When more slots are dirty than are in use (and than a floor), slabs are discarded one at a time, beginning with the
 //!   slots freed longest ago, in maximal runs, in one system call per 256 runs. So at most half of what is resident is
 //!   surplus, and each free pays for O(1) of it.
@@ -53,6 +53,7 @@
 mod bits;
 mod error;
 mod guard;
+mod ledger;
 mod mem;
 mod pool;
 mod slab;
@@ -65,7 +66,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use corosensei::stack::StackPointer;
 
-pub(crate) use error::{Limit, StackError};
+pub(crate) use error::StackError;
 pub(crate) use guard::GuardMode;
 pub(crate) use pool::{Pool, PoolStats};
 use slab::Slab;

@@ -12,6 +12,7 @@ use corosensei::Coroutine;
 use corosensei::stack::{STACK_ALIGNMENT, Stack as _};
 
 use super::bits::Bits;
+use super::error::Limit;
 use super::guard::{Budget, VMAS_PER_GUARD};
 use super::mem::page_size;
 use super::slab::{COLOUR_STEP, COLOURS};
@@ -435,7 +436,7 @@ fn four_threads_get_stacks_of_their_own_and_the_count_is_right() {
                 for step in 0..60_000_usize {
                     // Waves: grow to a few thousand, shrink to nothing.
                     let growing = step / 6000 % 2 == 0;
-                    if rng() % 4 != 0 && growing || held.is_empty() {
+                    if !rng().is_multiple_of(4) && growing || held.is_empty() {
                         let stack = pool.allocate().unwrap();
                         let stamp = thread << 32 | step | 1 << 40;
                         write(stack.base().get(), stamp);
@@ -483,7 +484,7 @@ fn bits_behave_like_a_set() {
         let mut set: BTreeSet<usize> = (0..len).collect();
         for _ in 0..2000 {
             let i = rng() as usize % len;
-            if rng() % 2 == 0 {
+            if rng().is_multiple_of(2) {
                 assert_eq!(bits.insert(i), set.insert(i));
             } else {
                 assert_eq!(bits.remove(i), set.remove(&i));

@@ -59,7 +59,8 @@
 //! # A goroutine that reads files
 //! `read` of a regular file blocks the OS thread, and hashing keeps it busy; the walker and the printer may
 //! live on the same worker as a digester. So a digester yields after each buffer: it costs nanoseconds beside
-//! the work on 128 KiB, and the other stages wait for tens of microseconds at most, however large the file.
+//! the work on 128 KiB, and the other stages wait for less than a millisecond at most, however large the
+//! file.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -90,6 +91,14 @@ use walk::Forest;
 /// paths take well under a megabyte.
 const WINDOW: usize = 4096;
 
+/// How many jobs, and how many reports, may wait between two stages; more where there are many digesters.
+///
+/// A small file takes less time than waking a stage on another worker, and a stage that shares its worker
+/// with the digester of a large file gets a turn for every 128 KiB of that. With room for a batch, a stage
+/// gets much done in each turn: measured on 40,000 tiny files and two workers, 64 places take a quarter of
+/// the time of 4.
+const QUEUE: usize = 64;
+
 /// 128 + the number of the signal: what a shell tells of a program which that signal ended.
 const STATUS_SIGINT: u8 = 128 + 2;
 const STATUS_SIGPIPE: u8 = 128 + 13;
@@ -109,8 +118,8 @@ fn digest(cli: Cli, stop: &Stop) -> ExitCode {
     let progress = Progress::new();
 
     let (window_in, window_out) = chan::bounded(WINDOW);
-    let (jobs_in, jobs_out) = chan::bounded(2 * digesters);
-    let (reports_in, reports_out) = chan::bounded(2 * digesters);
+    let (jobs_in, jobs_out) = chan::bounded(QUEUE.max(2 * digesters));
+    let (reports_in, reports_out) = chan::bounded(QUEUE.max(2 * digesters));
 
     let (found, printed) = rendez::scope(|scope| {
         for _ in 0..digesters {
