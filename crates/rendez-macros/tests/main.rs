@@ -29,7 +29,7 @@ mod with_exit_code {
 
     #[rendez::main]
     pub(super) fn main() -> ExitCode {
-        return ExitCode::from(3);
+        ExitCode::from(3)
     }
 }
 

@@ -1,5 +1,46 @@
-//! Go's concurrency for Rust: goroutines, channels and `sync`, sound and uncoloured.
-#![deny(unsafe_op_in_unsafe_fn)]
+//! Go's concurrency for Rust: goroutines, channels and `sync`, sound where other coroutine libraries are not, without
+//! colouring functions `async`.
+//!
+//! ```
+//! use rendez::{chan, go};
+//!
+//! rendez::run(|| {
+//!     let (tx, rx) = chan::bounded(0);
+//!     for word in ["hello", "greetings", "good day"] {
+//!         let tx = tx.clone();
+//!         go(move || tx.send(word));
+//!     }
+//!     drop(tx);
+//!     let mut words: Vec<&str> = rx.iter().collect();
+//!     words.sort();
+//!     assert_eq!(words, ["good day", "greetings", "hello"]);
+//! });
+//! ```
+//!
+//! # What is here
+//!
+//! * [`go`], [`go_local`], [`scope`](scope()) and [`Builder`] start goroutines: plain closures that may block, some four
+//!   kilobytes each while they wait. [`JoinHandle`] waits for one and takes its result or its panic.
+//! * [`go_async`] runs a future as a goroutine without a stack; [`block_on`] runs one where you are.
+//! * [`run`], or `#[rendez::main]`, makes a closure the main goroutine; [`Runtime`] is for those who need several.
+//! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has [`sync::WaitGroup`]; [`sleep`] and
+//!   [`time::Instant`] tell and pass the time.
+//!
+//! Everything that blocks works from goroutines, from OS threads and, by its `_async` twin, from async tasks, and between
+//! them.
+//!
+//! # What to know
+//!
+//! * **A goroutine stays on its OS thread** from its first instruction to its last, so thread-locals and `Rc`s are safe in
+//!   it. Work moves between workers only before it starts (async goroutines: at any await). [`Placement`] has a say.
+//! * **Thread-locals are per worker, not per goroutine**: other goroutines of the worker see and change them while one is
+//!   parked. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
+//!   blocking call, from two goroutines) are the one thing that can break soundness.
+//! * **A blocking system call blocks its worker.** Goroutines are not preempted.
+//! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
+//!   `panic = "abort"` they can't be, and are left as they are.
+//!
+//! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
 
 pub mod chan;
 mod lock;

@@ -16,6 +16,12 @@ pub(crate) use std::{
     thread,
 };
 
+/// A `Cell` whose accesses loom can check, to be used where other threads read it when they hold a lock.
+#[cfg(loom)]
+pub(crate) use loom::cell::Cell;
+#[cfg(not(loom))]
+pub(crate) use std::cell::Cell;
+
 /// An `UnsafeCell` whose accesses loom can check: they go through closures that get the raw pointer.
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;

@@ -128,11 +128,9 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        wait::spend_budget();
         match self.offer(value) {
-            Ok(()) => {
-                wait::spend_budget();
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err((error, state)) => {
                 drop(state);
                 Err(error)
@@ -142,11 +140,9 @@ impl<T> Channel<T> {
 
     #[inline]
     pub(super) fn send(&self, value: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
+        wait::spend_budget();
         match self.offer(value) {
-            Ok(()) => {
-                wait::spend_budget();
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err((TrySendError::Closed(value), state)) => {
                 drop(state);
                 Err(SendTimeoutError::Closed(value))
@@ -225,6 +221,7 @@ impl<T> Channel<T> {
             let mut wakeup = None;
             if state.buffer.len() < self.capacity
                 && !state.senders.is_empty()
+                && !state.closed
                 && let Some(sender) = state.senders.pop_winner()
             {
                 // SAFETY: a node in `senders` has a full packet of this channel's `T`; having won it, we alone empty it.
@@ -240,7 +237,9 @@ impl<T> Channel<T> {
             drop(surplus);
             return Ok(value);
         }
+        // Senders that are still queued at a closed channel are about to get their values back.
         if !state.senders.is_empty()
+            && !state.closed
             && let Some(sender) = state.senders.pop_winner()
         {
             // SAFETY: as above.
@@ -255,11 +254,10 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
+        // Before the value is taken: spending may yield, and a shutdown may end the goroutine there.
+        wait::spend_budget();
         match self.take() {
-            Ok(value) => {
-                wait::spend_budget();
-                Ok(value)
-            }
+            Ok(value) => Ok(value),
             Err((error, state)) => {
                 drop(state);
                 Err(error)
@@ -269,11 +267,10 @@ impl<T> Channel<T> {
 
     #[inline]
     pub(super) fn recv(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        // Before the value is taken: spending may yield, and a shutdown may end the goroutine there.
+        wait::spend_budget();
         match self.take() {
-            Ok(value) => {
-                wait::spend_budget();
-                Ok(value)
-            }
+            Ok(value) => Ok(value),
             Err((TryRecvError::Closed, state)) => {
                 drop(state);
                 Err(RecvTimeoutError::Closed)
@@ -295,8 +292,8 @@ impl<T> Channel<T> {
         drop(state);
         let outcome = waiter.wait(deadline, Reason::ChanReceive);
         match outcome {
-            // SAFETY: the status says that a sender has filled the packet, and the wait is decided.
             Outcome::Arm(_) if node.status() == Status::Done => {
+                // SAFETY: the status says that a sender has filled the packet, and the wait is decided.
                 Ok(unsafe { packet.into_inner().assume_init() })
             }
             Outcome::Arm(_) => Err(RecvTimeoutError::Closed),

@@ -106,6 +106,8 @@ impl<T> Future for SendFuture<'_, T> {
         let result = match operation.stage {
             Stage::Fresh => {
                 operation.aim(cx);
+                // First, because waking a peer may run a waker that panics, and the value has gone by then.
+                operation.stage = Stage::Finished;
                 // SAFETY: the packet holds the value since `new`, the node was just aimed at it, and the future is
                 // pinned; its drop leaves the queue.
                 match unsafe { operation.channel.send_or_queue(&operation.packet, &operation.node) } {
@@ -166,6 +168,7 @@ impl<T> Future for RecvFuture<'_, T> {
         let value = match operation.stage {
             Stage::Fresh => {
                 operation.aim(cx);
+                operation.stage = Stage::Finished;
                 // SAFETY: the packet is empty since `new`, the node was just aimed at it, and the future is pinned; its
                 // drop leaves the queue.
                 match unsafe { operation.channel.recv_or_queue(&operation.node) } {

@@ -1,15 +1,17 @@
 //! What a worker does when it has nothing to run: steal, spin for a bounded time, sleep.
 //!
 //! * **Stealing** takes unstarted tasks only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
-//!   started there, beside their siblings (see `placement`), unless one goroutine has had the victim for [`STUCK`].
+//!   started there, beside their siblings (see `placement`), unless one goroutine has had the victim for [`STUCK`]. So
+//!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken.
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
 //!   more than three times what an oracle would pay.
 //! * **Sleeping** follows the word of [`sleep`](super::sleep). While others are awake, one sleeper is the *sentinel*: it
 //!   looks every [`SENTINEL_MIN`] to [`SENTINEL_MAX`] whether somebody is stuck beside unstarted tasks. So a spawn need
 //!   not issue a fence to be sure that it is seen: a missed wake-up costs a moment of parallelism and never a hang, since
-//!   the spawner's own worker runs what nobody takes. When all sleep, nobody wakes by time: an idle runtime uses no CPU.
+//!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
+//!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 
-use super::worker::Worker;
+use super::{placement::SLACK, worker::Worker};
 use crate::time::Instant;
 use crossbeam_deque::Steal;
 use std::{
@@ -19,12 +21,17 @@ use std::{
 };
 
 const SPIN: Duration = Duration::from_micros(50);
+/// Processor time of one goroutine after which its worker counts as stuck.
 const STUCK: Duration = Duration::from_micros(10);
+/// Time after which it does whether it has run or not: the kernel may have taken the processor away, but then for long.
+const STUCK_FOR_SURE: Duration = Duration::from_millis(4);
 pub(super) const LEFT_ALONE: usize = 15;
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
 const SENTINEL_MAX: Duration = Duration::from_millis(10);
 /// How often a worker with tasks that found no stack tries again.
 const STARVED_RETRY: Duration = Duration::from_millis(5);
+/// When all have slept for this long, the memory of free stacks goes back.
+const TIDY_AFTER: Duration = Duration::from_millis(200);
 /// How often a worker looks again while its runtime shuts down.
 const STOPPING_RETRY: Duration = Duration::from_millis(1);
 /// After this many fruitless looks, what is still parked in a destructor is left behind.
@@ -54,14 +61,24 @@ impl Worker {
                 Steal::Retry => {}
             }
         }
-        let first = self.random.borrow_mut().usize(..workers);
-        for victim in (first..workers).chain(0..first) {
+        // Of all that were started: a surplus worker may still have some that it will not start.
+        let victims = runtime.started_workers();
+        let first = self.random.borrow_mut().usize(..victims.max(1));
+        for victim in (first..victims).chain(0..first) {
             if victim == self.index {
                 continue;
             }
-            let Some(stealer) = runtime.stealer(victim) else { continue };
+            let Some((shared, stealer)) = runtime.victim(victim) else { continue };
             let len = stealer.len();
-            if len == 0 || (len <= LEFT_ALONE && !self.is_stuck(victim)) {
+            if shared.incoming.load(Ordering::Relaxed) > 0
+                && self.is_stuck(victim)
+                && let Some(task) = shared.take_handed()
+            {
+                self.fresh.push(task);
+                self.has_loot.set(true);
+                return true;
+            }
+            if len == 0 || ((len <= LEFT_ALONE || self.is_loaded_beyond(victim)) && !self.is_stuck(victim)) {
                 continue;
             }
             loop {
@@ -69,6 +86,7 @@ impl Worker {
                     Steal::Success(task) => {
                         self.fresh.push(task);
                         self.watch.set(None);
+                        self.has_loot.set(true);
                         return true;
                     }
                     Steal::Empty => break,
@@ -79,17 +97,25 @@ impl Worker {
         false
     }
 
+    /// Whether this worker is idle only because all that it has is parked, and has more of that than `victim`.
+    fn is_loaded_beyond(&self, victim: usize) -> bool {
+        let theirs = self.runtime.worker(victim).map_or(0, |shared| shared.load());
+        self.load() > theirs.saturating_add(SLACK)
+    }
+
     /// Whether the same goroutine has had `victim` for a while. Needs to be asked repeatedly.
     fn is_stuck(&self, victim: usize) -> bool {
         let Some(shared) = self.runtime.worker(victim) else { return false };
         let switches = shared.published.switches.load(Ordering::Relaxed);
-        let now = Instant::now();
         match self.watch.get() {
-            Some((watched, seen, since)) if watched == victim && seen == switches => {
-                now.duration_since(since) >= STUCK
+            Some(watch) if watch.victim == victim && watch.switches == switches => {
+                let waited = watch.since.elapsed();
+                waited >= STUCK_FOR_SURE
+                    || (waited >= STUCK && shared.clock.now().saturating_sub(watch.ran) >= STUCK)
             }
             _ => {
-                self.watch.set(Some((victim, switches, now)));
+                let (since, ran) = (Instant::now(), shared.clock.now());
+                self.watch.set(Some(Watch { victim, switches, since, ran }));
                 false
             }
         }
@@ -104,16 +130,23 @@ impl Worker {
             return false;
         }
         let mut period = SENTINEL_MIN;
+        let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         loop {
-            match self.sleep(period) {
+            match self.sleep(period, tidy_at) {
                 Slept::FoundWork | Slept::Notified => return false,
                 Slept::Timer => {
                     if self.find_work() {
                         return false;
                     }
+                    if tidy_at.is_some_and(|at| at <= Instant::now()) {
+                        tidy_at = None;
+                        self.tidy();
+                    }
                 }
                 Slept::Sentinel => {
                     if self.find_work() {
+                        // The watch goes on: where there was something there may be more.
+                        self.runtime.wake_one();
                         return false;
                     }
                     period = (period * 2).min(SENTINEL_MAX);
@@ -130,16 +163,18 @@ impl Worker {
         runtime.searching.fetch_add(1, Ordering::SeqCst);
         let start = Instant::now();
         let mut rounds = 0u32;
+        let mut stolen = false;
         let found = loop {
             for _ in 0..4 {
                 hint::spin_loop();
             }
-            if !self.shared.inbox.is_empty() {
+            if !self.shared.inbox.is_empty() || self.shared.incoming.load(Ordering::Relaxed) > 0 {
                 break true;
             }
             rounds += 1;
-            if rounds % 8 == 0 {
-                if self.steal() || self.fire_timers() || runtime.is_stopping() {
+            if rounds.is_multiple_of(8) {
+                stolen = self.steal();
+                if stolen || self.fire_timers() || runtime.is_stopping() {
                     break true;
                 }
                 if start.elapsed() >= SPIN {
@@ -147,11 +182,18 @@ impl Worker {
                 }
             }
         };
-        runtime.searching.fetch_sub(1, Ordering::SeqCst);
+        let last = runtime.searching.fetch_sub(1, Ordering::SeqCst) == 1;
+        let surplus = self.index >= runtime.active_workers();
+        if last && (stolen || surplus) && runtime.sleepers.load(Ordering::SeqCst) > 0 {
+            // While somebody searched, spawns woke nobody. What they left is for the next one to find.
+            runtime.wake_one();
+        }
         found
     }
 
-    fn sleep(&self, period: Duration) -> Slept {
+    /// Sleeps until notified, or the next timer; until `tidy_at` if nobody else is awake; for `period` if somebody is and
+    /// nobody else keeps watch.
+    fn sleep(&self, period: Duration, tidy_at: Option<Instant>) -> Slept {
         let runtime = &self.runtime;
         let sleep = &self.shared.sleep;
         let active = self.index < runtime.active_workers();
@@ -159,6 +201,7 @@ impl Worker {
         sleep.prepare();
         fence(Ordering::SeqCst);
         let work = !self.shared.inbox.is_empty()
+            || self.shared.incoming.load(Ordering::SeqCst) > 0
             || runtime.is_stopping()
             || (active && (!runtime.injector.is_empty() || runtime.has_plenty()));
         if work {
@@ -168,7 +211,9 @@ impl Worker {
         }
         let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
         let sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
-        let until_timer = self.timers.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let tidy_at = tidy_at.filter(|_| awake == 0);
+        let until_timer = [self.timers.next_deadline(), tidy_at].into_iter().flatten().min();
+        let until_timer = until_timer.map(|at| at.saturating_duration_since(Instant::now()));
         let starved = self.is_starved().then_some(STARVED_RETRY);
         let timeout = [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min();
         let notified = sleep.commit(timeout);
@@ -215,6 +260,7 @@ impl Worker {
             if cfg!(panic = "abort") {
                 self.abandon_parked();
             }
+            self.shared.published.timed.store(!self.timers.is_empty(), Ordering::Relaxed);
             self.shared.sleep.prepare();
             if self.shared.inbox.is_empty() {
                 self.shared.sleep.commit(Some(STOPPING_RETRY));
@@ -222,13 +268,23 @@ impl Worker {
                 self.shared.sleep.cancel();
             }
             let progress = runtime.progress();
-            fruitless = if progress == seen { fruitless + 1 } else { 0 };
+            fruitless = if progress == seen && !runtime.is_busy() { fruitless + 1 } else { 0 };
             seen = progress;
             if fruitless > STOPPING_PATIENCE && self.has_parked() {
                 self.abandon_parked();
             }
         }
     }
+}
+
+/// What a thief has seen of a victim.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    victim: usize,
+    switches: u32,
+    since: Instant,
+    /// The processor time that the victim's thread had used.
+    ran: Duration,
 }
 
 /// Why a worker woke.

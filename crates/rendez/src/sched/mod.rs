@@ -1,12 +1,13 @@
 //! The scheduler: workers, their queues, how work finds them and how they sleep.
 //!
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`timers`].
-//! * [`idle`]: stealing, spinning, sleeping. [`sleep`]: the sleep word. [`placement`]: where a goroutine starts.
+//! * [`idle`]: stealing, spinning, sleeping. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`runtime`]: starting, running a main, shutdown. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
 
+mod clock;
 mod config;
 mod idle;
 mod placement;
@@ -20,6 +21,7 @@ mod worker;
 pub use config::PanicPolicy;
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
+pub(crate) use timers::Timer;
 pub(crate) use worker::WorkerShared;
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
 };
 use std::{
     cell::Cell,
+    io::Write,
     ptr::{self, NonNull},
     sync::{
         Arc,
@@ -53,9 +56,23 @@ fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
 
 /// Runs a worker on this thread until its runtime shuts down.
 fn enter(worker: Worker) {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            WORKER.set(ptr::null());
+            if std::thread::panicking() {
+                // The goroutines of this worker can never run again, and others wait for them.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "rendez: a worker's own code panicked, which is a bug in rendez"
+                );
+                std::process::abort();
+            }
+        }
+    }
     WORKER.set(&worker);
+    let _leave = Leave;
     worker.run();
-    WORKER.set(ptr::null());
 }
 
 /// The goroutine that runs on this thread.
@@ -98,6 +115,14 @@ pub(crate) fn spend_budget() {
             worker.spend_budget();
         }
     });
+}
+
+/// Panics if there is no runtime for a new task and none can be started.
+#[track_caller]
+pub(crate) fn require_runtime() {
+    if WORKER.get().is_null() {
+        runtime::global();
+    }
 }
 
 /// Queues a new task on the caller's runtime, or the global one.

@@ -22,11 +22,12 @@ use crate::{
     JoinHandle,
     stack::{self, Pool},
     sync::WaitGroup,
-    task::{AsyncTasks, Header, header, spawn},
+    task::{AsyncTasks, ForcedUnwind, Header, header, spawn},
 };
 use crossbeam_deque::{Injector, Stealer, Worker as Deque};
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr::NonNull,
     sync::{
@@ -108,7 +109,6 @@ impl Shared {
             let deque = Deque::new_lifo();
             let shared = WorkerShared::obtain();
             let slot = Slot { shared, stealer: deque.stealer() };
-            assert!(self.slots[index].set(slot).is_ok(), "slots are filled in order, under the lock");
             self.alive.add(1);
             let runtime = self.clone();
             let body = move || {
@@ -120,9 +120,12 @@ impl Shared {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     self.alive.done();
+                    shared.retire();
                     return Err(error);
                 }
             }
+            // Only now do others know the worker, so a failed start leaves no trace.
+            assert!(self.slots[index].set(slot).is_ok(), "slots are filled in order, under the lock");
             self.started.store(index + 1, Ordering::SeqCst);
         }
         self.active.store(workers, Ordering::SeqCst);
@@ -143,8 +146,13 @@ impl Shared {
         self.slots.get(index)?.get().map(|slot| slot.shared)
     }
 
-    pub(super) fn stealer(&self, index: usize) -> Option<&Stealer<Fresh>> {
-        self.slots[index].get().map(|slot| &slot.stealer)
+    pub(super) fn victim(&self, index: usize) -> Option<(&'static WorkerShared, &Stealer<Fresh>)> {
+        self.slots[index].get().map(|slot| (slot.shared, &slot.stealer))
+    }
+
+    /// Whether some worker runs a goroutine, or has one that will be woken by a timer.
+    pub(super) fn is_busy(&self) -> bool {
+        self.started_slots().any(|slot| slot.shared.is_running() || slot.shared.is_timed())
     }
 
     fn started_slots(&self) -> impl Iterator<Item = &Slot> {
@@ -280,7 +288,8 @@ impl Shared {
         running.wait_for_children();
         match result {
             Some(Ok(value)) => value,
-            Some(Err(payload)) => resume_unwind(payload),
+            Some(Err(payload)) if !payload.is::<ForcedUnwind>() => resume_unwind(payload),
+            Some(Err(_)) => panic!("rendez: the runtime was shut down while it ran the closure"),
             None => panic!("rendez: the runtime was shut down before it could run the closure"),
         }
     }
@@ -293,7 +302,8 @@ struct SendPtr<T>(*mut T);
 unsafe impl<T> Send for SendPtr<T> {}
 
 pub(super) fn report_panic(task: &Header, policy: PanicPolicy) {
-    eprintln!("rendez: {} panicked; created at {}", task.title(), task.site);
+    // Not `eprintln`, which panics when nobody reads the error stream any more.
+    let _ = writeln!(io::stderr(), "rendez: {} panicked; created at {}", task.title(), task.site);
     if policy == PanicPolicy::Exit {
         std::process::exit(2);
     }

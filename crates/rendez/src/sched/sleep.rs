@@ -31,10 +31,6 @@ impl Sleep {
         Sleep { state: AtomicU32::new(AWAKE), mutex: Mutex::new(()), condvar: Condvar::new() }
     }
 
-    pub(super) fn is_asleep(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == ASLEEP
-    }
-
     /// The worker is about to sleep: it looks for work once more after this, then calls `commit` or `cancel`.
     pub(super) fn prepare(&self) {
         self.state.store(ASLEEP, Ordering::SeqCst);

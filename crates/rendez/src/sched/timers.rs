@@ -12,7 +12,7 @@ const NOWHERE: usize = usize::MAX;
 
 /// A time limit of one parked goroutine; it lives in the parking frame.
 #[derive(Debug)]
-pub(super) struct Timer {
+pub(crate) struct Timer {
     index: Cell<usize>,
     pub(super) waiter: *const Waiter,
     pub(super) task: *const Header,
@@ -76,7 +76,9 @@ impl Timers {
     pub(super) fn remove(&self, timer: &Timer) {
         let index = timer.index.get();
         if index != NOWHERE {
-            remove_at(self.heap(), index);
+            let heap = self.heap();
+            remove_at(heap, index);
+            give_back(heap);
         }
     }
 
@@ -89,9 +91,7 @@ impl Timers {
         }
         let timer = first.timer;
         remove_at(heap, 0);
-        if heap.is_empty() && heap.capacity() > 4096 {
-            *heap = Vec::new();
-        }
+        give_back(heap);
         Some(timer)
     }
 }
@@ -99,6 +99,13 @@ impl Timers {
 impl fmt::Debug for Timers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timers").field("len", &self.heap().len()).finish()
+    }
+}
+
+/// An emptied heap that was large gives its memory back.
+fn give_back(heap: &mut Vec<Entry>) {
+    if heap.is_empty() && heap.capacity() > 4096 {
+        *heap = Vec::new();
     }
 }
 
@@ -145,11 +152,7 @@ fn remove_at(heap: &mut Vec<Entry>, index: usize) {
     if index < heap.len() {
         // What came from the end may belong further up or further down.
         sift_up(heap, index);
-        // SAFETY: in the heap.
-        let moved = unsafe { (*heap[index].timer).index.get() } == index;
-        if moved {
-            sift_down(heap, index);
-        }
+        sift_down(heap, index);
     }
 }
 

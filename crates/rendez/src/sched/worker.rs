@@ -14,6 +14,8 @@
 //! do.
 
 use super::{
+    clock::ThreadClock,
+    idle::Watch,
     placement::{self, Kind, Placer},
     queue::{Inbox, RunQueue},
     runtime::Shared,
@@ -24,19 +26,20 @@ use crate::{
     task::{
         Goroutine, Header,
         fiber::{Fiber, Order, Suspend},
-        header::{self, PINNED, PLACED},
+        header::{self, PINNED},
     },
     time::Instant,
     wait::{Reason, Waiter},
 };
-use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use std::{
     cell::{Cell, RefCell},
+    io::Write,
     ptr::{self, NonNull},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
     },
 };
 
@@ -66,7 +69,10 @@ pub(crate) struct WorkerShared {
     pub(super) sleep: CachePadded<Sleep>,
     /// Written by the worker alone.
     pub(super) published: CachePadded<Published>,
-    /// Tasks handed to this worker that it has not started yet.
+    pub(super) clock: ThreadClock,
+    /// Unstarted tasks that others have chosen this worker for. Thieves may take them when it is stuck.
+    pub(super) handed: Injector<Fresh>,
+    /// How many there are, about.
     pub(super) incoming: CachePadded<AtomicU32>,
 }
 
@@ -74,8 +80,11 @@ pub(crate) struct WorkerShared {
 pub(super) struct Published {
     pub(super) spawned: AtomicU64,
     pub(super) finished: AtomicU64,
-    /// Switches so far: who sees it stand still knows that one goroutine has had the worker since.
+    /// Twice the switches so far, plus one while a goroutine runs: who sees an odd number stand still knows that one
+    /// goroutine has had the worker since.
     pub(super) switches: AtomicU32,
+    /// In a shutdown: whether timers are set.
+    pub(super) timed: AtomicBool,
     pub(super) load: AtomicU32,
 }
 
@@ -89,12 +98,14 @@ impl WorkerShared {
                 inbox: Inbox::new(),
                 sleep: CachePadded::new(Sleep::new()),
                 published: CachePadded::default(),
+                clock: ThreadClock::new(),
+                handed: Injector::new(),
                 incoming: CachePadded::default(),
             }))
         })
     }
 
-    fn retire(&'static self) {
+    pub(super) fn retire(&'static self) {
         self.published.spawned.store(0, Ordering::Relaxed);
         self.published.finished.store(0, Ordering::Relaxed);
         self.published.load.store(0, Ordering::Relaxed);
@@ -112,7 +123,32 @@ impl WorkerShared {
         self.sleep.notify();
     }
 
-    fn load(&self) -> u32 {
+    pub(super) fn is_running(&self) -> bool {
+        self.published.switches.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    pub(super) fn is_timed(&self) -> bool {
+        self.published.timed.load(Ordering::Relaxed)
+    }
+
+    /// Takes back a task that was handed to this worker.
+    pub(super) fn take_handed(&self) -> Option<Fresh> {
+        if self.incoming.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        loop {
+            match self.handed.steal() {
+                Steal::Success(task) => {
+                    self.incoming.fetch_sub(1, Ordering::Relaxed);
+                    return Some(task);
+                }
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    pub(super) fn load(&self) -> u32 {
         self.published.load.load(Ordering::Relaxed) + self.incoming.load(Ordering::Relaxed)
     }
 }
@@ -145,10 +181,10 @@ pub(crate) struct Worker {
     siblings: Cell<u16>,
     ids: Cell<(u64, u64)>,
     pub(super) random: RefCell<fastrand::Rng>,
-    /// The victim that a thief watches, its switches, and since when these stand still.
-    pub(super) watch: Cell<Option<(usize, u32, Instant)>>,
-    /// Whether a goroutine was left behind that could not be ended.
-    pub(super) abandoned: Cell<bool>,
+    /// The victim that a thief watches.
+    pub(super) watch: Cell<Option<Watch>>,
+    /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
+    pub(super) has_loot: Cell<bool>,
 }
 
 impl Worker {
@@ -184,17 +220,18 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: RefCell::new(random),
             watch: Cell::new(None),
-            abandoned: Cell::new(false),
+            has_loot: Cell::new(false),
         }
     }
 
     // ---- the loop ----
 
     pub(super) fn run(&self) {
+        self.shared.clock.adopt();
         loop {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
-            if tick % MAINTAIN_EVERY == 0 {
+            if tick.is_multiple_of(MAINTAIN_EVERY) {
                 self.maintain();
             }
             if let Some(task) = self.next(tick) {
@@ -219,8 +256,8 @@ impl Worker {
             unsafe { self.queue.push(woken) };
         }
         self.streak.set(0);
-        if tick % FRESH_EVERY == 0
-            && let Some(task) = self.next_fresh(tick % OLDEST_EVERY == 0)
+        if tick.is_multiple_of(FRESH_EVERY)
+            && let Some(task) = self.next_fresh(tick.is_multiple_of(OLDEST_EVERY))
         {
             return Some(task);
         }
@@ -228,7 +265,11 @@ impl Worker {
     }
 
     /// An unstarted task that is to start here; others are handed on.
+    #[inline]
     fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
+        if let Some(Fresh(task)) = self.shared.take_handed() {
+            return Some(task.as_ptr());
+        }
         loop {
             let Fresh(task) = match oldest {
                 false => self.fresh.pop()?,
@@ -238,19 +279,20 @@ impl Worker {
                     Steal::Retry => continue,
                 },
             };
-            let task = task.as_ptr();
             // SAFETY: taken out of the deque: unstarted and ours.
-            let target = unsafe { self.place(&*task) };
-            if target == self.index {
-                return Some(task);
+            let target = self.place(unsafe { task.as_ref() });
+            if !self.hand_to(target, Fresh(task)) {
+                return Some(task.as_ptr());
             }
-            // SAFETY: as above.
-            unsafe { self.hand_to(target, task) };
         }
     }
 
     fn place(&self, task: &Header) -> usize {
         let workers = self.runtime.active_workers();
+        if self.has_loot.get() {
+            self.has_loot.set(!self.fresh.is_empty());
+            return self.index;
+        }
         if self.load.get() == 0 || workers == 1 || self.runtime.is_stopping() {
             return self.index;
         }
@@ -270,21 +312,18 @@ impl Worker {
         target
     }
 
-    /// # Safety
-    /// `task` is unstarted, in no queue, and may start on another worker.
-    unsafe fn hand_to(&self, target: usize, task: *mut Header) {
-        // SAFETY: ours until it is pushed.
-        let flags = unsafe { &(*task).flags };
-        flags.set(flags.get() | PLACED);
-        match self.runtime.worker(target) {
-            Some(shared) if target != self.index => {
-                shared.incoming.fetch_add(1, Ordering::Relaxed);
-                // SAFETY: passed on.
-                unsafe { shared.push(task) };
-            }
-            // SAFETY: passed on. Here it needs no count: it is started at once.
-            _ => unsafe { self.queue.push(task) },
+    /// Hands an unstarted task to another worker. `false` if `target` is this one.
+    fn hand_to(&self, target: usize, task: Fresh) -> bool {
+        if target == self.index {
+            return false;
         }
+        let Some(shared) = self.runtime.worker(target) else { return false };
+        // Counted first, so that a count of zero means that nothing has been there for long.
+        shared.incoming.fetch_add(1, Ordering::SeqCst);
+        shared.handed.push(task);
+        fence(Ordering::SeqCst);
+        shared.sleep.notify();
+        true
     }
 
     /// Starts or resumes `task` and sees to what it leaves behind.
@@ -304,9 +343,10 @@ impl Worker {
             self.budget.set(BUDGET);
             self.family.set(self.family.get().wrapping_add(0x10000));
             self.siblings.set(0);
-            self.shared.published.switches.store(tick, Ordering::Relaxed);
+            let switches = &self.shared.published.switches;
+            switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
             let order = Order { task, cancelled: self.runtime.is_stopping() };
-            let suspended = if tick % SAMPLE_EVERY == 0 {
+            let suspended = if tick.is_multiple_of(SAMPLE_EVERY) {
                 let site = (*task).site;
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
@@ -315,6 +355,7 @@ impl Worker {
             } else {
                 Fiber::resume(fiber, order)
             };
+            switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
             self.current.set(ptr::null());
             match suspended {
                 Suspend::Parked => {
@@ -331,13 +372,6 @@ impl Worker {
     unsafe fn prepare(&self, task: *mut Header) -> Option<*mut Fiber> {
         // SAFETY: as in `execute`; the header is ours until the task runs.
         unsafe {
-            let flags = (*task).flags.get();
-            if flags & PLACED != 0 {
-                (*task).flags.set(flags & !PLACED);
-                let incoming = &self.shared.incoming;
-                // Counted only if it came from another worker; see `hand_to` and `spawn`.
-                let _ = incoming.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-            }
             let own_stack = (*task).extra.as_ref().and_then(|extra| extra.stack.take());
             let fiber = match own_stack {
                 Some(stack) => Some(Fiber::new(stack, true)),
@@ -484,9 +518,30 @@ impl Worker {
         fired
     }
 
+    pub(super) fn load(&self) -> u32 {
+        self.load.get()
+    }
+
     /// Whether there is something to run now.
     pub(super) fn has_work(&self) -> bool {
-        !self.woken.get().is_null() || !self.queue.is_empty() || !self.fresh.is_empty()
+        !self.woken.get().is_null()
+            || !self.queue.is_empty()
+            || !self.fresh.is_empty()
+            || self.shared.incoming.load(Ordering::SeqCst) > 0
+    }
+
+    /// Gives back memory that only a burst needed: the runtime has been idle for a while.
+    pub(super) fn tidy(&self) {
+        let surplus = {
+            let mut runners = self.runners.borrow_mut();
+            let kept = runners.len().min(1);
+            runners.split_off(kept)
+        };
+        for fiber in surplus {
+            // SAFETY: idle, and this worker's.
+            unsafe { Fiber::dispose(fiber) };
+        }
+        self.runtime.stacks.trim();
     }
 
     // ---- called from goroutines ----
@@ -528,11 +583,13 @@ impl Worker {
             None => unsafe { Fiber::suspend(fiber) },
             Some(deadline) => {
                 let timer = Timer::new(waiter, self.current.get());
+                this.timer.set(&timer);
                 // SAFETY: the timer is taken out before the frame ends; and we run on the fiber.
                 unsafe {
                     self.timers.set(&timer, deadline);
                     Fiber::suspend(fiber);
                 }
+                this.timer.set(ptr::null());
                 self.timers.remove(&timer);
             }
         }
@@ -600,10 +657,10 @@ impl Worker {
                         None => u32::MAX / 2,
                     };
                     let mut placer = Placer::new(self.index);
-                    self.hand_to(
-                        placer.choose(Kind::Working, 0, 0, self.index, workers, load),
-                        task.as_ptr(),
-                    );
+                    let target = placer.choose(Kind::Working, 0, 0, self.index, workers, load);
+                    if !self.hand_to(target, Fresh(task)) {
+                        self.queue.push(task.as_ptr());
+                    }
                 }
             }
         }
@@ -644,16 +701,28 @@ impl Worker {
         }
     }
 
-    /// Leaves behind the goroutines that can't be ended, tells of them, and completes them as cancelled.
+    /// Leaves behind the goroutines that can't be ended, tells of them, and completes them as cancelled. A goroutine whose
+    /// wake-up is on its way is not one of them. Nothing of an abandoned goroutine's frames is freed, so that nodes that
+    /// are still queued somewhere stay valid; their waits are decided, so that nobody wakes it.
     pub(super) fn abandon_parked(&self) {
-        while let Some(fiber) = NonNull::new(self.owned.get()) {
+        let mut next = self.owned.get();
+        while let Some(fiber) = NonNull::new(next) {
             let fiber = fiber.as_ptr();
-            self.abandoned.set(true);
-            // SAFETY: in the list; it is not resumed any more, because the worker ends after this.
+            // SAFETY: in the list, and this worker's; a waiter and a timer that are set are in the parked frame. After the
+            // cancellation nothing leads to the goroutine any more, and it is not resumed.
             unsafe {
+                next = (*fiber).next.get();
+                let waiter = (*fiber).waiter.get();
+                if waiter.is_null() || !(*waiter).cancel() {
+                    continue;
+                }
+                if let Some(timer) = (*fiber).timer.get().as_ref() {
+                    self.timers.remove(timer);
+                }
                 let task = (*fiber).task.get();
                 if cfg!(panic = "unwind") {
-                    eprintln!(
+                    let _ = writeln!(
+                        std::io::stderr(),
                         "rendez: {} (created at {}) waits in a destructor and can't be ended: its stack is left behind",
                         (*task).title(),
                         (*task).site
@@ -678,9 +747,7 @@ impl Worker {
             // SAFETY: idle, and this worker's.
             unsafe { Fiber::dispose(fiber) };
         }
-        if !self.abandoned.get() {
-            self.shared.retire();
-        }
+        self.shared.retire();
     }
 }
 

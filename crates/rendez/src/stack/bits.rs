@@ -83,12 +83,12 @@ impl Bits {
         Some(self.low * WORD + self.words[self.low].trailing_zeros() as usize)
     }
 
-    /// The lowest number from `from` on that is in this set or in `other` (which has the same room).
-    pub(super) fn next_in_either(&self, other: &Bits, from: usize) -> Option<usize> {
+    /// The lowest number in the set that is at least `from`.
+    pub(super) fn next(&self, from: usize) -> Option<usize> {
         let mut i = from / WORD;
         let mut mask = u64::MAX << (from % WORD);
         while i < self.words.len() {
-            let word = (self.words[i] | other.words[i]) & mask;
+            let word = self.words[i] & mask;
             if word != 0 {
                 return Some(i * WORD + word.trailing_zeros() as usize);
             }

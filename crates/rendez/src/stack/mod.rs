@@ -26,8 +26,8 @@
 //! - The memory of a slot belongs to whoever took the slot out of the books (`slab::Books`): its `Stack`, or a thread that
 //!   is guarding or discarding it. Only the books' bitmaps say that a slot is free; the pool's free list is a hint about
 //!   order, whose entries may be out of date and are checked against the bitmap.
-//! - The books are in the pool's ledger, under its lock, which is held for bookkeeping only. Every system call runs outside of it, on
-//!   slots taken out of the books: mapping, guarding, discarding, and unmapping (by the last `Arc<Slab>`).
+//! - The books are in the pool's ledger, under its lock, which is held for bookkeeping only. Every system call runs
+//!   outside of it, on slots taken out of the books: mapping, guarding, discarding, unmapping (by the last `Arc<Slab>`).
 //! - A mapping lives as long as any `Arc<Slab>`; each `Stack` holds one. So nothing is unmapped under a stack, whatever
 //!   becomes of the pool, and a leaked stack stays mapped for ever.
 //!
@@ -68,7 +68,7 @@ use corosensei::stack::StackPointer;
 
 pub(crate) use error::StackError;
 pub(crate) use guard::GuardMode;
-pub(crate) use pool::{Pool, PoolStats};
+pub(crate) use pool::Pool;
 use slab::Slab;
 
 /// Address space of a stack unless told otherwise, guard included.
@@ -118,6 +118,7 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// Bytes of address space, guard included: what was asked for, rounded.
+    #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.slab.size
     }

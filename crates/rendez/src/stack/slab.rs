@@ -192,27 +192,23 @@ impl Books {
         Some(first..first + len)
     }
 
-    /// Takes dirty slots to discard, in maximal runs, bridging clean ones; stops when `parts` has no room left.
-    /// Returns how many dirty and how many clean slots were taken.
-    pub(super) fn take_dirty(&mut self, parts: &mut Vec<Part>) -> (usize, usize) {
-        let (mut dirty, mut clean) = (0, 0);
+    /// Takes dirty slots to discard, in maximal runs; stops when `parts` has no room left. Returns how many it took.
+    ///
+    /// Runs do not bridge clean slots between dirty ones: the kernel would walk their page tables again each time
+    /// (measured: a million stacks freed in random order take 0.65 s without bridging, 0.95 s with it).
+    pub(super) fn take_dirty(&mut self, parts: &mut Vec<Part>) -> usize {
+        let mut taken = 0;
         let mut from = 0;
         while parts.len() < parts.capacity() {
-            let Some(first) = self.dirty.next_in_either(&self.clean, from) else { break };
-            let run = (first..self.slab.slots).take_while(|&i| self.dirty.get(i) || self.clean.get(i));
-            let end = first + run.clone().count();
-            let worth = run.filter(|&i| self.dirty.get(i)).count();
-            from = end;
-            if worth == 0 {
-                continue;
+            let Some(first) = self.dirty.next(from) else { break };
+            let mut end = first;
+            while end < self.slab.slots && self.dirty.remove(end) {
+                end += 1;
             }
-            for i in first..end {
-                let _ = self.dirty.remove(i) || self.clean.remove(i);
-            }
-            dirty += worth;
-            clean += end - first - worth;
             parts.push(self.slab.part(first, end));
+            taken += end - first;
+            from = end;
         }
-        (dirty, clean)
+        taken
     }
 }

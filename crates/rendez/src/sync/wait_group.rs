@@ -83,11 +83,16 @@ impl Inner {
         // All are popped under one hold of the lock, so that nobody who registers for a next round is among them.
         let mut wakeups = Vec::new();
         let mut waiters = self.waiters.lock();
-        if counter(self.state.load(Ordering::Acquire)) != 0 {
-            // Misuse: somebody added again, with waiters there, and is told so by a panic of its own.
+        let state = self.state.load(Ordering::Acquire);
+        // Either somebody has added again: with waiters there that is misuse, and its panic tells; without, the last
+        // waiter had given up meanwhile. Or another release was faster.
+        if counter(state) != 0 || state & WAITERS == 0 {
             return;
         }
-        self.state.store(0, Ordering::Release);
+        // Waiters register and leave under the lock, so only an `add` from zero, which is misuse, can come between.
+        if self.state.compare_exchange(state, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return;
+        }
         while let Some(winner) = waiters.pop_winner() {
             wakeups.push(winner.complete(Status::Done));
         }

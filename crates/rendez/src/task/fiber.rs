@@ -8,7 +8,7 @@
 //! Everything here belongs to one worker, from making to disposal.
 
 use super::header::{self, Header};
-use crate::{stack::Stack, wait::Waiter};
+use crate::{sched::Timer, stack::Stack, wait::Waiter};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::{
     cell::{Cell, UnsafeCell},
@@ -53,6 +53,8 @@ pub(crate) struct Fiber {
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
     pub(crate) reason: Cell<Option<crate::wait::Reason>>,
+    /// Its time limit, while it waits with one.
+    pub(crate) timer: Cell<*const Timer>,
 }
 
 impl Fiber {
@@ -69,6 +71,7 @@ impl Fiber {
             unwinding: Cell::new(false),
             special,
             reason: Cell::new(None),
+            timer: Cell::new(ptr::null()),
         }));
         let runner = Runner::with_stack(stack, move |yielder, mut order: Order| {
             // SAFETY: the fiber outlives its coroutine.
@@ -131,8 +134,14 @@ impl Fiber {
     /// # Safety
     /// Nobody resumes it afterwards.
     pub(crate) unsafe fn abandon(fiber: *mut Fiber) {
-        // Neither the coroutine nor its stack is dropped: the memory is left behind on purpose.
-        let _ = fiber;
+        // SAFETY: by contract nobody resumes it; what is on the stack is left as it is, on purpose.
+        unsafe {
+            let mut fiber = Box::from_raw(fiber);
+            if let Some(mut runner) = fiber.runner.get_mut().take() {
+                runner.force_reset();
+                runner.into_stack().leak();
+            }
+        }
     }
 }
 

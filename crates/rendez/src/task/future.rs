@@ -20,7 +20,7 @@ use crate::{
 use async_task::Runnable;
 use std::{
     future::Future,
-    mem,
+    mem::{self, ManuallyDrop},
     panic::{AssertUnwindSafe, Location, catch_unwind},
     pin::{Pin, pin},
     ptr::{self, NonNull},
@@ -74,6 +74,9 @@ impl Signal {
         {
             let mut state = self.0.lock();
             if mem::take(&mut state.woken) {
+                drop(state);
+                // A future that always wakes itself must not keep the worker.
+                wait::spend_budget();
                 return;
             }
             // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing
@@ -139,7 +142,8 @@ where
     let header = header::allocate_result::<Fut::Output>(sched::next_id(), site);
     let key = runtime.async_tasks.reserve();
     let completion = Completion { header, result: None };
-    let body = Body { future, completion, key, runtime: runtime.clone() };
+    let future = ManuallyDrop::new(future);
+    let body = Body { future, dropped: false, completion, key, runtime: runtime.clone() };
     let home = runtime.clone();
     let schedule = move |runnable: Runnable| {
         let poll = header::allocate(move || _ = runnable.run(), sched::next_id(), site, None, 0);
@@ -173,13 +177,34 @@ impl<R> Drop for Completion<R> {
     }
 }
 
-/// The future with what is to be done when it ends.
+/// The future with what is to be done when it ends. Its destructor is called here, under a boundary of our own, because
+/// `async-task` answers a panic in a destructor by aborting the process.
 struct Body<Fut: Future> {
-    future: Fut,
-    /// Dropped after the future, so that a joiner finds its destructors done.
+    /// Dropped by `drop_future`, once.
+    future: ManuallyDrop<Fut>,
+    dropped: bool,
     completion: Completion<Fut::Output>,
     key: usize,
     runtime: Arc<Shared>,
+}
+
+impl<Fut: Future> Body<Fut> {
+    /// Drops the future in place; a panic in its destructor becomes the result.
+    ///
+    /// # Safety
+    /// The body is not polled afterwards.
+    unsafe fn drop_future(&mut self) {
+        if mem::replace(&mut self.dropped, true) {
+            return;
+        }
+        // SAFETY: once, by the flag; in place, as pinning asks.
+        let caught = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut self.future) }));
+        if let Err(payload) = caught
+            && !payload.is::<super::ForcedUnwind>()
+        {
+            self.completion.result = Some(Err(JoinError::panicked(self.completion.header.as_ptr(), payload)));
+        }
+    }
 }
 
 impl<Fut: Future> Future for Body<Fut> {
@@ -187,23 +212,26 @@ impl<Fut: Future> Future for Body<Fut> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // SAFETY: `future` is pinned with the body and never moved; the other fields are not pinned.
-        let (future, completion) = unsafe {
-            let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.future), &mut this.completion)
-        };
-        let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: as above; it has not been dropped, since a body that is ready is not polled again.
+        let future = unsafe { Pin::new_unchecked(&mut *this.future) };
+        let header = this.completion.header.as_ptr();
+        this.completion.result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(output)) => Ok(output),
-            Err(payload) if payload.is::<super::ForcedUnwind>() => return Poll::Ready(()),
-            Err(payload) => Err(JoinError::panicked(completion.header.as_ptr(), payload)),
+            Ok(Poll::Ready(output)) => Some(Ok(output)),
+            Err(payload) if payload.is::<super::ForcedUnwind>() => None,
+            Err(payload) => Some(Err(JoinError::panicked(header, payload))),
         };
-        completion.result = Some(result);
+        // SAFETY: ready.
+        unsafe { this.drop_future() };
         Poll::Ready(())
     }
 }
 
 impl<Fut: Future> Drop for Body<Fut> {
     fn drop(&mut self) {
+        // SAFETY: it goes.
+        unsafe { self.drop_future() };
         drop(self.runtime.async_tasks.remove(self.key));
     }
 }
@@ -239,7 +267,11 @@ impl AsyncTasks {
     fn remove(&self, key: usize) -> Option<Waker> {
         self.with(|entries| {
             entries.free.push(key);
-            entries.wakers[key].take()
+            let waker = entries.wakers[key].take();
+            if entries.free.len() == entries.wakers.len() && entries.free.len() > 1024 {
+                *entries = Entries::default();
+            }
+            waker
         })
     }
 

@@ -18,6 +18,7 @@
 //! | `DONE` | by the runner, after it has written the result | never |
 //! | `WAITERS` | by a joiner, only while not `DONE` | never |
 //! | `RELEASED` | by the runner, after it has woken the joiners (only if `WAITERS`) | never |
+//! | `TAKEN` | with the clearing of `HANDLE`, if the handle has moved the result out | never |
 //!
 //! The allocation is freed by whoever comes last: the runner at `DONE` if there is no `HANDLE`; the handle if it finds
 //! `DONE` and either no `WAITERS` (the runner does not look at the header after setting `DONE`) or `RELEASED`; the runner
@@ -42,11 +43,10 @@ const HANDLE: u32 = 1;
 const DONE: u32 = 2;
 const WAITERS: u32 = 4;
 const RELEASED: u32 = 8;
+const TAKEN: u32 = 16;
 
 /// Must run on the worker that spawned it (not `Send`, or asked to stay near).
 pub(crate) const PINNED: u8 = 1;
-/// Its worker has been chosen: start it where it is found.
-pub(crate) const PLACED: u8 = 2;
 
 /// A goroutine that has not finished, as queues and wakers hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,15 +260,15 @@ impl Header {
             }
         }
     }
+}
 
-    /// The place of the result, a `Result<R, JoinError>`.
-    ///
-    /// # Safety
-    /// The header belongs to a task.
-    pub(crate) unsafe fn output(&self) -> *mut () {
-        // SAFETY: passed on.
-        unsafe { (self.vtable.output)(self) }
-    }
+/// Moves the result out.
+///
+/// # Safety
+/// The header is a task's whose result is an `R`, `DONE` has been seen, and this is done once.
+pub(super) unsafe fn take_output<R>(header: *const Header) -> Result<R, JoinError> {
+    // SAFETY: by contract; the pointer has the whole task's provenance.
+    unsafe { ((*header).vtable.output)(header).cast::<Result<R, JoinError>>().read() }
 }
 
 /// Runs a task that has not started on the calling stack, to its end, or drops its closure there if it is `cancelled`.
@@ -313,8 +313,9 @@ unsafe fn complete(header: *const Header) {
                 drop(joiners);
                 drop(wakeups);
             }
-            if (*header).state.fetch_or(RELEASED, Ordering::AcqRel) & HANDLE == 0 {
-                free_untaken(header);
+            let state = (*header).state.fetch_or(RELEASED, Ordering::AcqRel);
+            if state & HANDLE == 0 {
+                free(header, state & TAKEN != 0);
             }
         }
     }
@@ -327,18 +328,21 @@ unsafe fn complete(header: *const Header) {
 pub(crate) unsafe fn release_handle(header: *const Header, taken: bool) {
     // SAFETY: the handle's reference lasts until `HANDLE` is cleared.
     unsafe {
-        if taken {
-            // The result is gone, so there is nothing for the runner to free but the memory: that is done here unless the
-            // runner is still waking joiners.
-            let mut backoff = crate::lock::Backoff::new();
-            while (*header).state.load(Ordering::Acquire) & (WAITERS | RELEASED) == WAITERS {
-                backoff.pause();
-            }
-            ((*header).vtable.dealloc)(header.cast_mut());
-            return;
-        }
-        let before = (*header).state.fetch_and(!HANDLE, Ordering::AcqRel);
+        // `HANDLE` goes from 1 to 0, `TAKEN` from 0 to 1 if the result has been moved out.
+        let before = (*header).state.fetch_xor(if taken { HANDLE | TAKEN } else { HANDLE }, Ordering::AcqRel);
         if before & DONE != 0 && before & (WAITERS | RELEASED) != WAITERS {
+            free(header, taken);
+        }
+    }
+}
+
+/// Frees a task that is `DONE` and has no references left.
+unsafe fn free(header: *const Header, taken: bool) {
+    // SAFETY: by contract.
+    unsafe {
+        if taken {
+            ((*header).vtable.dealloc)(header.cast_mut());
+        } else {
             free_untaken(header);
         }
     }
@@ -355,6 +359,8 @@ unsafe fn free_untaken(header: *const Header) {
                 sched::report_detached_panic(&*header);
                 discard(payload);
             }
+            // A destructor that waited when the runtime shut down: nothing went wrong.
+            Err(payload) if payload.is::<ForcedUnwind>() => {}
             Err(payload) => {
                 sched::report_detached_panic(&*header);
                 discard(payload);

@@ -121,7 +121,7 @@ impl<R> RawHandle<R> {
         std::mem::forget(self);
         // SAFETY: `DONE` has been seen, so the result is there; it is moved out once, and the reference given up.
         unsafe {
-            let output = (*header).output().cast::<Result<R, JoinError>>().read();
+            let output = header::take_output(header);
             header::release_handle(header, true);
             output
         }

@@ -22,7 +22,7 @@ pub(crate) use future::AsyncTasks;
 pub(crate) use header::{Goroutine, Header};
 
 /// The payload of the panic that unwinds a goroutine when its runtime shuts down.
-struct ForcedUnwind;
+pub(crate) struct ForcedUnwind;
 
 /// Ends the calling goroutine by unwinding it, so that its destructors run. The panic hook is not called: nothing went
 /// wrong.

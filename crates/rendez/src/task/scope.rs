@@ -15,7 +15,10 @@ use std::{
     fmt,
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 /// Starts goroutines that may borrow from outside the [`scope`].
@@ -31,14 +34,22 @@ struct State {
     running: WaitGroup,
     /// The first panic of a child whose handle was dropped or never joined.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Panics that no `join` has taken, also where the handle was forgotten and the payload with it.
+    untaken: AtomicUsize,
+    /// A child was ended, or never started, by a shutdown: what it should have done is not done.
+    cancelled: AtomicBool,
 }
 
 /// Counts a child until it, its closure and its result in the making are gone.
-struct Running(Arc<State>);
+struct Running {
+    state: Arc<State>,
+    completed: bool,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.done();
+        self.state.cancelled.fetch_or(!self.completed, Ordering::Relaxed);
+        self.state.running.done();
     }
 }
 
@@ -88,6 +99,10 @@ where
             if let Some(payload) = payload {
                 resume_unwind(payload);
             }
+            assert!(state.untaken.load(Ordering::Relaxed) == 0, "a goroutine of the scope panicked");
+            if state.cancelled.load(Ordering::Relaxed) && !std::thread::panicking() {
+                super::unwind();
+            }
             result
         }
     }
@@ -121,7 +136,8 @@ impl<'scope> Scope<'scope, '_> {
     {
         self.state.running.add(1);
         let slot = Arc::new(Slot { result: Mutex::new(None), state: self.state.clone() });
-        let child = Child { f, slot: slot.clone(), running: Running(self.state.clone()) };
+        let child =
+            Child { f, slot: slot.clone(), running: Running { state: self.state.clone(), completed: false } };
         // SAFETY: what the closure borrows outlives `'scope`, and `scope` waits until `Running` is dropped, which is
         // after the closure and everything that it owned. The task's own result is `()`.
         let task = unsafe { spawn::start(move || child.run(), None) };
@@ -147,8 +163,10 @@ impl<F: FnOnce() -> R, R> Child<F, R> {
     fn run(self) {
         let Child { f, slot, running } = self;
         // Dropped last, whatever unwinds.
-        let _running = running;
-        match catch_unwind(AssertUnwindSafe(f)) {
+        let mut running = running;
+        let result = catch_unwind(AssertUnwindSafe(f));
+        running.completed = !matches!(&result, Err(payload) if payload.is::<super::ForcedUnwind>());
+        match result {
             Ok(value) => slot.put(Ok(value)),
             // A shutdown is not a panic: it goes on to the task's own boundary.
             Err(payload) if payload.is::<super::ForcedUnwind>() => {
@@ -163,6 +181,9 @@ impl<F: FnOnce() -> R, R> Child<F, R> {
 impl<R> Slot<R> {
     /// Stores the result; drops it at once, on this side, if the handle has gone.
     fn put(self: Arc<Self>, result: Result<R, Box<dyn Any + Send>>) {
+        if result.is_err() {
+            self.state.untaken.fetch_add(1, Ordering::Relaxed);
+        }
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         // If the handle has gone, this is the last reference and the slot's own drop tells the scope of a panic.
         let state = self.state.clone();
@@ -208,7 +229,10 @@ impl<R> ScopedJoinHandle<'_, R> {
         let result = self.slot.result.lock().unwrap_or_else(PoisonError::into_inner).take();
         match result.expect("a goroutine that ended has left its result") {
             Ok(value) => Ok(value),
-            Err(payload) => Err(JoinError::of_panic(id, payload)),
+            Err(payload) => {
+                self.slot.state.untaken.fetch_sub(1, Ordering::Relaxed);
+                Err(JoinError::of_panic(id, payload))
+            }
         }
     }
 

@@ -68,6 +68,8 @@ pub(super) unsafe fn start<F, R>(f: F, extra: Option<Box<Extra>>) -> RawHandle<R
 where
     F: FnOnce() -> R,
 {
+    // First, since it may panic: then `f` is dropped, and what it carries with it.
+    sched::require_runtime();
     let header = header::allocate::<F, R>(f, sched::next_id(), Location::caller(), extra, 0);
     sched::spawn(header);
     // SAFETY: the handle's reference of a task that returns `R`.

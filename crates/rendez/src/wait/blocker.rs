@@ -5,7 +5,10 @@ use crate::primitives::thread::{self, Thread};
 use crate::time::Instant;
 #[cfg(not(loom))]
 use crate::{sched, task::Goroutine};
-use std::task::Waker;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Waker,
+};
 
 /// The handle that wakes the owner of a wait.
 pub(super) enum Blocker {
@@ -37,7 +40,13 @@ impl Blocker {
             // wake-up that the parked goroutine gets.
             Blocker::Goroutine(goroutine) => unsafe { sched::ready(goroutine) },
             Blocker::Thread(thread) => thread.unpark(),
-            Blocker::Task(waker) => waker.wake(),
+            // A waker is user code, called in the middle of somebody else's operation. If it panics, the panic hook has told
+            // so, and the operation goes on: others wait for their wake-ups behind this one.
+            Blocker::Task(waker) => {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                    std::mem::forget(payload);
+                }
+            }
         }
     }
 }

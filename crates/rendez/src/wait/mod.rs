@@ -16,7 +16,7 @@
 //!
 //! | state | meaning | who may leave it, and to what |
 //! | --- | --- | --- |
-//! | `WAITING` | open: the first to exchange it decides the wait | a peer, a timer or a shutdown to `TAKEN`; the owner to `CLAIMED` |
+//! | `WAITING` | open: the first to exchange it decides the wait | a peer to `TAKEN`; a timer or a shutdown, on the owner's own thread, to `DONE`; the owner to `CLAIMED` |
 //! | `CLAIMED` | the owner is busy with its own wait for a few instructions (a task changes its waker, a select matches an arm) | the owner, back to `WAITING` or on to `DONE` |
 //! | `TAKEN` | somebody has won and is carrying the value over | the winner, to `DONE` |
 //! | `DONE(code)` | decided: `TIMEOUT`, `CANCELLED` or the number of the arm that was chosen | nobody |
@@ -51,6 +51,8 @@
 //! a goroutine is in at most one run queue or inbox at any time.
 
 mod blocker;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod queue;
 mod waiter;
 

@@ -2,7 +2,8 @@
 //! gives up leaves in constant time.
 
 use super::{Waiter, Wakeup};
-use std::{cell::Cell, ptr};
+use crate::primitives::Cell;
+use std::ptr;
 
 /// What the peer did with a node, told to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(crate) struct Node {
 impl Node {
     /// A node that is in no queue. Before it is queued, `waiter` must be set if it is null here.
     #[inline]
-    pub(crate) const fn new(waiter: *const Waiter, arm: u32, packet: *mut ()) -> Node {
+    pub(crate) fn new(waiter: *const Waiter, arm: u32, packet: *mut ()) -> Node {
         Node {
             prev: Cell::new(ptr::null()),
             next: Cell::new(ptr::null()),
@@ -54,10 +55,6 @@ impl Node {
     #[inline]
     pub(crate) fn status(&self) -> Status {
         self.status.get()
-    }
-
-    pub(crate) fn is_queued(&self) -> bool {
-        self.queued.get()
     }
 }
 

@@ -1,0 +1,53 @@
+//! The processor time of another thread: tells a worker that is busy from one that the kernel does not let run.
+
+use std::{
+    sync::atomic::{AtomicI32, Ordering},
+    time::Duration,
+};
+
+/// A thread's processor-time clock, which others may read.
+#[derive(Debug)]
+pub(super) struct ThreadClock(AtomicI32);
+
+const NONE: i32 = 0;
+
+impl ThreadClock {
+    pub(super) const fn new() -> Self {
+        ThreadClock(AtomicI32::new(NONE))
+    }
+
+    /// Makes this the clock of the calling thread.
+    pub(super) fn adopt(&self) {
+        let mut clock: libc::clockid_t = NONE;
+        // SAFETY: the calling thread's own handle, and a place for the answer.
+        let error = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
+        self.0.store(if error == 0 { clock } else { NONE }, Ordering::Relaxed);
+    }
+
+    /// The time that the thread has run; zero if that can't be told (it has ended, say).
+    pub(super) fn now(&self) -> Duration {
+        let clock = self.0.load(Ordering::Relaxed);
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: a place for the answer; a clock that does not exist is an error.
+        if clock == NONE || unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
+            return Duration::ZERO;
+        }
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_runs_uses_processor_time() {
+        let clock = ThreadClock::new();
+        assert_eq!(clock.now(), Duration::ZERO);
+        clock.adopt();
+        let before = clock.now();
+        while clock.now() < before + Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+    }
+}

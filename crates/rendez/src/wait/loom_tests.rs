@@ -1,0 +1,312 @@
+//! The winner word, the hand-over and the queue under loom: every interleaving of two or three threads.
+
+use super::{Node, Outcome, Reason, Status, WaitQueue, Waiter, Wakeup};
+use crate::{
+    lock::SpinLock,
+    primitives::{Arc, UnsafeCell, atomic::AtomicUsize, thread},
+    time::Instant,
+};
+use std::{
+    ptr,
+    sync::atomic::{AtomicUsize as Uncounted, Ordering},
+    task::{Wake, Waker},
+};
+
+/// Runs `model` in every interleaving, and says how many those were.
+fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let interleavings = std::sync::Arc::new(Uncounted::new(0));
+    let counted = interleavings.clone();
+    loom::model(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    println!("{} interleavings", interleavings.load(Ordering::Relaxed));
+}
+
+/// A waker for tests that look at what it was called for; it unparks a thread as well.
+struct Call {
+    calls: AtomicUsize,
+    owner: thread::Thread,
+}
+
+impl Call {
+    fn new() -> std::sync::Arc<Call> {
+        std::sync::Arc::new(Call { calls: AtomicUsize::new(0), owner: thread::current() })
+    }
+
+    fn count(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Call {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.owner.unpark();
+    }
+}
+
+/// A source as a channel is one: a queue under a lock, and packets that hold a number.
+struct Source {
+    queue: SpinLock<WaitQueue>,
+}
+
+impl Source {
+    fn new() -> Arc<Source> {
+        Arc::new(Source { queue: SpinLock::new(WaitQueue::new()) })
+    }
+
+    /// Hands `value` to the oldest waiter that can still be won.
+    fn hand_over(&self, value: usize) -> bool {
+        let mut queue = self.queue.lock();
+        let Some(winner) = queue.pop_winner() else { return false };
+        // SAFETY: the packets of this source's nodes are cells of `usize`.
+        let packet = unsafe { &*winner.packet().cast::<UnsafeCell<usize>>() };
+        // SAFETY: the winner alone writes it; loom checks that.
+        packet.with_mut(|packet| unsafe { *packet = value });
+        let wakeup = winner.complete(Status::Done);
+        drop(queue);
+        wakeup.wake();
+        true
+    }
+
+    /// Waits for a value; `None` if the deadline passed first.
+    fn wait(&self, deadline: Option<Instant>) -> Option<usize> {
+        let packet = UnsafeCell::new(0usize);
+        let waiter = Waiter::current();
+        let node = Node::new(&waiter, 0, ptr::from_ref(&packet).cast_mut().cast());
+        // SAFETY: all three stay in this frame until the wait is decided and the node out of the queue.
+        unsafe { self.queue.lock().push(&node) };
+        match waiter.wait(deadline, Reason::ChanReceive) {
+            Outcome::Arm(0) => {
+                assert_eq!(node.status(), Status::Done);
+                // SAFETY: the wait is decided; loom checks that the winner's write came before.
+                Some(packet.with(|packet| unsafe { *packet }))
+            }
+            Outcome::TimedOut => {
+                // SAFETY: queued here or nowhere.
+                unsafe { self.queue.lock().remove(&node) };
+                assert_eq!(node.status(), Status::Pending, "an arm that lost has been touched");
+                None
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.lock().is_empty()
+    }
+}
+
+#[test]
+fn a_hand_over_reaches_the_waiter_with_its_packet() {
+    explore(|| {
+        let source = Source::new();
+        let waiter = thread::spawn({
+            let source = source.clone();
+            move || source.wait(None)
+        });
+        while !source.hand_over(7) {
+            thread::yield_now();
+        }
+        assert_eq!(waiter.join().unwrap(), Some(7));
+        assert!(source.is_empty());
+    });
+}
+
+#[test]
+fn a_hand_over_against_a_time_out_has_one_winner() {
+    explore(|| {
+        let source = Source::new();
+        let waiter = thread::spawn({
+            let source = source.clone();
+            move || source.wait(Some(Instant::now()))
+        });
+        let handed = source.hand_over(7);
+        assert_eq!(waiter.join().unwrap(), handed.then_some(7));
+        assert!(source.is_empty());
+    });
+}
+
+#[test]
+fn of_two_peers_each_waiter_is_won_by_one() {
+    explore(|| {
+        let source = Source::new();
+        let peers: Vec<_> = (1..=2)
+            .map(|value| {
+                let source = source.clone();
+                thread::spawn(move || source.hand_over(value).then_some(value))
+            })
+            .collect();
+        let got = source.wait(Some(Instant::now()));
+        let handed: Vec<_> = peers.into_iter().filter_map(|peer| peer.join().unwrap()).collect();
+        assert_eq!(handed, Vec::from_iter(got));
+    });
+}
+
+#[test]
+fn a_waiter_that_gives_up_leaves_its_neighbours_in_order() {
+    explore(|| {
+        let source = Source::new();
+        let nodes: Vec<_> = (0..3).map(|_| Box::new(Waiter::task(Waker::noop().clone()))).collect();
+        let nodes: Vec<_> =
+            nodes.iter().map(|waiter| Node::new(&raw const **waiter, 0, ptr::null_mut())).collect();
+        for node in &nodes {
+            // SAFETY: nodes and waiters stay until the threads have been joined and the queue emptied.
+            unsafe { source.queue.lock().push(node) };
+        }
+        let middle = Addressed(&nodes[1]);
+        let leaver = thread::spawn({
+            let source = source.clone();
+            move || {
+                let node = middle.get();
+                let mut queue = source.queue.lock();
+                // SAFETY: queued here or nowhere, and alive.
+                unsafe { queue.remove(&*node) }
+            }
+        });
+        let pop = || {
+            source.queue.lock().pop_winner().map(|winner| (winner.arm_node(), winner.complete(Status::Done)))
+        };
+        let first = pop().map(|(node, _)| node);
+        let second = pop().map(|(node, _)| node);
+        let left = leaver.join().unwrap();
+        assert_eq!(first, Some(&raw const nodes[0]));
+        assert_eq!(second, Some(if left { &raw const nodes[2] } else { &raw const nodes[1] }));
+        let third = pop().map(|(node, _)| node);
+        assert_eq!(third, (!left).then_some(&raw const nodes[2]));
+        assert!(source.is_empty());
+    });
+}
+
+/// A pointer that a model's threads share by their own care.
+#[derive(Clone, Copy)]
+struct Addressed<T>(*const T);
+
+// SAFETY: the models say at each use why the target lives and who may touch it.
+unsafe impl<T> Send for Addressed<T> {}
+
+impl<T> Addressed<T> {
+    fn get(self) -> *const T {
+        self.0
+    }
+}
+
+/// Completes `waiter` if it can be won.
+fn win(waiter: &Waiter) -> Option<Wakeup> {
+    // SAFETY: completed once, right after the claim that succeeded.
+    waiter.claim().then(|| unsafe { waiter.complete(0) })
+}
+
+#[test]
+fn claim_time_out_and_cancel_decide_a_wait_once() {
+    explore(|| {
+        let call = Call::new();
+        let waiter = Arc::new(Waiter::task(Waker::from(call.clone())));
+        let peer = thread::spawn({
+            let waiter = waiter.clone();
+            move || win(&waiter).map(Wakeup::wake).is_some()
+        });
+        let shutdown = thread::spawn({
+            let waiter = waiter.clone();
+            move || waiter.cancel()
+        });
+        let timed_out = waiter.time_out();
+        let (won, cancelled) = (peer.join().unwrap(), shutdown.join().unwrap());
+        let expected = match (won, timed_out, cancelled) {
+            (true, false, false) => Outcome::Arm(0),
+            (false, true, false) => Outcome::TimedOut,
+            (false, false, true) => Outcome::Cancelled,
+            more => panic!("decided more than once, or never: {more:?}"),
+        };
+        assert_eq!(waiter.outcome(), Some(expected));
+        assert_eq!(call.count(), usize::from(won), "only a peer wakes");
+    });
+}
+
+#[test]
+fn a_new_waker_is_in_place_or_the_wait_is_decided() {
+    explore(|| {
+        let (old, new) = (Call::new(), Call::new());
+        let waiter = Arc::new(Waiter::task(Waker::from(old.clone())));
+        let peer = thread::spawn({
+            let waiter = waiter.clone();
+            move || win(&waiter).expect("nobody else decides it").wake()
+        });
+        let outcome = waiter.poll(&Waker::from(new.clone()));
+        peer.join().unwrap();
+        assert_eq!(old.count() + new.count(), 1);
+        match outcome {
+            // Pending: then the waker of this poll is the one that is called.
+            None => assert_eq!(new.count(), 1),
+            Some(outcome) => {
+                assert_eq!(outcome, Outcome::Arm(0));
+                assert_eq!(old.count(), 1);
+            }
+        }
+        assert_eq!(waiter.outcome(), Some(Outcome::Arm(0)));
+    });
+}
+
+#[test]
+fn a_task_that_parks_after_a_pending_poll_is_woken() {
+    explore(|| {
+        let waiter = Arc::new(Waiter::task(Waker::noop().clone()));
+        let peer = thread::spawn({
+            let waiter = waiter.clone();
+            move || win(&waiter).expect("nobody else decides it").wake()
+        });
+        let call = Call::new();
+        let waker = Waker::from(call.clone());
+        while waiter.poll(&waker).is_none() {
+            thread::park();
+        }
+        assert_eq!(waiter.outcome(), Some(Outcome::Arm(0)));
+        peer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_peer_that_meets_an_owner_at_its_waker_waits_for_it_and_wins() {
+    explore(|| {
+        let waiter = Arc::new(Waiter::task(Waker::noop().clone()));
+        let peers: Vec<_> = (0..2)
+            .map(|_| {
+                let waiter = waiter.clone();
+                thread::spawn(move || win(&waiter).map(Wakeup::wake).is_some())
+            })
+            .collect();
+        let call = Call::new();
+        let pending = waiter.poll(&Waker::from(call.clone())).is_none();
+        let winners = peers.into_iter().filter(|_| true).map(|peer| peer.join().unwrap());
+        assert_eq!(winners.filter(|&won| won).count(), 1, "a claim must not pass by an open wait");
+        assert_eq!(call.count(), usize::from(pending));
+    });
+}
+
+#[test]
+fn the_frame_of_a_waiter_may_end_as_soon_as_its_wait_is_decided() {
+    explore(|| {
+        let source = Source::new();
+        let waiter = thread::spawn({
+            let source = source.clone();
+            // The node, the packet and the waiter go with the frame; loom reports who touches them later.
+            move || (source.wait(None), source.wait(None))
+        });
+        let peer = thread::spawn({
+            let source = source.clone();
+            move || {
+                while !source.hand_over(1) {
+                    thread::yield_now();
+                }
+            }
+        });
+        while !source.hand_over(2) {
+            thread::yield_now();
+        }
+        peer.join().unwrap();
+        let (first, second) = waiter.join().unwrap();
+        assert_eq!(first.unwrap() + second.unwrap(), 3);
+        assert!(source.is_empty());
+    });
+}

@@ -1,0 +1,336 @@
+//! One test body, every world: a [`Crew`] starts the roles of a test (its senders, receivers, waiters) as goroutines, as
+//! OS threads, as async goroutines, as async tasks on threads of their own, or as all of these by turns.
+//!
+//! A role is one `async` block over an [`Ops`], whose operations block in the worlds that block and are awaited in the
+//! others, so that the same lines run everywhere.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use rendez::{
+    Runtime,
+    chan::{
+        self, Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError,
+        TrySendError,
+    },
+    sync::WaitGroup,
+};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::Duration,
+};
+
+/// Where the roles of a test run; the number is that of the runtime's workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum World {
+    /// Goroutines, with blocking calls.
+    Goroutines(usize),
+    /// `go_async`, with awaited calls.
+    AsyncGoroutines(usize),
+    /// OS threads, with blocking calls.
+    Threads,
+    /// Each on an OS thread under an executor that knows nothing of rendez, with awaited calls.
+    Tasks,
+    /// The four kinds by turns.
+    Mixed(usize),
+}
+
+pub(crate) const WORLDS: [World; 11] = [
+    World::Goroutines(1),
+    World::Goroutines(2),
+    World::Goroutines(8),
+    World::AsyncGoroutines(1),
+    World::AsyncGoroutines(2),
+    World::AsyncGoroutines(8),
+    World::Threads,
+    World::Tasks,
+    World::Mixed(1),
+    World::Mixed(2),
+    World::Mixed(8),
+];
+
+/// What `bounded` or `unbounded` is called with.
+pub(crate) const CAPACITIES: [Option<usize>; 4] = [Some(0), Some(1), Some(3), None];
+
+pub(crate) fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    match capacity {
+        Some(capacity) => chan::bounded(capacity),
+        None => chan::unbounded(),
+    }
+}
+
+/// Runs `body` once in each world, as a goroutine where there is a runtime, else on the test's own thread.
+pub(crate) fn in_every_world(body: impl Fn(&Crew) + Send + Sync) {
+    for world in WORLDS {
+        in_world(world, &body);
+    }
+}
+
+pub(crate) fn in_world(world: World, body: impl Fn(&Crew) + Send + Sync) {
+    let _watchdog = Watchdog::new(format!("{world:?}"));
+    let crew = Crew { world, started: AtomicUsize::new(0) };
+    match world {
+        World::Goroutines(workers) | World::AsyncGoroutines(workers) | World::Mixed(workers) => {
+            let runtime = Runtime::builder().workers(workers).build().expect("a runtime");
+            runtime.run(|| body(&crew));
+        }
+        World::Threads | World::Tasks => body(&crew),
+    }
+}
+
+/// Runs `body` as a goroutine of a runtime with one worker: there, whatever another goroutine does up to its next park
+/// has been done, parking included, once `body` sees any of it.
+pub(crate) fn on_one_worker<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+    let _watchdog = Watchdog::new("one worker".to_string());
+    Runtime::builder().workers(1).build().expect("a runtime").run(body)
+}
+
+/// Lets the others of this worker run until `condition` holds.
+pub(crate) fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        rendez::yield_now();
+    }
+}
+
+/// Starts roles.
+pub(crate) struct Crew {
+    world: World,
+    started: AtomicUsize,
+}
+
+impl Crew {
+    /// Starts `role` as what this world has; `Mixed` takes turns.
+    pub(crate) fn start<R, F, Fut>(&self, role: F) -> Role<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(Ops) -> Fut,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        let turn = self.started.fetch_add(1, Ordering::Relaxed);
+        let kind = match self.world {
+            World::Goroutines(_) => Kind::Goroutine,
+            World::AsyncGoroutines(_) => Kind::AsyncGoroutine,
+            World::Threads => Kind::Thread,
+            World::Tasks => Kind::Task,
+            World::Mixed(_) => [Kind::Goroutine, Kind::Task, Kind::AsyncGoroutine, Kind::Thread][turn % 4],
+        };
+        let (tx, result) = chan::bounded(1);
+        let role = role(Ops { awaits: matches!(kind, Kind::AsyncGoroutine | Kind::Task) });
+        let role = async move {
+            let result = role.await;
+            assert!(tx.try_send(result).is_ok() || tx.is_closed());
+        };
+        match kind {
+            Kind::Goroutine => drop(rendez::go(move || run_blocking(role))),
+            Kind::AsyncGoroutine => drop(rendez::go_async(role)),
+            Kind::Thread => drop(thread::spawn(move || run_blocking(role))),
+            Kind::Task => drop(thread::spawn(move || drive(role))),
+        }
+        Role { result }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Goroutine,
+    AsyncGoroutine,
+    Thread,
+    Task,
+}
+
+/// A role that was started.
+#[must_use = "join it, so that its panic fails the test"]
+pub(crate) struct Role<R> {
+    result: Receiver<R>,
+}
+
+impl<R> Role<R> {
+    pub(crate) fn join(self) -> R {
+        self.result.recv().expect("the role panicked")
+    }
+}
+
+/// The operations of a role's world.
+#[derive(Clone, Copy)]
+pub(crate) struct Ops {
+    awaits: bool,
+}
+
+impl Ops {
+    pub(crate) async fn send<T: Send>(self, tx: &Sender<T>, value: T) -> Result<(), SendError<T>> {
+        if self.awaits { tx.send_async(value).await } else { tx.send(value) }
+    }
+
+    pub(crate) async fn recv<T: Send>(self, rx: &Receiver<T>) -> Result<T, RecvError> {
+        if self.awaits { rx.recv_async().await } else { rx.recv() }
+    }
+
+    pub(crate) async fn wait(self, group: &WaitGroup) {
+        if self.awaits { group.wait_async().await } else { group.wait() }
+    }
+
+    /// Sends as `how` says (see [`Way`]) until the value is gone or the channel closed; a time-out or a full channel
+    /// gives the value back, and it is tried again.
+    pub(crate) async fn send_by<T: Send>(
+        self,
+        way: Way,
+        tx: &Sender<T>,
+        mut value: T,
+    ) -> Result<(), SendError<T>> {
+        loop {
+            value = match way {
+                Way::Wait => return self.send(tx, value).await,
+                Way::Try => match tx.try_send(value) {
+                    Ok(()) => return Ok(()),
+                    Err(TrySendError::Closed(value)) => return Err(SendError(value)),
+                    Err(TrySendError::Full(value)) => value,
+                },
+                Way::Timeout(limit) => match tx.send_timeout(value, limit) {
+                    Ok(()) => return Ok(()),
+                    Err(SendTimeoutError::Closed(value)) => return Err(SendError(value)),
+                    Err(SendTimeoutError::Timeout(value)) => value,
+                },
+            };
+            self.pause().await;
+        }
+    }
+
+    /// Receives as `way` says until there is a value or the channel is closed and drained.
+    pub(crate) async fn recv_by<T: Send>(self, way: Way, rx: &Receiver<T>) -> Result<T, RecvError> {
+        loop {
+            match way {
+                Way::Wait => return self.recv(rx).await,
+                Way::Try => match rx.try_recv() {
+                    Ok(value) => return Ok(value),
+                    Err(TryRecvError::Closed) => return Err(RecvError),
+                    Err(TryRecvError::Empty) => {}
+                },
+                Way::Timeout(limit) => match rx.recv_timeout(limit) {
+                    Ok(value) => return Ok(value),
+                    Err(RecvTimeoutError::Closed) => return Err(RecvError),
+                    Err(RecvTimeoutError::Timeout) => {}
+                },
+            }
+            self.pause().await;
+        }
+    }
+
+    /// Lets others run.
+    pub(crate) async fn pause(self) {
+        if self.awaits { Pause(false).await } else { rendez::yield_now() }
+    }
+}
+
+/// How a role waits for its channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    Wait,
+    Try,
+    Timeout(Duration),
+}
+
+struct Pause(bool);
+
+impl Future for Pause {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        // A task with a thread of its own has nobody else to let run.
+        thread::yield_now();
+        Poll::Pending
+    }
+}
+
+/// Runs a role whose operations block, so that it is ready at its first poll.
+fn run_blocking(role: impl Future<Output = ()>) {
+    let Poll::Ready(()) = pin!(role).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("a blocking role must not be pending");
+    };
+}
+
+/// An executor that knows nothing of rendez: a flag and a condition variable of the standard library.
+pub(crate) fn drive<Fut: Future>(future: Fut) -> Fut::Output {
+    struct Signal(Mutex<bool>, Condvar);
+    impl Wake for Signal {
+        fn wake(self: Arc<Self>) {
+            *self.0.lock().expect("no panic under it") = true;
+            self.1.notify_one();
+        }
+    }
+    let signal = Arc::new(Signal(Mutex::new(false), Condvar::new()));
+    let waker = Waker::from(signal.clone());
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        let mut woken = signal.0.lock().expect("no panic under it");
+        while !std::mem::take(&mut *woken) {
+            woken = signal.1.wait(woken).expect("no panic under it");
+        }
+    }
+}
+
+/// A waker that counts its calls.
+#[derive(Default)]
+pub(crate) struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub(crate) fn new() -> (Arc<Wakes>, Waker) {
+        let wakes = Arc::new(Wakes::default());
+        (wakes.clone(), Waker::from(wakes))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Polls once with a waker that does nothing; `None` is pending.
+pub(crate) fn poll_once<Fut: Future>(future: Pin<&mut Fut>) -> Option<Fut::Output> {
+    poll_with(future, Waker::noop())
+}
+
+pub(crate) fn poll_with<Fut: Future>(future: Pin<&mut Fut>, waker: &Waker) -> Option<Fut::Output> {
+    match future.poll(&mut Context::from_waker(waker)) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// Ends the test process, with a word on where it hung, if it isn't dropped in time.
+pub(crate) struct Watchdog {
+    _alive: mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    const LIMIT: Duration = Duration::from_secs(120);
+
+    pub(crate) fn new(what: String) -> Watchdog {
+        let test = thread::current().name().unwrap_or("a test").to_string();
+        let (alive, gone) = mpsc::channel();
+        thread::spawn(move || {
+            if gone.recv_timeout(Self::LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("{test} hangs in {what}");
+                std::process::abort();
+            }
+        });
+        Watchdog { _alive: alive }
+    }
+}
