@@ -42,6 +42,10 @@
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 pub mod chan;
 mod lock;
 mod primitives;

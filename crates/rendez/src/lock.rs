@@ -50,7 +50,9 @@ impl<T> SpinLock<T> {
     fn lock_contended(&self) {
         let mut backoff = Backoff::new();
         loop {
-            if !self.held.load(Ordering::Relaxed) && !self.held.swap(true, Ordering::Acquire) {
+            // Not under loom, which may have a plain load see the same old value for ever.
+            let held = !cfg!(loom) && self.held.load(Ordering::Relaxed);
+            if !held && !self.held.swap(true, Ordering::Acquire) {
                 return;
             }
             backoff.pause();
@@ -102,8 +104,10 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Doubling spins up to 2^6 pauses each: about 4 us in all.
+    #[cfg(not(loom))]
     const SPINS: u32 = 7;
     /// Then this many times the processor is offered to another thread.
+    #[cfg(not(loom))]
     const YIELDS: u32 = 8;
 
     pub(crate) fn new() -> Self {

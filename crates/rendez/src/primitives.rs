@@ -4,11 +4,7 @@
 //! only what is here, so that loom sees every access that another thread could race with.
 
 #[cfg(loom)]
-pub(crate) use loom::{
-    hint,
-    sync::{Arc, atomic},
-    thread,
-};
+pub(crate) use loom::sync::{Arc, atomic};
 #[cfg(not(loom))]
 pub(crate) use std::{
     hint,
@@ -46,5 +42,34 @@ impl<T> UnsafeCell<T> {
     #[inline(always)]
     pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         f(self.0.get())
+    }
+}
+
+/// loom's threads with a parking of our own: loom's `unpark` also ends other waits of its thread, such as a `join`.
+#[cfg(loom)]
+pub(crate) mod thread {
+    pub(crate) use loom::thread::yield_now;
+    use std::sync::Arc;
+
+    loom::thread_local! {
+        static PARKER: Arc<loom::sync::Notify> = Arc::new(loom::sync::Notify::new());
+    }
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct Thread(Arc<loom::sync::Notify>);
+
+    impl Thread {
+        pub(crate) fn unpark(&self) {
+            self.0.notify();
+        }
+    }
+
+    pub(crate) fn current() -> Thread {
+        PARKER.with(|parker| Thread(parker.clone()))
+    }
+
+    /// May return without an `unpark`, as the real one may: once in each interleaving.
+    pub(crate) fn park() {
+        PARKER.with(|parker| parker.wait());
     }
 }

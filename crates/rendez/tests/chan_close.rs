@@ -33,10 +33,7 @@ fn of_many_that_close_at_once_one_is_told_that_it_did() {
                 crew.start(move |_| async move { tx.close() })
             })
             .collect();
-        assert_eq!(
-            closers.into_iter().filter(|_| true).map(|closer| closer.join()).filter(|&did| did).count(),
-            1
-        );
+        assert_eq!(closers.into_iter().map(|closer| closer.join()).filter(|&did| did).count(), 1);
     });
 }
 

@@ -56,23 +56,41 @@ fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
 
 /// Runs a worker on this thread until its runtime shuts down.
 fn enter(worker: Worker) {
-    struct Leave;
-    impl Drop for Leave {
+    /// Dropped by a panic alone. (`panicking` does not tell: it is also true after a goroutine was left behind in a
+    /// destructor that an unwind ran.)
+    struct Panicked;
+    impl Drop for Panicked {
         fn drop(&mut self) {
-            WORKER.set(ptr::null());
-            if std::thread::panicking() {
-                // The goroutines of this worker can never run again, and others wait for them.
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "rendez: a worker's own code panicked, which is a bug in rendez"
-                );
-                std::process::abort();
-            }
+            // The goroutines of this worker can never run again, and others wait for them.
+            let _ =
+                writeln!(std::io::stderr(), "rendez: a worker's own code panicked, which is a bug in rendez");
+            std::process::abort();
         }
     }
+    let panicked = Panicked;
     WORKER.set(&worker);
-    let _leave = Leave;
     worker.run();
+    WORKER.set(ptr::null());
+    std::mem::forget(panicked);
+}
+
+/// Whether the running goroutine, or else this thread, is unwinding.
+pub(crate) fn is_unwinding() -> bool {
+    with_worker(|worker| match worker {
+        Some(worker) if worker.goroutine().is_some() => worker.is_unwinding(),
+        _ => std::thread::panicking(),
+    })
+}
+
+/// A shutdown's unwinding of the running goroutine begins, or has been caught.
+pub(crate) fn note_unwind(begins: bool) {
+    with_worker(|worker| {
+        if let Some(worker) = worker
+            && worker.goroutine().is_some()
+        {
+            worker.note_unwind(begins);
+        }
+    });
 }
 
 /// The goroutine that runs on this thread.

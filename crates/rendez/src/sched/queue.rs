@@ -76,6 +76,12 @@ impl Inbox {
         self.head.load(Ordering::SeqCst).is_null()
     }
 
+    /// A cheap look, which may come a moment late.
+    #[inline(always)]
+    pub(super) fn looks_filled(&self) -> bool {
+        !self.head.load(Ordering::Relaxed).is_null()
+    }
+
     /// # Safety
     /// `task` is unfinished and in no queue; it stays unfinished until it is taken.
     pub(super) unsafe fn push(&self, task: *mut Header) {

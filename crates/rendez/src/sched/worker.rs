@@ -10,8 +10,8 @@
 //!    them (and now and then the oldest of these);
 //! 3. the oldest started one; 4. the newest unstarted one.
 //!
-//! The inbox, the timers and the injector are looked at every [`MAINTAIN_EVERY`] switches and whenever there is nothing to
-//! do.
+//! The inbox is looked at before every switch, the timers and the injector every [`MAINTAIN_EVERY`] switches (every one
+//! while bursts are long) and whenever there is nothing to do.
 
 use super::{
     clock::ThreadClock,
@@ -183,8 +183,12 @@ pub(crate) struct Worker {
     pub(super) random: RefCell<fastrand::Rng>,
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
+    /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
+    slow: Cell<bool>,
     /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
     pub(super) has_loot: Cell<bool>,
+    /// How many goroutines are suspended in a destructor that an unwind runs.
+    unwinding: Cell<u32>,
 }
 
 impl Worker {
@@ -220,7 +224,9 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: RefCell::new(random),
             watch: Cell::new(None),
+            slow: Cell::new(false),
             has_loot: Cell::new(false),
+            unwinding: Cell::new(0),
         }
     }
 
@@ -231,8 +237,10 @@ impl Worker {
         loop {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
-            if tick.is_multiple_of(MAINTAIN_EVERY) {
+            if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() {
                 self.maintain();
+            } else if self.shared.inbox.looks_filled() {
+                self.empty_inbox();
             }
             if let Some(task) = self.next(tick) {
                 self.execute(task, tick);
@@ -350,7 +358,9 @@ impl Worker {
                 let site = (*task).site;
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
-                placement::learn(site, start.elapsed());
+                let burst = start.elapsed();
+                self.slow.set(burst >= placement::CHATTY);
+                placement::learn(site, burst);
                 suspended
             } else {
                 Fiber::resume(fiber, order)
@@ -382,6 +392,7 @@ impl Worker {
                 return None;
             };
             (*fiber).task.set(task);
+            (*fiber).unwinding.set(false);
             (*task).worker.set(self.shared);
             Some(fiber)
         }
@@ -564,11 +575,45 @@ impl Worker {
         }
     }
 
+    /// Whether the running goroutine is unwinding. Rust counts a thread's panics and not a goroutine's: while another one
+    /// is suspended in a destructor that an unwind runs, this one is as it was when it last parked or was cancelled.
+    #[inline(always)]
+    pub(super) fn is_unwinding(&self) -> bool {
+        // SAFETY: the running goroutine's fiber.
+        std::thread::panicking()
+            && (self.unwinding.get() == 0 || unsafe { (*self.fiber.get()).unwinding.get() })
+    }
+
+    /// Leaves `fiber` until it is resumed, and keeps count if it is unwinding.
+    ///
+    /// # Safety
+    /// As for [`Fiber::suspend`].
+    #[inline(always)]
+    unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool) {
+        if unwinding {
+            self.unwinding.set(self.unwinding.get() + 1);
+        }
+        // SAFETY: passed on; it is the running goroutine's fiber.
+        unsafe {
+            (*fiber).unwinding.set(unwinding);
+            Fiber::suspend(fiber);
+        }
+        if unwinding {
+            self.unwinding.set(self.unwinding.get() - 1);
+        }
+    }
+
+    /// A shutdown's unwinding of the running goroutine begins, or has been caught.
+    pub(super) fn note_unwind(&self, begins: bool) {
+        // SAFETY: the running goroutine's fiber.
+        unsafe { (*self.fiber.get()).unwinding.set(begins) };
+    }
+
     /// Parks the running goroutine until `waiter` is decided.
     #[inline]
     pub(super) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
         let fiber = self.fiber.get();
-        let unwinding = std::thread::panicking();
+        let unwinding = self.is_unwinding();
         if self.runtime.is_stopping() && reason != Reason::Scope && !unwinding && waiter.cancel() {
             return;
         }
@@ -576,18 +621,17 @@ impl Worker {
         let this = unsafe { &*fiber };
         this.waiter.set(waiter);
         this.reason.set(Some(reason));
-        this.unwinding.set(unwinding);
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
         match deadline {
             // SAFETY: we run on it.
-            None => unsafe { Fiber::suspend(fiber) },
+            None => unsafe { self.suspend(fiber, unwinding) },
             Some(deadline) => {
                 let timer = Timer::new(waiter, self.current.get());
                 this.timer.set(&timer);
                 // SAFETY: the timer is taken out before the frame ends; and we run on the fiber.
                 unsafe {
                     self.timers.set(&timer, deadline);
-                    Fiber::suspend(fiber);
+                    self.suspend(fiber, unwinding);
                 }
                 this.timer.set(ptr::null());
                 self.timers.remove(&timer);
@@ -604,9 +648,9 @@ impl Worker {
         // suspended, because only this thread pops the queue.
         unsafe {
             self.queue.push(self.current.get().cast_mut());
-            Fiber::suspend(self.fiber.get());
+            self.suspend(self.fiber.get(), self.is_unwinding());
         }
-        if self.runtime.is_stopping() && !std::thread::panicking() {
+        if self.runtime.is_stopping() && !self.is_unwinding() {
             crate::task::unwind();
         }
     }
@@ -659,7 +703,9 @@ impl Worker {
                     let mut placer = Placer::new(self.index);
                     let target = placer.choose(Kind::Working, 0, 0, self.index, workers, load);
                     if !self.hand_to(target, Fresh(task)) {
-                        self.queue.push(task.as_ptr());
+                        // Counted here too, or a batch that one burst spreads would all stay.
+                        self.shared.incoming.fetch_add(1, Ordering::SeqCst);
+                        self.shared.handed.push(Fresh(task));
                     }
                 }
             }

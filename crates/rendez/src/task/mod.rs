@@ -24,8 +24,16 @@ pub(crate) use header::{Goroutine, Header};
 /// The payload of the panic that unwinds a goroutine when its runtime shuts down.
 pub(crate) struct ForcedUnwind;
 
+impl Drop for ForcedUnwind {
+    /// Whoever catches it drops it, as a rule: then the goroutine is no longer unwinding.
+    fn drop(&mut self) {
+        crate::sched::note_unwind(false);
+    }
+}
+
 /// Ends the calling goroutine by unwinding it, so that its destructors run. The panic hook is not called: nothing went
 /// wrong.
 pub(crate) fn unwind() -> ! {
+    crate::sched::note_unwind(true);
     std::panic::resume_unwind(Box::new(ForcedUnwind))
 }

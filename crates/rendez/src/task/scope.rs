@@ -100,7 +100,7 @@ where
                 resume_unwind(payload);
             }
             assert!(state.untaken.load(Ordering::Relaxed) == 0, "a goroutine of the scope panicked");
-            if state.cancelled.load(Ordering::Relaxed) && !std::thread::panicking() {
+            if state.cancelled.load(Ordering::Relaxed) && !crate::sched::is_unwinding() {
                 super::unwind();
             }
             result

@@ -43,8 +43,10 @@ impl Blocker {
             // A waker is user code, called in the middle of somebody else's operation. If it panics, the panic hook has told
             // so, and the operation goes on: others wait for their wake-ups behind this one.
             Blocker::Task(waker) => {
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                    std::mem::forget(payload);
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
+                    && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+                {
+                    std::mem::forget(again);
                 }
             }
         }

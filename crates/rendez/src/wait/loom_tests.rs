@@ -3,7 +3,11 @@
 use super::{Node, Outcome, Reason, Status, WaitQueue, Waiter, Wakeup};
 use crate::{
     lock::SpinLock,
-    primitives::{Arc, UnsafeCell, atomic::AtomicUsize, thread},
+    primitives::{
+        Arc, UnsafeCell,
+        atomic::AtomicUsize,
+        thread::{self, Thread},
+    },
     time::Instant,
 };
 use std::{
@@ -26,7 +30,7 @@ fn explore(model: impl Fn() + Sync + Send + 'static) {
 /// A waker for tests that look at what it was called for; it unparks a thread as well.
 struct Call {
     calls: AtomicUsize,
-    owner: thread::Thread,
+    owner: Thread,
 }
 
 impl Call {
@@ -102,7 +106,7 @@ impl Source {
 fn a_hand_over_reaches_the_waiter_with_its_packet() {
     explore(|| {
         let source = Source::new();
-        let waiter = thread::spawn({
+        let waiter = loom::thread::spawn({
             let source = source.clone();
             move || source.wait(None)
         });
@@ -118,7 +122,7 @@ fn a_hand_over_reaches_the_waiter_with_its_packet() {
 fn a_hand_over_against_a_time_out_has_one_winner() {
     explore(|| {
         let source = Source::new();
-        let waiter = thread::spawn({
+        let waiter = loom::thread::spawn({
             let source = source.clone();
             move || source.wait(Some(Instant::now()))
         });
@@ -135,7 +139,7 @@ fn of_two_peers_each_waiter_is_won_by_one() {
         let peers: Vec<_> = (1..=2)
             .map(|value| {
                 let source = source.clone();
-                thread::spawn(move || source.hand_over(value).then_some(value))
+                loom::thread::spawn(move || source.hand_over(value).then_some(value))
             })
             .collect();
         let got = source.wait(Some(Instant::now()));
@@ -148,15 +152,16 @@ fn of_two_peers_each_waiter_is_won_by_one() {
 fn a_waiter_that_gives_up_leaves_its_neighbours_in_order() {
     explore(|| {
         let source = Source::new();
-        let nodes: Vec<_> = (0..3).map(|_| Box::new(Waiter::task(Waker::noop().clone()))).collect();
+        let waiters: Vec<_> = (0..3).map(|_| Box::new(Waiter::task(Waker::noop().clone()))).collect();
+        // Their packets are but numbers.
         let nodes: Vec<_> =
-            nodes.iter().map(|waiter| Node::new(&raw const **waiter, 0, ptr::null_mut())).collect();
+            (0..3).map(|i| Node::new(&raw const *waiters[i], 0, ptr::without_provenance_mut(i))).collect();
         for node in &nodes {
-            // SAFETY: nodes and waiters stay until the threads have been joined and the queue emptied.
+            // SAFETY: nodes and waiters stay until the thread has been joined and the queue emptied.
             unsafe { source.queue.lock().push(node) };
         }
-        let middle = Addressed(&nodes[1]);
-        let leaver = thread::spawn({
+        let middle = Addressed(&raw const nodes[1]);
+        let leaver = loom::thread::spawn({
             let source = source.clone();
             move || {
                 let node = middle.get();
@@ -166,15 +171,21 @@ fn a_waiter_that_gives_up_leaves_its_neighbours_in_order() {
             }
         });
         let pop = || {
-            source.queue.lock().pop_winner().map(|winner| (winner.arm_node(), winner.complete(Status::Done)))
+            let mut queue = source.queue.lock();
+            queue.pop_winner().map(|winner| {
+                let number = winner.packet().addr();
+                drop(winner.complete(Status::Done));
+                number
+            })
         };
-        let first = pop().map(|(node, _)| node);
-        let second = pop().map(|(node, _)| node);
+        let popped = [pop(), pop()];
         let left = leaver.join().unwrap();
-        assert_eq!(first, Some(&raw const nodes[0]));
-        assert_eq!(second, Some(if left { &raw const nodes[2] } else { &raw const nodes[1] }));
-        let third = pop().map(|(node, _)| node);
-        assert_eq!(third, (!left).then_some(&raw const nodes[2]));
+        let rest = pop();
+        if left {
+            assert_eq!((popped, rest), ([Some(0), Some(2)], None));
+        } else {
+            assert_eq!((popped, rest), ([Some(0), Some(1)], Some(2)));
+        }
         assert!(source.is_empty());
     });
 }
@@ -203,11 +214,11 @@ fn claim_time_out_and_cancel_decide_a_wait_once() {
     explore(|| {
         let call = Call::new();
         let waiter = Arc::new(Waiter::task(Waker::from(call.clone())));
-        let peer = thread::spawn({
+        let peer = loom::thread::spawn({
             let waiter = waiter.clone();
             move || win(&waiter).map(Wakeup::wake).is_some()
         });
-        let shutdown = thread::spawn({
+        let shutdown = loom::thread::spawn({
             let waiter = waiter.clone();
             move || waiter.cancel()
         });
@@ -229,7 +240,7 @@ fn a_new_waker_is_in_place_or_the_wait_is_decided() {
     explore(|| {
         let (old, new) = (Call::new(), Call::new());
         let waiter = Arc::new(Waiter::task(Waker::from(old.clone())));
-        let peer = thread::spawn({
+        let peer = loom::thread::spawn({
             let waiter = waiter.clone();
             move || win(&waiter).expect("nobody else decides it").wake()
         });
@@ -252,7 +263,7 @@ fn a_new_waker_is_in_place_or_the_wait_is_decided() {
 fn a_task_that_parks_after_a_pending_poll_is_woken() {
     explore(|| {
         let waiter = Arc::new(Waiter::task(Waker::noop().clone()));
-        let peer = thread::spawn({
+        let peer = loom::thread::spawn({
             let waiter = waiter.clone();
             move || win(&waiter).expect("nobody else decides it").wake()
         });
@@ -273,13 +284,13 @@ fn a_peer_that_meets_an_owner_at_its_waker_waits_for_it_and_wins() {
         let peers: Vec<_> = (0..2)
             .map(|_| {
                 let waiter = waiter.clone();
-                thread::spawn(move || win(&waiter).map(Wakeup::wake).is_some())
+                loom::thread::spawn(move || win(&waiter).map(Wakeup::wake).is_some())
             })
             .collect();
         let call = Call::new();
         let pending = waiter.poll(&Waker::from(call.clone())).is_none();
-        let winners = peers.into_iter().filter(|_| true).map(|peer| peer.join().unwrap());
-        assert_eq!(winners.filter(|&won| won).count(), 1, "a claim must not pass by an open wait");
+        let winners: Vec<_> = peers.into_iter().map(|peer| peer.join().unwrap()).collect();
+        assert_eq!(winners.iter().filter(|&&won| won).count(), 1, "a claim must not pass by an open wait");
         assert_eq!(call.count(), usize::from(pending));
     });
 }
@@ -288,12 +299,12 @@ fn a_peer_that_meets_an_owner_at_its_waker_waits_for_it_and_wins() {
 fn the_frame_of_a_waiter_may_end_as_soon_as_its_wait_is_decided() {
     explore(|| {
         let source = Source::new();
-        let waiter = thread::spawn({
+        let waiter = loom::thread::spawn({
             let source = source.clone();
             // The node, the packet and the waiter go with the frame; loom reports who touches them later.
             move || (source.wait(None), source.wait(None))
         });
-        let peer = thread::spawn({
+        let peer = loom::thread::spawn({
             let source = source.clone();
             move || {
                 while !source.hand_over(1) {

@@ -127,7 +127,11 @@ impl Waiter {
     /// How the wait was decided, if it has been.
     #[inline]
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        let word = self.word.load(Ordering::Acquire);
+        Self::decode(self.word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn decode(word: usize) -> Option<Outcome> {
         if word & STATE != DONE {
             return None;
         }
@@ -157,9 +161,9 @@ impl Waiter {
         loop {
             match self.word.compare_exchange(WAITING, CLAIMED, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => break,
-                // `TAKEN`: the winner stores `DONE` within a few instructions.
-                Err(_) => match self.outcome() {
+                Err(word) => match Self::decode(word) {
                     Some(outcome) => return Some(outcome),
+                    // `TAKEN`: the winner stores `DONE` within a few instructions.
                     None => backoff.pause(),
                 },
             }

@@ -13,7 +13,7 @@
 //!  └───────────── window: WINDOW units ──────────┘
 //! ```
 //! Every stage is a goroutine and every arrow a bounded channel. The code of a stage is straight-line
-//! blocking code in its own module: [`walk`], [`hash`], [`print`].
+//! blocking code in its own module: [`walk`], [`hash`], [`mod@print`].
 //!
 //! # Sorted, in bounded memory
 //! Sorting at the end would hold every line, so the order is made at the source: the walker visits files in
