@@ -10,91 +10,15 @@
 //! | free (`false`) | anyone, to held, by `swap` with acquire |
 //! | held (`true`) | the holder alone, to free, by a store with release |
 
-use crate::primitives::{
-    UnsafeCell,
-    atomic::{AtomicBool, Ordering},
-};
-use std::ops::{Deref, DerefMut};
+#[cfg(loom)]
+mod blocking;
+#[cfg_attr(loom, allow(dead_code, reason = "only its own model uses it there"))]
+mod spin;
 
-/// A value that is reached under a spin lock.
-pub(crate) struct SpinLock<T> {
-    held: AtomicBool,
-    value: UnsafeCell<T>,
-}
-
-// SAFETY: the lock hands out one exclusive guard at a time, so sharing it moves `&mut T` between threads: `T: Send`.
-unsafe impl<T: Send> Sync for SpinLock<T> {}
-// SAFETY: owning the lock is owning the value.
-unsafe impl<T: Send> Send for SpinLock<T> {}
-
-impl<T> SpinLock<T> {
-    #[cfg(not(loom))]
-    pub(crate) const fn new(value: T) -> Self {
-        SpinLock { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
-    }
-
-    #[cfg(loom)]
-    pub(crate) fn new(value: T) -> Self {
-        SpinLock { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
-    }
-
-    #[inline(always)]
-    pub(crate) fn lock(&self) -> SpinGuard<'_, T> {
-        if self.held.swap(true, Ordering::Acquire) {
-            self.lock_contended();
-        }
-        SpinGuard { lock: self }
-    }
-
-    #[cold]
-    fn lock_contended(&self) {
-        let mut backoff = Backoff::new();
-        loop {
-            // Not under loom, which may have a plain load see the same old value for ever.
-            let held = !cfg!(loom) && self.held.load(Ordering::Relaxed);
-            if !held && !self.held.swap(true, Ordering::Acquire) {
-                return;
-            }
-            backoff.pause();
-        }
-    }
-}
-
-impl<T> std::fmt::Debug for SpinLock<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SpinLock").finish_non_exhaustive()
-    }
-}
-
-/// Leaves the lock when dropped.
-#[must_use]
-pub(crate) struct SpinGuard<'a, T> {
-    lock: &'a SpinLock<T>,
-}
-
-impl<T> Deref for SpinGuard<'_, T> {
-    type Target = T;
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: the guard is the proof that this thread holds the lock, so nobody else has a reference.
-        self.lock.value.with(|value| unsafe { &*value })
-    }
-}
-
-impl<T> DerefMut for SpinGuard<'_, T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as in `deref`, and the guard is borrowed exclusively.
-        self.lock.value.with_mut(|value| unsafe { &mut *value })
-    }
-}
-
-impl<T> Drop for SpinGuard<'_, T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.lock.held.store(false, Ordering::Release);
-    }
-}
+#[cfg(loom)]
+pub(crate) use blocking::{SpinGuard, SpinLock};
+#[cfg(not(loom))]
+pub(crate) use spin::{SpinGuard, SpinLock};
 
 /// Waits for something that another running thread is about to do: spins, then yields, then sleeps, each bounded.
 #[derive(Debug)]

@@ -148,10 +148,9 @@ fn handles_may_be_used_on_both_sides_of_a_caught_panic_as_the_standard_librarys_
         JoinHandle<u8>,
         JoinHandle<Single>,
         ScopedJoinHandle<'static, Single>,
+        LocalJoinHandle<Local>,
         Runtime,
         RuntimeBuilder,
-        Sender<u8>,
-        Receiver<u8>,
-        WaitGroup,
+        Builder,
     }
 }

@@ -180,7 +180,6 @@ fn a_shutdown_prints_nothing() {
                     rendez::sleep(Duration::MAX);
                 })
             }));
-            // A closure in the same runtime.
             (0..11).for_each(|_| wait.recv().unwrap());
         });
     };
@@ -211,8 +210,9 @@ fn a_destructor_that_waits_for_ever_is_reported_and_left_behind() {
                 // Others are ended as ever.
                 for _ in 0..10 {
                     let others = others.clone();
+                    let counts = OnDrop(move || _ = others.fetch_add(1, Ordering::SeqCst));
                     go(move || {
-                        let _counts = OnDrop(move || _ = others.fetch_add(1, Ordering::SeqCst));
+                        let _counts = counts;
                         rendez::sleep(Duration::MAX);
                     });
                 }

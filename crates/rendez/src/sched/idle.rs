@@ -32,10 +32,6 @@ const SENTINEL_MAX: Duration = Duration::from_millis(10);
 const STARVED_RETRY: Duration = Duration::from_millis(5);
 /// When all have slept for this long, the memory of free stacks goes back.
 const TIDY_AFTER: Duration = Duration::from_millis(200);
-/// How often a worker looks again while its runtime shuts down.
-const STOPPING_RETRY: Duration = Duration::from_millis(1);
-/// After this many fruitless looks, what is still parked in a destructor is left behind.
-const STOPPING_PATIENCE: u32 = 2000;
 
 impl Worker {
     /// One look everywhere. Returns whether there is something to run.
@@ -237,42 +233,6 @@ impl Worker {
         }
         if self.fresh.len() > LEFT_ALONE || !runtime.sentinel.load(Ordering::Relaxed) {
             runtime.wake_one();
-        }
-    }
-
-    /// Nothing to run, and the runtime shuts down: ends when every task of the runtime has.
-    fn idle_stopping(&self) -> bool {
-        let runtime = &self.runtime;
-        let mut fruitless = 0;
-        let mut seen = runtime.progress();
-        loop {
-            if runtime.is_quiescent() {
-                runtime.exit.store(true, Ordering::SeqCst);
-                runtime.wake_all();
-                return true;
-            }
-            if runtime.exit.load(Ordering::SeqCst) {
-                return true;
-            }
-            if self.find_work() {
-                return false;
-            }
-            if cfg!(panic = "abort") {
-                self.abandon_parked();
-            }
-            self.shared.published.timed.store(!self.timers.is_empty(), Ordering::Relaxed);
-            self.shared.sleep.prepare();
-            if self.shared.inbox.is_empty() {
-                self.shared.sleep.commit(Some(STOPPING_RETRY));
-            } else {
-                self.shared.sleep.cancel();
-            }
-            let progress = runtime.progress();
-            fruitless = if progress == seen && !runtime.is_busy() { fruitless + 1 } else { 0 };
-            seen = progress;
-            if fruitless > STOPPING_PATIENCE && self.has_parked() {
-                self.abandon_parked();
-            }
         }
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`timers`].
 //! * [`idle`]: stealing, spinning, sleeping. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
-//! * [`runtime`]: starting, running a main, shutdown. [`config`]: settings and their errors.
+//! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
 
 mod clock;
 mod config;
+mod ending;
 mod idle;
 mod placement;
 #[cfg_attr(loom, allow(dead_code))]
 mod queue;
 mod runtime;
+mod shared;
 mod sleep;
 mod timers;
 mod worker;
@@ -21,8 +23,8 @@ mod worker;
 pub use config::PanicPolicy;
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
+pub(crate) use shared::WorkerShared;
 pub(crate) use timers::Timer;
-pub(crate) use worker::WorkerShared;
 
 use crate::{
     task::{Goroutine, Header},

@@ -16,7 +16,8 @@
 use super::{
     PanicPolicy,
     config::{self, Config},
-    worker::{Fresh, Worker, WorkerShared},
+    shared::{Fresh, WorkerShared},
+    worker::Worker,
 };
 use crate::{
     JoinHandle,
@@ -28,7 +29,7 @@ use crossbeam_deque::{Injector, Stealer, Worker as Deque};
 use std::{
     fmt,
     io::{self, Write},
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind},
     ptr::NonNull,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -333,6 +334,10 @@ impl fmt::Debug for Shared {
 pub struct Runtime {
     shared: Arc<Shared>,
 }
+
+// No user code runs under the runtime's locks, so a panic can't leave it half-changed.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
 
 impl Runtime {
     /// Starts building a runtime.

@@ -14,32 +14,29 @@
 //! while bursts are long) and whenever there is nothing to do.
 
 use super::{
-    clock::ThreadClock,
     idle::Watch,
     placement::{self, Kind, Placer},
-    queue::{Inbox, RunQueue},
+    queue::RunQueue,
     runtime::Shared,
-    sleep::Sleep,
+    shared::{Fresh, WorkerShared},
     timers::{Timer, Timers},
 };
 use crate::{
     task::{
         Goroutine, Header,
         fiber::{Fiber, Order, Suspend},
-        header::{self, PINNED},
+        header::PINNED,
     },
     time::Instant,
     wait::{Reason, Waiter},
 };
-use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
-use crossbeam_utils::CachePadded;
+use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use std::{
     cell::{Cell, RefCell},
-    io::Write,
     ptr::{self, NonNull},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
+        Arc,
+        atomic::{Ordering, fence},
     },
 };
 
@@ -53,111 +50,11 @@ const BUDGET: u32 = 512;
 /// Idle runners that a worker keeps; the others' stacks go back to the pool.
 const KEPT_RUNNERS: usize = 64;
 
-/// A task that has not started, in a deque or an injector.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fresh(pub(super) NonNull<Header>);
-
-// SAFETY: an unstarted task holds a `Send` closure (or one whose scope answers for it); tasks that must stay on a worker
-// are never put into a deque.
-unsafe impl Send for Fresh {}
-
-/// What other threads see of a worker. It is never freed but used again by later workers, because a thread that has put a
-/// wake-up into the inbox may look at the sleep word after the worker has ended.
-#[derive(Debug)]
-pub(crate) struct WorkerShared {
-    pub(super) inbox: Inbox,
-    pub(super) sleep: CachePadded<Sleep>,
-    /// Written by the worker alone.
-    pub(super) published: CachePadded<Published>,
-    pub(super) clock: ThreadClock,
-    /// Unstarted tasks that others have chosen this worker for. Thieves may take them when it is stuck.
-    pub(super) handed: Injector<Fresh>,
-    /// How many there are, about.
-    pub(super) incoming: CachePadded<AtomicU32>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Published {
-    pub(super) spawned: AtomicU64,
-    pub(super) finished: AtomicU64,
-    /// Twice the switches so far, plus one while a goroutine runs: who sees an odd number stand still knows that one
-    /// goroutine has had the worker since.
-    pub(super) switches: AtomicU32,
-    /// In a shutdown: whether timers are set.
-    pub(super) timed: AtomicBool,
-    pub(super) load: AtomicU32,
-}
-
-static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
-
-impl WorkerShared {
-    pub(super) fn obtain() -> &'static WorkerShared {
-        let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        retired.unwrap_or_else(|| {
-            Box::leak(Box::new(WorkerShared {
-                inbox: Inbox::new(),
-                sleep: CachePadded::new(Sleep::new()),
-                published: CachePadded::default(),
-                clock: ThreadClock::new(),
-                handed: Injector::new(),
-                incoming: CachePadded::default(),
-            }))
-        })
-    }
-
-    pub(super) fn retire(&'static self) {
-        self.published.spawned.store(0, Ordering::Relaxed);
-        self.published.finished.store(0, Ordering::Relaxed);
-        self.published.load.store(0, Ordering::Relaxed);
-        self.incoming.store(0, Ordering::Relaxed);
-        RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
-    }
-
-    /// Hands over a task from another thread.
-    ///
-    /// # Safety
-    /// As for [`Inbox::push`]; `task` is a parked goroutine of this worker, or unstarted.
-    pub(super) unsafe fn push(&self, task: *mut Header) {
-        // SAFETY: passed on.
-        unsafe { self.inbox.push(task) };
-        self.sleep.notify();
-    }
-
-    pub(super) fn is_running(&self) -> bool {
-        self.published.switches.load(Ordering::Relaxed) % 2 == 1
-    }
-
-    pub(super) fn is_timed(&self) -> bool {
-        self.published.timed.load(Ordering::Relaxed)
-    }
-
-    /// Takes back a task that was handed to this worker.
-    pub(super) fn take_handed(&self) -> Option<Fresh> {
-        if self.incoming.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        loop {
-            match self.handed.steal() {
-                Steal::Success(task) => {
-                    self.incoming.fetch_sub(1, Ordering::Relaxed);
-                    return Some(task);
-                }
-                Steal::Empty => return None,
-                Steal::Retry => {}
-            }
-        }
-    }
-
-    pub(super) fn load(&self) -> u32 {
-        self.published.load.load(Ordering::Relaxed) + self.incoming.load(Ordering::Relaxed)
-    }
-}
-
 pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) runtime: Arc<Shared>,
     pub(super) shared: &'static WorkerShared,
-    queue: RunQueue,
+    pub(super) queue: RunQueue,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
     streak: Cell<u32>,
@@ -170,7 +67,7 @@ pub(crate) struct Worker {
     fiber: Cell<*mut Fiber>,
     runners: RefCell<Vec<*mut Fiber>>,
     /// The stacks that belong to goroutines.
-    owned: Cell<*mut Fiber>,
+    pub(super) owned: Cell<*mut Fiber>,
     load: Cell<u32>,
     pub(super) timers: Timers,
     tick: Cell<u32>,
@@ -420,7 +317,7 @@ impl Worker {
         }
     }
 
-    unsafe fn disown(&self, fiber: *mut Fiber) {
+    pub(super) unsafe fn disown(&self, fiber: *mut Fiber) {
         // SAFETY: owned fibers are in the list, with their neighbours.
         unsafe {
             (*fiber).owned.set(false);
@@ -488,12 +385,16 @@ impl Worker {
         }
     }
 
+    /// Queues a task that waits for a stack if there is one by now (and only then: a worker that can't start any sleeps).
     pub(super) fn retry_starved(&self) {
         if !self.starved.is_empty()
-            && let Some(task) = self.starved.pop()
+            && let Some(runner) = self.runner()
         {
-            // SAFETY: starved tasks are unstarted and ours.
-            unsafe { self.queue.push(task) };
+            self.runners.borrow_mut().push(runner);
+            if let Some(task) = self.starved.pop() {
+                // SAFETY: starved tasks are unstarted and ours.
+                unsafe { self.queue.push(task) };
+            }
         }
     }
 
@@ -720,71 +621,6 @@ impl Worker {
         }
         self.ids.set((next + 1, end));
         next
-    }
-
-    // ---- shutdown ----
-
-    /// Ends the waits of all parked goroutines that may be unwound.
-    pub(super) fn cancel_parked(&self) {
-        if cfg!(panic = "abort") {
-            return;
-        }
-        let mut fiber = self.owned.get();
-        while !fiber.is_null() {
-            // SAFETY: fibers in the list are there; a waiter that is set is in the frame of the parked goroutine.
-            unsafe {
-                let this = &*fiber;
-                let waiter = this.waiter.get();
-                if !waiter.is_null()
-                    && this.reason.get() != Some(Reason::Scope)
-                    && !this.unwinding.get()
-                    && (*waiter).cancel()
-                {
-                    self.queue.push(this.task.get().cast_mut());
-                }
-                fiber = this.next.get();
-            }
-        }
-    }
-
-    /// Leaves behind the goroutines that can't be ended, tells of them, and completes them as cancelled. A goroutine whose
-    /// wake-up is on its way is not one of them. Nothing of an abandoned goroutine's frames is freed, so that nodes that
-    /// are still queued somewhere stay valid; their waits are decided, so that nobody wakes it.
-    pub(super) fn abandon_parked(&self) {
-        let mut next = self.owned.get();
-        while let Some(fiber) = NonNull::new(next) {
-            let fiber = fiber.as_ptr();
-            // SAFETY: in the list, and this worker's; a waiter and a timer that are set are in the parked frame. After the
-            // cancellation nothing leads to the goroutine any more, and it is not resumed.
-            unsafe {
-                next = (*fiber).next.get();
-                let waiter = (*fiber).waiter.get();
-                if waiter.is_null() || !(*waiter).cancel() {
-                    continue;
-                }
-                if let Some(timer) = (*fiber).timer.get().as_ref() {
-                    self.timers.remove(timer);
-                }
-                let task = (*fiber).task.get();
-                if cfg!(panic = "unwind") {
-                    let _ = writeln!(
-                        std::io::stderr(),
-                        "rendez: {} (created at {}) waits in a destructor and can't be ended: its stack is left behind",
-                        (*task).title(),
-                        (*task).site
-                    );
-                }
-                self.disown(fiber);
-                header::abandon_parked(task);
-                Fiber::abandon(fiber);
-            }
-            let published = &self.shared.published;
-            published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
-        }
-    }
-
-    pub(super) fn has_parked(&self) -> bool {
-        !self.owned.get().is_null()
     }
 
     /// Gives everything back; nothing runs here any more.

@@ -1,7 +1,14 @@
 //! Handles: waiting for a goroutine and taking what it returned.
 
 use super::header::{self, Header};
-use std::{any::Any, error::Error, fmt, marker::PhantomData, ptr::NonNull};
+use std::{
+    any::Any,
+    error::Error,
+    fmt,
+    marker::PhantomData,
+    panic::{RefUnwindSafe, UnwindSafe},
+    ptr::NonNull,
+};
 
 /// Why a goroutine returned nothing: it panicked, or it was cancelled because its runtime shut down.
 pub struct JoinError {
@@ -150,6 +157,10 @@ pub struct JoinHandle<R>(pub(super) RawHandle<R>);
 unsafe impl<R: Send> Send for JoinHandle<R> {}
 // SAFETY: a shared handle only waits and reads the state word and the number.
 unsafe impl<R: Send> Sync for JoinHandle<R> {}
+
+// A caught panic can't leave a handle half-changed: all that it holds is the state word.
+impl<R> UnwindSafe for RawHandle<R> {}
+impl<R> RefUnwindSafe for RawHandle<R> {}
 
 impl<R> JoinHandle<R> {
     /// Waits for the goroutine to end.

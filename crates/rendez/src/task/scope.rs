@@ -14,7 +14,7 @@ use std::{
     any::Any,
     fmt,
     marker::PhantomData,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -209,6 +209,9 @@ pub struct ScopedJoinHandle<'scope, R> {
     _scope: PhantomData<&'scope ()>,
 }
 
+// As a `JoinHandle`: the slot is under a mutex whose poisoning is ignored on purpose.
+impl<R> UnwindSafe for ScopedJoinHandle<'_, R> {}
+impl<R> RefUnwindSafe for ScopedJoinHandle<'_, R> {}
 // SAFETY: as for `JoinHandle`: it moves an `R` from another thread, and the rest is made for sharing.
 unsafe impl<R: Send> Send for ScopedJoinHandle<'_, R> {}
 // SAFETY: a shared handle only waits and reads the state word and the number.

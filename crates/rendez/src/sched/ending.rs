@@ -1,0 +1,114 @@
+//! A worker's part in its runtime's shutdown; the order of it is described at the head of [`runtime`](super::runtime).
+
+use super::worker::Worker;
+use crate::{
+    task::{fiber::Fiber, header},
+    wait::Reason,
+};
+use std::{io::Write, ptr::NonNull, sync::atomic::Ordering, time::Duration};
+
+/// How often a worker looks again while its runtime shuts down.
+const RETRY: Duration = Duration::from_millis(1);
+/// After this many fruitless looks, what is still parked in a destructor is left behind.
+const PATIENCE: u32 = 2000;
+
+impl Worker {
+    /// Ends the waits of all parked goroutines that may be unwound.
+    pub(super) fn cancel_parked(&self) {
+        if cfg!(panic = "abort") {
+            return;
+        }
+        let mut fiber = self.owned.get();
+        while !fiber.is_null() {
+            // SAFETY: fibers in the list are there; a waiter that is set is in the frame of the parked goroutine.
+            unsafe {
+                let this = &*fiber;
+                let waiter = this.waiter.get();
+                if !waiter.is_null()
+                    && this.reason.get() != Some(Reason::Scope)
+                    && !this.unwinding.get()
+                    && (*waiter).cancel()
+                {
+                    self.queue.push(this.task.get().cast_mut());
+                }
+                fiber = this.next.get();
+            }
+        }
+    }
+
+    /// Leaves behind the goroutines that can't be ended, tells of them, and completes them as cancelled. A goroutine whose
+    /// wake-up is on its way is not one of them. Nothing of an abandoned goroutine's frames is freed, so that nodes that
+    /// are still queued somewhere stay valid; their waits are decided, so that nobody wakes it.
+    pub(super) fn abandon_parked(&self) {
+        let mut next = self.owned.get();
+        while let Some(fiber) = NonNull::new(next) {
+            let fiber = fiber.as_ptr();
+            // SAFETY: in the list, and this worker's; a waiter and a timer that are set are in the parked frame. After the
+            // cancellation nothing leads to the goroutine any more, and it is not resumed.
+            unsafe {
+                next = (*fiber).next.get();
+                let waiter = (*fiber).waiter.get();
+                if waiter.is_null() || !(*waiter).cancel() {
+                    continue;
+                }
+                if let Some(timer) = (*fiber).timer.get().as_ref() {
+                    self.timers.remove(timer);
+                }
+                let task = (*fiber).task.get();
+                if cfg!(panic = "unwind") {
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "rendez: {} (created at {}) waits in a destructor and can't be ended: its stack is left behind",
+                        (*task).title(),
+                        (*task).site
+                    );
+                }
+                self.disown(fiber);
+                header::abandon_parked(task);
+                Fiber::abandon(fiber);
+            }
+            let published = &self.shared.published;
+            published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+        }
+    }
+
+    pub(super) fn has_parked(&self) -> bool {
+        !self.owned.get().is_null()
+    }
+
+    /// Nothing to run, and the runtime shuts down: ends when every task of the runtime has.
+    pub(super) fn idle_stopping(&self) -> bool {
+        let runtime = &self.runtime;
+        let mut fruitless = 0;
+        let mut seen = runtime.progress();
+        loop {
+            if runtime.is_quiescent() {
+                runtime.exit.store(true, Ordering::SeqCst);
+                runtime.wake_all();
+                return true;
+            }
+            if runtime.exit.load(Ordering::SeqCst) {
+                return true;
+            }
+            if self.find_work() {
+                return false;
+            }
+            if cfg!(panic = "abort") {
+                self.abandon_parked();
+            }
+            self.shared.published.timed.store(!self.timers.is_empty(), Ordering::Relaxed);
+            self.shared.sleep.prepare();
+            if self.shared.inbox.is_empty() {
+                self.shared.sleep.commit(Some(RETRY));
+            } else {
+                self.shared.sleep.cancel();
+            }
+            let progress = runtime.progress();
+            fruitless = if progress == seen && !runtime.is_busy() { fruitless + 1 } else { 0 };
+            seen = progress;
+            if fruitless > PATIENCE && self.has_parked() {
+                self.abandon_parked();
+            }
+        }
+    }
+}

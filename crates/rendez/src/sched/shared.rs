@@ -1,0 +1,113 @@
+//! What other threads see of a worker.
+
+use super::{clock::ThreadClock, queue::Inbox, sleep::Sleep};
+use crate::task::Header;
+use crossbeam_deque::{Injector, Steal};
+use crossbeam_utils::CachePadded;
+use std::{
+    ptr::NonNull,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+/// A task that has not started, in a deque or an injector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh(pub(super) NonNull<Header>);
+
+// SAFETY: an unstarted task holds a `Send` closure (or one whose scope answers for it); tasks that must stay on a worker
+// are never put into a deque.
+unsafe impl Send for Fresh {}
+
+/// What other threads see of a worker. It is never freed but used again by later workers, because a thread that has put a
+/// wake-up into the inbox may look at the sleep word after the worker has ended.
+#[derive(Debug)]
+pub(crate) struct WorkerShared {
+    pub(super) inbox: Inbox,
+    pub(super) sleep: CachePadded<Sleep>,
+    /// Written by the worker alone.
+    pub(super) published: CachePadded<Published>,
+    pub(super) clock: ThreadClock,
+    /// Unstarted tasks that others have chosen this worker for. Thieves may take them when it is stuck.
+    pub(super) handed: Injector<Fresh>,
+    /// How many there are, about.
+    pub(super) incoming: CachePadded<AtomicU32>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    pub(super) spawned: AtomicU64,
+    pub(super) finished: AtomicU64,
+    /// Twice the switches so far, plus one while a goroutine runs: who sees an odd number stand still knows that one
+    /// goroutine has had the worker since.
+    pub(super) switches: AtomicU32,
+    /// In a shutdown: whether timers are set.
+    pub(super) timed: AtomicBool,
+    pub(super) load: AtomicU32,
+}
+
+static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
+
+impl WorkerShared {
+    pub(super) fn obtain() -> &'static WorkerShared {
+        let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        retired.unwrap_or_else(|| {
+            Box::leak(Box::new(WorkerShared {
+                inbox: Inbox::new(),
+                sleep: CachePadded::new(Sleep::new()),
+                published: CachePadded::default(),
+                clock: ThreadClock::new(),
+                handed: Injector::new(),
+                incoming: CachePadded::default(),
+            }))
+        })
+    }
+
+    pub(super) fn retire(&'static self) {
+        self.published.spawned.store(0, Ordering::Relaxed);
+        self.published.finished.store(0, Ordering::Relaxed);
+        self.published.load.store(0, Ordering::Relaxed);
+        self.incoming.store(0, Ordering::Relaxed);
+        RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+    }
+
+    /// Hands over a task from another thread.
+    ///
+    /// # Safety
+    /// As for [`Inbox::push`]; `task` is a parked goroutine of this worker, or unstarted.
+    pub(super) unsafe fn push(&self, task: *mut Header) {
+        // SAFETY: passed on.
+        unsafe { self.inbox.push(task) };
+        self.sleep.notify();
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.published.switches.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    pub(super) fn is_timed(&self) -> bool {
+        self.published.timed.load(Ordering::Relaxed)
+    }
+
+    /// Takes back a task that was handed to this worker.
+    pub(super) fn take_handed(&self) -> Option<Fresh> {
+        if self.incoming.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        loop {
+            match self.handed.steal() {
+                Steal::Success(task) => {
+                    self.incoming.fetch_sub(1, Ordering::Relaxed);
+                    return Some(task);
+                }
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    pub(super) fn load(&self) -> u32 {
+        self.published.load.load(Ordering::Relaxed) + self.incoming.load(Ordering::Relaxed)
+    }
+}

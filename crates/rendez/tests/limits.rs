@@ -1,0 +1,331 @@
+//! Settings and limits: what is out of range is an error that names it, and what runs out does not crash. Tests that
+//! change the environment or a limit of the process run themselves again as a child process.
+#![cfg(not(any(loom, rendez_sanitize)))]
+
+use rendez::{Builder, Runtime, chan, go, run, set_workers, sync::WaitGroup, workers};
+use std::{
+    env, io,
+    panic::catch_unwind,
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+const CHILD: &str = "RENDEZ_TEST_CHILD";
+
+fn is_child() -> bool {
+    env::var_os(CHILD).is_some()
+}
+
+/// Runs the test again in a child process with these settings. A child that takes too long is killed.
+fn child(test: &str, settings: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    command.env(CHILD, "1").env("RUST_BACKTRACE", "0").envs(settings.iter().copied());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            panic!("it hangs: {:?}", child.wait_with_output().unwrap());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Runs `body` in a child process, which must succeed.
+fn in_a_child(test: &str, body: impl FnOnce()) {
+    if is_child() {
+        return body();
+    }
+    let output = child(test, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn message(panic: Box<dyn std::any::Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast::<&str>().unwrap().to_string(),
+    }
+}
+
+// ---- settings ----
+
+#[test]
+fn a_number_of_workers_out_of_range_is_an_error_of_build() {
+    for n in [0, 1025, usize::MAX] {
+        let error = Runtime::builder().workers(n).build().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let expected =
+            format!("RuntimeBuilder::workers: the number of workers must be from 1 to 1024, not {n}");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_number_of_workers_out_of_range_is_a_panic_of_set_workers() {
+    for n in [0, 1025, usize::MAX] {
+        let said = message(catch_unwind(|| set_workers(n)).unwrap_err());
+        assert_eq!(said, format!("set_workers: the number of workers must be from 1 to 1024, not {n}"));
+        let said = message(catch_unwind(|| run(|| set_workers(n))).unwrap_err());
+        assert!(said.starts_with("set_workers: "), "{said}");
+    }
+}
+
+#[test]
+fn a_stack_size_out_of_range_is_an_error_of_build_and_of_spawn() {
+    for size in [0, 1, 16 * 1024 - 1, (1 << 30) + 1, usize::MAX] {
+        let error = Runtime::builder().workers(1).stack_size(size).build().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("RuntimeBuilder::stack_size: ") && text.contains(&size.to_string()),
+            "{text}"
+        );
+        let error = Builder::new().stack_size(size).spawn(|| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(&size.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn the_smallest_stack_and_an_odd_size_will_do() {
+    for size in [16 * 1024, 100_001, 1 << 20] {
+        let runtime = Runtime::builder().workers(1).stack_size(size).build().unwrap();
+        let (tx, rx) = chan::bounded(0);
+        let handle = runtime.spawn(move || rx.recv().unwrap());
+        runtime.run(|| tx.send(size).unwrap());
+        assert_eq!(handle.join().unwrap(), size);
+        assert_eq!(Builder::new().stack_size(size).spawn(move || size).unwrap().join().unwrap(), size);
+    }
+}
+
+#[test]
+fn a_bad_setting_in_the_environment_is_named_by_run_and_by_build() {
+    let test = "a_bad_setting_in_the_environment_is_named_by_run_and_by_build";
+    if is_child() {
+        let said = Runtime::builder().build().map(drop).map_err(|error| {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            error.to_string()
+        });
+        println!("build=<{}>", said.unwrap_err());
+        println!("run=<{}>", message(catch_unwind(|| run(|| ())).unwrap_err()));
+        println!("go=<{}>", message(catch_unwind(|| drop(go(|| ()))).unwrap_err()));
+        // What is set in the program goes before the environment.
+        Runtime::builder().workers(1).stack_size(1 << 20).build().unwrap().run(|| ());
+        return;
+    }
+    for (name, value, expected) in [
+        ("RENDEZ_WORKERS", "abc", "RENDEZ_WORKERS=\"abc\" is not a number of workers"),
+        ("RENDEZ_WORKERS", "-1", "RENDEZ_WORKERS=\"-1\" is not a number of workers"),
+        ("RENDEZ_WORKERS", "", "RENDEZ_WORKERS=\"\" is not a number of workers"),
+        ("RENDEZ_WORKERS", "0", "RENDEZ_WORKERS: the number of workers must be from 1 to 1024, not 0"),
+        (
+            "RENDEZ_WORKERS",
+            "99999",
+            "RENDEZ_WORKERS: the number of workers must be from 1 to 1024, not 99999",
+        ),
+        ("RENDEZ_STACK_SIZE", "1", "RENDEZ_STACK_SIZE: a stack of 1 bytes is too small"),
+        ("RENDEZ_STACK_SIZE", "256k", "RENDEZ_STACK_SIZE=\"256k\" is not a stack size in bytes"),
+    ] {
+        let output = child(test, &[(name, value)]);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{name}={value}: {out}{err}");
+        let prefix = "rendez: the runtime could not be started: ";
+        for told in [
+            format!("build=<{expected}"),
+            format!("run=<{prefix}{expected}"),
+            format!("go=<{prefix}{expected}"),
+        ] {
+            assert!(out.contains(&told), "{name}={value}: {told} is not in {out}");
+        }
+    }
+}
+
+#[test]
+fn good_settings_in_the_environment_are_taken() {
+    let test = "good_settings_in_the_environment_are_taken";
+    if is_child() {
+        assert_eq!(workers(), 3);
+        run(|| assert_eq!(workers(), 3));
+        go(|| assert_eq!(workers(), 3)).join().unwrap();
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        runtime.run(|| assert_eq!(workers(), 2));
+        return;
+    }
+    let output = child(test, &[("RENDEZ_WORKERS", " 3 "), ("RENDEZ_STACK_SIZE", "65536")]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+// ---- what runs out ----
+
+/// Limits the address space of this process to what it has now and `more` bytes. The old limit is returned.
+fn limit_address_space(more: u64) -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+    set_address_space(pages * 4096 + more)
+}
+
+fn set_address_space(bytes: u64) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is there to be written, and then to be read.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_AS, &raw mut limit), 0);
+        let before = limit.rlim_cur;
+        limit.rlim_cur = bytes;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_AS, &raw const limit), 0);
+        before
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_address_space_build_and_spawn_return_errors() {
+    in_a_child("without_address_space_build_and_spawn_return_errors", || {
+        let before = limit_address_space(8 << 20);
+        let error = Runtime::builder().workers(2).build().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+        assert!(error.to_string().contains("no address space left"), "{error}");
+        set_address_space(before);
+        // It was no harm.
+        run(|| {
+            let before = limit_address_space(64 << 20);
+            let error = Builder::new().stack_size(1 << 30).spawn(|| ()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+            assert!(error.to_string().contains("no stack of 1073741824 bytes to be had"), "{error}");
+            set_address_space(before);
+            assert_eq!(Builder::new().stack_size(1 << 30).spawn(|| 3).unwrap().join().unwrap(), 3);
+        });
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn workers_that_cannot_be_started_are_an_error_and_may_be_asked_for_again() {
+    in_a_child("workers_that_cannot_be_started_are_an_error_and_may_be_asked_for_again", || {
+        let before = limit_address_space(200 << 20);
+        // A thread has 2 MiB of stack.
+        let error = Runtime::builder().workers(1000).build().unwrap_err();
+        assert_ne!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        runtime.run(|| {
+            let said = message(catch_unwind(|| set_workers(1000)).unwrap_err());
+            assert!(said.starts_with("rendez: could not start 1000 workers: "), "{said}");
+            set_address_space(before);
+            assert_eq!(go(|| 3).join().unwrap(), 3);
+            set_workers(300);
+            assert_eq!(workers(), 300);
+            assert_eq!(go(|| 4).join().unwrap(), 4);
+        });
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn goroutines_beyond_the_stacks_that_can_be_had_wait_for_one() {
+    in_a_child("goroutines_beyond_the_stacks_that_can_be_had_wait_for_one", || {
+        for n in [1, 2] {
+            let runtime = Runtime::builder().workers(n).stack_size(1 << 20).build().unwrap();
+            runtime.run(|| {
+                // Room for less than a hundred stacks, and two thousand goroutines that want to park.
+                let before = limit_address_space(96 << 20);
+                let parked = Arc::new(AtomicUsize::new(0));
+                let group = WaitGroup::new();
+                let (tx, rx) = chan::bounded::<()>(0);
+                for _ in 0..2000 {
+                    let (rx, parked) = (rx.clone(), parked.clone());
+                    group.go(move || {
+                        parked.fetch_add(1, Ordering::SeqCst);
+                        rx.recv().unwrap();
+                    });
+                }
+                for _ in 0..2000 {
+                    tx.send(()).unwrap();
+                }
+                group.wait();
+                assert_eq!(parked.load(Ordering::SeqCst), 2000);
+                set_address_space(before);
+            });
+        }
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_shutdown_with_goroutines_that_wait_for_a_stack_ends_them() {
+    in_a_child("a_shutdown_with_goroutines_that_wait_for_a_stack_ends_them", || {
+        let runtime = Runtime::builder().workers(2).stack_size(1 << 20).build().unwrap();
+        let drops = Arc::new(());
+        let handles = runtime.run(|| {
+            let before = limit_address_space(64 << 20);
+            let handles: Vec<_> = (0..500)
+                .map(|_| {
+                    let token = drops.clone();
+                    go(move || {
+                        let _token = token;
+                        rendez::sleep(Duration::MAX);
+                    })
+                })
+                .collect();
+            // Until some have parked; the sleep gives way to those that have not.
+            rendez::sleep(Duration::from_millis(50));
+            set_address_space(before);
+            handles
+        });
+        assert!(handles.iter().all(|handle| !handle.is_finished()));
+        runtime.shutdown();
+        assert_eq!(Arc::strong_count(&drops), 1);
+        assert!(handles.into_iter().all(|handle| handle.join().unwrap_err().is_cancelled()));
+    });
+}
+
+// ---- nothing burns ----
+
+/// The processor time of this process.
+#[cfg(target_os = "linux")]
+fn cpu_time() -> Duration {
+    // SAFETY: all zeroes is a value of this type.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: it is there to be written.
+    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) }, 0);
+    let duration = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    duration(usage.ru_utime) + duration(usage.ru_stime)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_idle_runtime_uses_no_processor_time() {
+    in_a_child("an_idle_runtime_uses_no_processor_time", || {
+        for n in [1, 2, 8] {
+            let runtime = Runtime::builder().workers(n).build().unwrap();
+            let (tx, rx) = chan::bounded::<()>(0);
+            let (started, starts) = chan::unbounded();
+            let handles: Vec<_> = (0..10_000)
+                .map(|i| {
+                    let (rx, started) = (rx.clone(), started.clone());
+                    runtime.spawn(move || {
+                        started.send(()).unwrap();
+                        match i % 100 {
+                            0 => rendez::sleep(Duration::from_secs(2)),
+                            _ => assert!(rx.recv().is_err()),
+                        }
+                    })
+                })
+                .collect();
+            (0..10_000).for_each(|_| starts.recv().unwrap());
+            // What follows a burst (looking for work, giving memory back) is not idleness.
+            thread::sleep(Duration::from_millis(300));
+            let before = cpu_time();
+            thread::sleep(Duration::from_millis(300));
+            let used = cpu_time() - before;
+            assert!(used < Duration::from_millis(30), "{n} idle workers used {used:?} in 300 ms");
+            drop(tx);
+            handles.into_iter().for_each(|handle| handle.join().unwrap());
+        }
+    });
+}
