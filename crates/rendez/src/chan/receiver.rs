@@ -13,6 +13,12 @@ pub struct Receiver<T> {
     pub(super) channel: Arc<Channel<T>>,
 }
 
+// SAFETY: all that is reached through a handle is under the channel's lock, and moves values between threads by value
+// alone: `T: Send`. (It would hold without saying so; said here, errors name this type and not what is inside.)
+unsafe impl<T: Send> Send for Receiver<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Receiver<T> {}
+
 impl<T> Receiver<T> {
     /// Receives a value, waiting for one.
     ///

@@ -12,6 +12,12 @@ pub struct Sender<T> {
     pub(super) channel: Arc<Channel<T>>,
 }
 
+// SAFETY: all that is reached through a handle is under the channel's lock, and moves values between threads by value
+// alone: `T: Send`. (It would hold without saying so; said here, errors name this type and not what is inside.)
+unsafe impl<T: Send> Send for Sender<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Sender<T> {}
+
 impl<T> Sender<T> {
     /// Sends `value`, waiting for a receiver or a free slot.
     ///
