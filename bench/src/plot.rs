@@ -51,26 +51,25 @@ fn points(told: &ToldCase) -> Vec<(&'static str, f64)> {
 fn chart(run: &ToldRun, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let rows: Vec<_> = run.cases.iter().map(|told| (told.case, points(told))).collect();
     let xs = || rows.iter().flat_map(|(_, points)| points.iter().map(|(_, x)| *x));
-    // Whole decades, so that every grid line has a label.
-    let low = 10_f64.powf(xs().fold(0.1, f64::min).log10().floor());
-    let high = 10_f64.powf(xs().fold(10.0, f64::max).log10().ceil());
+    let low = 0.8 * xs().fold(0.1, f64::min);
+    let high = 1.25 * xs().fold(10.0, f64::max);
     let height = HEAD + ROW * rows.len() as u32 + 50;
     let root = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
     root.fill(&WHITE)?;
     let text = |size: u32| (FONT, size).into_font().color(&INK);
     let machine = &run.machine;
-    let title =
-        if run.quick { "time and memory relative to Go (quick)" } else { "time and memory relative to Go" };
-    root.draw_text(&format!("rendez: {title}"), &text(20), (20, 16))?;
+    let base = if run.cases.iter().any(|told| told.go.is_some()) { "Go" } else { "rendez" };
+    let quick = if run.quick { " (quick)" } else { "" };
+    root.draw_text(&format!("rendez: time and memory relative to {base}{quick}"), &text(24), (20, 14))?;
     let where_and_when = format!(
         "{}, {} CPUs, {}, {}; left of 1 is better",
         machine.cpu, machine.cpus, machine.kernel, run.date
     );
-    root.draw_text(&where_and_when, &text(13), (20, 44))?;
+    root.draw_text(&where_and_when, &text(16), (20, 44))?;
     for (i, (name, colour)) in COLOURS.iter().enumerate() {
         let x = 26 + 120 * i as i32;
         root.draw(&Circle::new((x, 80), 5, colour.filled()))?;
-        root.draw_text(name, &text(13), (x + 12, 73))?;
+        root.draw_text(name, &text(16), (x + 12, 73))?;
     }
 
     let mut chart = ChartBuilder::on(&root)
@@ -86,12 +85,12 @@ fn chart(run: &ToldRun, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
         .bold_line_style(PALE)
         .light_line_style(TRANSPARENT)
         .axis_style(INK)
-        .x_label_style(text(13))
+        .x_label_style(text(16))
         .x_label_formatter(&|x| format!("{x}"))
         .draw()?;
     let count = rows.len() as f64;
     chart.draw_series([PathElement::new(vec![(1.0, 0.0), (1.0, count)], INK.stroke_width(1))])?;
-    let label = text(14).pos(Pos::new(HPos::Right, VPos::Center));
+    let label = text(17).pos(Pos::new(HPos::Right, VPos::Center));
     for (i, (case, points)) in rows.iter().enumerate() {
         let y = count - i as f64 - 0.5;
         let (x, line) = chart.backend_coord(&(low, y));

@@ -3,7 +3,7 @@
 use crate::{
     cases::{Better, Case, Unit},
     machine::Machine,
-    peer::{Answer, Peer},
+    peer::{Answer, Peer, go::NOT_INSTALLED},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -208,7 +208,7 @@ impl Table {
     pub(crate) fn head(&self) -> String {
         let mut line = format!("{:<18}{:<6}", "case", "unit");
         for peer in &self.peers {
-            line += &format!("{peer:>11}");
+            line += &format!("{peer:>width$}", width = width(peer));
         }
         line + &format!("{:>9}{:>9}", "/go", "/best")
     }
@@ -221,9 +221,10 @@ impl Table {
             let star = if column.is_some_and(|c| c.differs.is_some()) { '*' } else { ' ' };
             let shown = match column.and_then(Column::median) {
                 Some(median) => format!("{}{star}", shown(row.case.unit, median)),
+                None if column.and_then(Column::why_not) == Some(NOT_INSTALLED) => NOT_INSTALLED.into(),
                 None => "n/a ".into(),
             };
-            line += &format!("{shown:>11}");
+            line += &format!("{shown:>width$}", width = width(peer));
         }
         let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "n/a".into(), |ratio| format!("{ratio:.2}"));
         line + &format!("{:>9}{:>9}", ratio(row.ratio_to_go()), ratio(row.ratio_to_best_peer()))
@@ -234,7 +235,7 @@ impl Table {
         let mean = |mean: Option<f64>| mean.map_or_else(|| "n/a".into(), |mean| format!("{mean:.2}"));
         let go = mean(geometric_mean(rows.iter().filter_map(Row::ratio_to_go)));
         let best = mean(geometric_mean(rows.iter().filter_map(Row::ratio_to_best_peer)));
-        let width = 24 + 11 * self.peers.len();
+        let width: usize = 24 + self.peers.iter().map(|peer| width(peer)).sum::<usize>();
         let mut text = format!(
             "{:<width$}{go:>9}{best:>9}\n",
             "geometric mean of the ratios (below 1: rendez is ahead)"
@@ -250,6 +251,11 @@ impl Table {
         }
         text
     }
+}
+
+/// How wide a contestant's column is: Go's has to hold [`NOT_INSTALLED`].
+fn width(peer: &str) -> usize {
+    if peer == "go" { NOT_INSTALLED.len() + 1 } else { 11 }
 }
 
 /// Every note with the cases that it belongs to.
@@ -359,7 +365,7 @@ mod tests {
         assert!(told["go"].is_null() && told["ratio_to_go"].is_null());
         assert_eq!(told["notes"]["go"], "n/a: not installed");
         let table = Table { peers: vec!["rendez", "go"] };
-        assert!(table.line(&row).contains("n/a"));
+        assert!(table.line(&row).contains("      not installed      n/a"), "{}", table.line(&row));
         assert!(table.foot(&[row]).contains("go: not installed\n    spawn_seq"));
     }
 

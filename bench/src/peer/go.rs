@@ -18,6 +18,9 @@ pub(super) fn find(case: &str) -> Answer {
     }
 }
 
+/// What the table says in place of a reading where there is no Go.
+pub(crate) const NOT_INSTALLED: &str = "not installed";
+
 /// Go on this machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Go {
@@ -35,7 +38,7 @@ pub(crate) enum Go {
 impl Go {
     /// No Go at all.
     pub(crate) fn absent() -> Go {
-        Go::Missing("not installed".into())
+        Go::Missing(NOT_INSTALLED.into())
     }
 
     /// Looks for Go and builds its program under `target`.

@@ -91,15 +91,22 @@ impl Origin {
 const ROUNDS: u64 = 8;
 
 /// Parks in every way there is, `ROUNDS` times, and looks around after each.
-fn wander(number: u64, ends: &Arc<Ends>, tx: &chan::Sender<u64>, rx: &chan::Receiver<u64>) {
+fn wander(number: u64, ends: &Arc<Ends>) {
     let origin = Origin::new(ends);
     for round in 0..ROUNDS {
         match (number + round) % 8 {
             0 => yield_now(),
             1 => rendez::sleep(Duration::from_micros(number % 100)),
-            // As many values as receives: one is sent for each that is received.
-            2 => tx.send(number).unwrap(),
-            3 => _ = rx.recv().unwrap(),
+            2 => {
+                let (tx, rx) = chan::bounded(0);
+                go(move || rx.recv().unwrap());
+                tx.send(number).unwrap();
+            }
+            3 => {
+                let (tx, rx) = chan::bounded(0);
+                go(move || tx.send(number).unwrap());
+                assert_eq!(rx.recv(), Ok(number));
+            }
             4 => go(yield_now).join().unwrap(),
             5 => {
                 let group = WaitGroup::new();
@@ -107,7 +114,7 @@ fn wander(number: u64, ends: &Arc<Ends>, tx: &chan::Sender<u64>, rx: &chan::Rece
                 group.wait();
             }
             6 => scope(|s| {
-                s.go(|| yield_now());
+                s.go(yield_now);
                 let local = origin.shared.clone();
                 let thread = origin.thread;
                 go_local(move || {
@@ -136,11 +143,10 @@ fn thread_locals_stay_put_across_every_kind_of_park() {
             let ends = Arc::new(Ends::default());
             let theirs = ends.clone();
             runtime.run(move || {
-                let (tx, rx) = chan::bounded(64);
                 let handles: Vec<_> = (0..GOROUTINES)
                     .map(|number| {
-                        let (ends, tx, rx) = (theirs.clone(), tx.clone(), rx.clone());
-                        go(move || wander(number, &ends, &tx, &rx))
+                        let ends = theirs.clone();
+                        go(move || wander(number, &ends))
                     })
                     .collect();
                 handles.into_iter().for_each(|handle| handle.join().unwrap());

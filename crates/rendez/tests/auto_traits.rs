@@ -28,6 +28,7 @@ type Single = Cell<u8>;
 macro_rules! has {
     ($type:ty: $trait:ident) => {{
         struct Asked<T: ?Sized>(PhantomData<T>);
+        #[allow(dead_code, reason = "not asked where the inherent constant is there")]
         trait Otherwise {
             const YES: bool = false;
         }

@@ -8,10 +8,7 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Wake, Waker},
 };
 use worlds::{Wakes, drive, in_every_world, poll_once, poll_with};
@@ -184,36 +181,48 @@ struct Faulty;
 
 impl Wake for Faulty {
     fn wake(self: Arc<Self>) {
-        panic!("a waker that panics");
+        std::panic::resume_unwind(Box::new("a waker that panics"));
     }
 }
 
 #[test]
-fn a_waker_that_panics_costs_the_peer_nothing() {
-    let drops = Arc::new(AtomicUsize::new(0));
-    struct Counted(Arc<AtomicUsize>);
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-    let (tx, rx) = chan::bounded(0);
+fn a_waker_that_panics_costs_neither_its_peer_nor_a_value() {
+    let value = Arc::new(());
     let faulty = Waker::from(Arc::new(Faulty));
+    let (tx, rx) = chan::bounded(0);
     let mut receive = Box::pin(rx.recv_async());
     assert!(poll_with(receive.as_mut(), &faulty).is_none());
-    let mut send = Box::pin(tx.send_async(Counted(drops.clone())));
-    assert!(poll_once(send.as_mut()).expect("handed over").is_ok());
+    let mut send = Box::pin(tx.send_async(value.clone()));
+    assert!(poll_once(send.as_mut()).is_some_and(|sent| sent.is_ok()));
     drop(send);
-    assert_eq!(drops.load(Ordering::SeqCst), 0, "it was handed over");
+    assert_eq!(Arc::strong_count(&value), 2, "it was handed over, once");
     drop(poll_once(receive.as_mut()).expect("handed over").expect("a value"));
-    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    assert_eq!(Arc::strong_count(&value), 1);
 
-    let mut send = Box::pin(tx.send_async(Counted(drops.clone())));
+    let mut send = Box::pin(tx.send_async(value.clone()));
     assert!(poll_with(send.as_mut(), &faulty).is_none());
     let mut receive = Box::pin(rx.recv_async());
-    drop(poll_once(receive.as_mut()).expect("handed over").expect("a value"));
+    let got = poll_once(receive.as_mut()).expect("ready").expect("a value");
     drop((send, receive));
-    assert_eq!(drops.load(Ordering::SeqCst), 2);
+    assert_eq!(Arc::strong_count(&value), 2);
+    drop(got);
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+#[test]
+fn a_waker_that_panics_at_close_leaves_the_others_woken() {
+    let (tx, rx) = chan::bounded::<i32>(0);
+    let mut futures: Vec<_> = (0..100).map(|_| Box::pin(rx.recv_async())).collect();
+    let (wakes, waker) = Wakes::new();
+    for (i, future) in futures.iter_mut().enumerate() {
+        let faulty = Waker::from(Arc::new(Faulty));
+        assert!(poll_with(future.as_mut(), if i % 50 == 10 { &faulty } else { &waker }).is_none());
+    }
+    assert!(tx.close());
+    assert_eq!(wakes.count(), 98);
+    for future in &mut futures {
+        assert_eq!(poll_once(future.as_mut()), Some(Err(RecvError)));
+    }
 }
 
 #[test]

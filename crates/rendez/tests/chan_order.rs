@@ -92,9 +92,9 @@ fn one_queue_holds_goroutines_and_async_tasks_in_order() {
         let mut futures: Vec<_> = futures.iter().map(|rx| Box::pin(rx.recv_async())).collect();
         let mut goroutines = Vec::new();
         let reached = Arc::new(AtomicUsize::new(0));
-        for i in 0..WAITERS {
+        for (i, future) in futures.iter_mut().enumerate() {
             if i % 2 == 0 {
-                assert!(poll_once(futures[i].as_mut()).is_none());
+                assert!(poll_once(future.as_mut()).is_none());
             } else {
                 let (rx, order, reached) = (rx.clone(), order.clone(), reached.clone());
                 let mine = reached.clone();

@@ -8,7 +8,7 @@ use std::{
     panic::catch_unwind,
     process::{Command, Output, Stdio},
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -164,6 +164,24 @@ fn good_settings_in_the_environment_are_taken() {
 
 // ---- what runs out ----
 
+/// A runtime whose threads have all started, and have what the allocator sets aside for each of them: with glibc 64 MiB of
+/// address space, which would otherwise be the first to go under a limit.
+#[cfg(target_os = "linux")]
+fn warmed_up(workers: usize) -> Runtime {
+    let runtime = Runtime::builder().workers(workers).stack_size(1 << 20).build().unwrap();
+    let meeting = Arc::new(Barrier::new(workers));
+    let meet = |_| {
+        let meeting = meeting.clone();
+        runtime.spawn(move || {
+            drop(std::hint::black_box(vec![0; 100]));
+            meeting.wait();
+        })
+    };
+    let met: Vec<_> = (0..workers).map(meet).collect();
+    met.into_iter().for_each(|handle| handle.join().unwrap());
+    runtime
+}
+
 /// Limits the address space of this process to what it has now and `more` bytes. The old limit is returned.
 fn limit_address_space(more: u64) -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -230,7 +248,7 @@ fn workers_that_cannot_be_started_are_an_error_and_may_be_asked_for_again() {
 fn goroutines_beyond_the_stacks_that_can_be_had_wait_for_one() {
     in_a_child("goroutines_beyond_the_stacks_that_can_be_had_wait_for_one", || {
         for n in [1, 2] {
-            let runtime = Runtime::builder().workers(n).stack_size(1 << 20).build().unwrap();
+            let runtime = warmed_up(n);
             runtime.run(|| {
                 // Room for less than a hundred stacks, and two thousand goroutines that want to park.
                 let before = limit_address_space(96 << 20);
@@ -259,7 +277,7 @@ fn goroutines_beyond_the_stacks_that_can_be_had_wait_for_one() {
 #[cfg(target_os = "linux")]
 fn a_shutdown_with_goroutines_that_wait_for_a_stack_ends_them() {
     in_a_child("a_shutdown_with_goroutines_that_wait_for_a_stack_ends_them", || {
-        let runtime = Runtime::builder().workers(2).stack_size(1 << 20).build().unwrap();
+        let runtime = warmed_up(2);
         let drops = Arc::new(());
         let handles = runtime.run(|| {
             let before = limit_address_space(64 << 20);

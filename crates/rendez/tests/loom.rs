@@ -108,6 +108,18 @@ fn two_senders_fill_one_slot_and_both_values_arrive() {
 }
 
 #[test]
+fn a_receive_from_a_full_channel_lets_a_parked_sender_go() {
+    explore(|| {
+        let (tx, rx) = chan::bounded(1);
+        tx.send(1).unwrap();
+        let sender = send(&tx, 2);
+        assert_eq!(rx.recv(), Ok(1));
+        assert_eq!(sender.join().unwrap(), Ok(()));
+        assert_eq!((rx.len(), rx.try_recv()), (1, Ok(2)));
+    });
+}
+
+#[test]
 fn two_receivers_share_two_values() {
     explore(|| {
         let (tx, rx) = chan::bounded(0);

@@ -1,17 +1,17 @@
 //! What a worker does when it has nothing to run: steal, spin for a bounded time, sleep.
 //!
 //! * **Stealing** takes unstarted tasks only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
-//!   started there, beside their siblings (see `placement`), unless one goroutine has had the victim for [`STUCK`]. So
+//!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]. So
 //!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken.
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
 //!   more than three times what an oracle would pay.
 //! * **Sleeping** follows the word of [`sleep`](super::sleep). While others are awake, one sleeper is the *sentinel*: it
-//!   looks every [`SENTINEL_MIN`] to [`SENTINEL_MAX`] whether somebody is stuck beside unstarted tasks. So a spawn need
+//!   looks every [`SENTINEL_MIN`] to [`SENTINEL_MAX`] whether unstarted tasks lie about somewhere. So a spawn need
 //!   not issue a fence to be sure that it is seen: a missed wake-up costs a moment of parallelism and never a hang, since
 //!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 
-use super::{placement::SLACK, worker::Worker};
+use super::{placement::SLACK, shared::WorkerShared, worker::Worker};
 use crate::time::Instant;
 use crossbeam_deque::Steal;
 use std::{
@@ -21,10 +21,11 @@ use std::{
 };
 
 const SPIN: Duration = Duration::from_micros(50);
-/// Processor time of one goroutine after which its worker counts as stuck.
-const STUCK: Duration = Duration::from_micros(10);
+/// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
+/// too: longer than a burst of siblings takes to start, stacks and all.
+const BACKLOG: Duration = Duration::from_micros(50);
 /// Time after which it does whether it has run or not: the kernel may have taken the processor away, but then for long.
-const STUCK_FOR_SURE: Duration = Duration::from_millis(4);
+const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 pub(super) const LEFT_ALONE: usize = 15;
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
 const SENTINEL_MAX: Duration = Duration::from_millis(10);
@@ -65,17 +66,19 @@ impl Worker {
                 continue;
             }
             let Some((shared, stealer)) = runtime.victim(victim) else { continue };
-            let len = stealer.len();
-            if shared.incoming.load(Ordering::Relaxed) > 0
-                && self.is_stuck(victim)
-                && let Some(task) = shared.take_handed()
-            {
+            let (len, handed) = (stealer.len(), shared.incoming.load(Ordering::Relaxed));
+            if len == 0 && handed == 0 {
+                self.forget(victim);
+                continue;
+            }
+            let plenty = len > LEFT_ALONE && !self.is_loaded_beyond(victim);
+            if !plenty && !self.is_backlogged(victim, shared) {
+                continue;
+            }
+            if let Some(task) = shared.take_handed() {
                 self.fresh.push(task);
                 self.has_loot.set(true);
                 return true;
-            }
-            if len == 0 || ((len <= LEFT_ALONE || self.is_loaded_beyond(victim)) && !self.is_stuck(victim)) {
-                continue;
             }
             loop {
                 match stealer.steal_batch_and_pop(&self.fresh) {
@@ -99,21 +102,27 @@ impl Worker {
         self.load() > theirs.saturating_add(SLACK)
     }
 
-    /// Whether the same goroutine has had `victim` for a while. Needs to be asked repeatedly.
-    fn is_stuck(&self, victim: usize) -> bool {
-        let Some(shared) = self.runtime.worker(victim) else { return false };
-        let switches = shared.published.switches.load(Ordering::Relaxed);
+    /// Whether unstarted tasks have been waiting at `victim` for a while: it has had some at every look since. Needs to be
+    /// asked repeatedly; one victim is watched at a time.
+    fn is_backlogged(&self, victim: usize, shared: &WorkerShared) -> bool {
         match self.watch.get() {
-            Some(watch) if watch.victim == victim && watch.switches == switches => {
+            Some(watch) if watch.victim == victim => {
                 let waited = watch.since.elapsed();
-                waited >= STUCK_FOR_SURE
-                    || (waited >= STUCK && shared.clock.now().saturating_sub(watch.ran) >= STUCK)
+                waited >= BACKLOG_FOR_SURE
+                    || (waited >= BACKLOG && shared.clock.now().saturating_sub(watch.ran) >= BACKLOG)
             }
-            _ => {
+            Some(_) => false,
+            None => {
                 let (since, ran) = (Instant::now(), shared.clock.now());
-                self.watch.set(Some(Watch { victim, switches, since, ran }));
+                self.watch.set(Some(Watch { victim, since, ran }));
                 false
             }
+        }
+    }
+
+    fn forget(&self, victim: usize) {
+        if self.watch.get().is_some_and(|watch| watch.victim == victim) {
+            self.watch.set(None);
         }
     }
 
@@ -241,7 +250,6 @@ impl Worker {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     victim: usize,
-    switches: u32,
     since: Instant,
     /// The processor time that the victim's thread had used.
     ran: Duration,

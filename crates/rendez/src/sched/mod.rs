@@ -118,7 +118,12 @@ pub(crate) unsafe fn ready(goroutine: Goroutine) {
         // SAFETY: passed on.
         Some(worker) if ptr::eq(worker.shared, home) => unsafe { worker.ready(task) },
         // SAFETY: passed on; what a worker shares is never freed.
-        _ => unsafe { (*home).push(task) },
+        _ => unsafe {
+            let took = (*home).push(task);
+            if let (Some(took), Some(worker)) = (took, worker) {
+                worker.spent_waking.set(worker.spent_waking.get() + took);
+            }
+        },
     });
 }
 

@@ -166,7 +166,8 @@ impl Shared {
     }
 
     pub(super) fn wake_one(&self) {
-        let _ = self.started_slots().take(self.active_workers()).any(|slot| slot.shared.sleep.notify());
+        let _ =
+            self.started_slots().take(self.active_workers()).any(|slot| slot.shared.sleep.notify().is_some());
     }
 
     pub(super) fn wake_all(&self) {

@@ -10,6 +10,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// A task that has not started, in a deque or an injector.
@@ -29,7 +30,7 @@ pub(crate) struct WorkerShared {
     /// Written by the worker alone.
     pub(super) published: CachePadded<Published>,
     pub(super) clock: ThreadClock,
-    /// Unstarted tasks that others have chosen this worker for. Thieves may take them when it is stuck.
+    /// Unstarted tasks that others have chosen this worker for. Thieves may take them when they lie there.
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
     pub(super) incoming: CachePadded<AtomicU32>,
@@ -72,14 +73,14 @@ impl WorkerShared {
         RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
 
-    /// Hands over a task from another thread.
+    /// Hands over a task from another thread. Returns the time that it took to wake the worker, if that was needed.
     ///
     /// # Safety
     /// As for [`Inbox::push`]; `task` is a parked goroutine of this worker, or unstarted.
-    pub(super) unsafe fn push(&self, task: *mut Header) {
+    pub(super) unsafe fn push(&self, task: *mut Header) -> Option<Duration> {
         // SAFETY: passed on.
         unsafe { self.inbox.push(task) };
-        self.sleep.notify();
+        self.sleep.notify()
     }
 
     pub(super) fn is_running(&self) -> bool {

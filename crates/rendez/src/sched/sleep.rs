@@ -12,7 +12,7 @@
 use crate::primitives::atomic::{AtomicU32, Ordering};
 use std::{
     sync::{Condvar, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const AWAKE: u32 = 0;
@@ -60,20 +60,24 @@ impl Sleep {
         self.state.swap(AWAKE, Ordering::SeqCst) == NOTIFIED
     }
 
-    /// Wakes the worker if it sleeps, or is about to. Returns whether this call did.
+    /// Wakes the worker if it sleeps, or is about to. Returns the time that this took the caller, if it did.
     #[inline]
-    pub(super) fn notify(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == ASLEEP && self.notify_sleeper()
+    pub(super) fn notify(&self) -> Option<Duration> {
+        match self.state.load(Ordering::SeqCst) {
+            ASLEEP => self.notify_sleeper(),
+            _ => None,
+        }
     }
 
     #[cold]
-    fn notify_sleeper(&self) -> bool {
+    fn notify_sleeper(&self) -> Option<Duration> {
         if self.state.compare_exchange(ASLEEP, NOTIFIED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            return false;
+            return None;
         }
+        let start = Instant::now();
         // The sleeper holds the mutex from its check of the word until it waits, so the notification can't fall between.
         drop(self.mutex.lock().unwrap_or_else(PoisonError::into_inner));
         self.condvar.notify_one();
-        true
+        Some(start.elapsed())
     }
 }

@@ -38,6 +38,7 @@ use std::{
         Arc,
         atomic::{Ordering, fence},
     },
+    time::Duration,
 };
 
 const STREAK: u32 = 32;
@@ -82,6 +83,8 @@ pub(crate) struct Worker {
     pub(super) watch: Cell<Option<Watch>>,
     /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
     slow: Cell<bool>,
+    /// Time spent on waking other workers since the start of the burst that is timed.
+    pub(super) spent_waking: Cell<Duration>,
     /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
     pub(super) has_loot: Cell<bool>,
     /// How many goroutines are suspended in a destructor that an unwind runs.
@@ -122,6 +125,7 @@ impl Worker {
             random: RefCell::new(random),
             watch: Cell::new(None),
             slow: Cell::new(false),
+            spent_waking: Cell::new(Duration::ZERO),
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
         }
@@ -253,9 +257,12 @@ impl Worker {
             let order = Order { task, cancelled: self.runtime.is_stopping() };
             let suspended = if tick.is_multiple_of(SAMPLE_EVERY) {
                 let site = (*task).site;
+                self.spent_waking.set(Duration::ZERO);
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
-                let burst = start.elapsed();
+                // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers
+                // would pass for working ones and be placed apart again.
+                let burst = start.elapsed().saturating_sub(self.spent_waking.get());
                 self.slow.set(burst >= placement::CHATTY);
                 placement::learn(site, burst);
                 suspended

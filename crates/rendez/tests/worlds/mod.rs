@@ -163,6 +163,11 @@ pub(crate) struct Ops {
 }
 
 impl Ops {
+    /// For a caller that is a goroutine or a thread.
+    pub(crate) fn blocking() -> Ops {
+        Ops { awaits: false }
+    }
+
     pub(crate) async fn send<T: Send>(self, tx: &Sender<T>, value: T) -> Result<(), SendError<T>> {
         if self.awaits { tx.send_async(value).await } else { tx.send(value) }
     }
@@ -252,7 +257,7 @@ impl Future for Pause {
 }
 
 /// Runs a role whose operations block, so that it is ready at its first poll.
-fn run_blocking(role: impl Future<Output = ()>) {
+pub(crate) fn run_blocking(role: impl Future<Output = ()>) {
     let Poll::Ready(()) = pin!(role).poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("a blocking role must not be pending");
     };
