@@ -184,7 +184,7 @@ impl Ops {
     /// gives the value back, and it is tried again.
     pub(crate) async fn send_by<T: Send>(
         self,
-        way: Way,
+        mut way: Way,
         tx: &Sender<T>,
         mut value: T,
     ) -> Result<(), SendError<T>> {
@@ -202,12 +202,13 @@ impl Ops {
                     Err(SendTimeoutError::Timeout(value)) => value,
                 },
             };
+            way = way.more_patient();
             self.pause().await;
         }
     }
 
     /// Receives as `way` says until there is a value or the channel is closed and drained.
-    pub(crate) async fn recv_by<T: Send>(self, way: Way, rx: &Receiver<T>) -> Result<T, RecvError> {
+    pub(crate) async fn recv_by<T: Send>(self, mut way: Way, rx: &Receiver<T>) -> Result<T, RecvError> {
         loop {
             match way {
                 Way::Wait => return self.recv(rx).await,
@@ -222,6 +223,7 @@ impl Ops {
                     Err(RecvTimeoutError::Timeout) => {}
                 },
             }
+            way = way.more_patient();
             self.pause().await;
         }
     }
@@ -238,6 +240,18 @@ pub(crate) enum Way {
     Wait,
     Try,
     Timeout(Duration),
+}
+
+impl Way {
+    /// Two that both give up at once must not go on like that.
+    fn more_patient(self) -> Way {
+        match self {
+            Way::Timeout(limit) => {
+                Way::Timeout((limit * 2).clamp(Duration::from_micros(1), Duration::from_millis(1)))
+            }
+            way => way,
+        }
+    }
 }
 
 struct Pause(bool);
