@@ -365,7 +365,7 @@ mod tests {
         assert!(told["go"].is_null() && told["ratio_to_go"].is_null());
         assert_eq!(told["notes"]["go"], "n/a: not installed");
         let table = Table { peers: vec!["rendez", "go"] };
-        assert!(table.line(&row).contains("      not installed      n/a"), "{}", table.line(&row));
+        assert!(table.line(&row).contains(" not installed      n/a"), "{}", table.line(&row));
         assert!(table.foot(&[row]).contains("go: not installed\n    spawn_seq"));
     }
 

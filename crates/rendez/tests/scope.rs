@@ -146,7 +146,7 @@ fn a_scope_without_children_is_a_call() {
 fn a_panic_of_a_child_that_is_joined_is_the_joiners() {
     in_every_world(|| {
         let kept = scope(|s| {
-            let error = s.go(|| panic_any("joined")).join().map(|()| ()).unwrap_err();
+            let error = s.go(|| panic_any("joined")).join().unwrap_err();
             assert!(error.is_panic());
             text(error.into_panic())
         });
@@ -400,7 +400,7 @@ fn a_shutdown_ends_the_children_before_what_they_borrow() {
                 });
                 (0..4).for_each(|_| rx.recv().unwrap());
                 runtime.shutdown();
-                assert!(handle.join().map(|()| ()).unwrap_err().is_cancelled());
+                assert!(handle.join().unwrap_err().is_cancelled());
                 assert_eq!(*log.0.lock().unwrap(), ["child", "child", "child", "child", "parent"]);
             }
         }

@@ -336,7 +336,7 @@ fn a_runtime_may_be_dropped_from_inside_itself() {
                 unreachable!("a goroutine of a runtime that has ended went on");
             });
             tx.send(runtime).unwrap();
-            assert!(handle.join().map(|()| ()).unwrap_err().is_cancelled());
+            assert!(handle.join().unwrap_err().is_cancelled());
             while drops.count() < 2 {
                 rendez::sleep(Duration::from_micros(100));
             }
@@ -481,7 +481,7 @@ fn goroutines_parked_in_every_kind_of_wait_are_unwound() {
             runtime.shutdown();
             assert_eq!(drops.count(), handles.len());
             for (name, handle) in handles {
-                let error = handle.join().map(|()| ()).unwrap_err();
+                let error = handle.join().unwrap_err();
                 assert!(error.is_cancelled(), "{name}: {error}");
             }
         }
@@ -681,7 +681,7 @@ fn a_user_panic_whose_destructor_waits_is_not_interrupted_by_a_shutdown() {
         runtime.shutdown();
         helper.join().unwrap();
         assert_eq!(tell.recv(), Ok(Ok(7)));
-        assert_eq!(text(panics.join().map(|()| ()).unwrap_err().into_panic()), "user");
+        assert_eq!(text(panics.join().unwrap_err().into_panic()), "user");
     });
 }
 
@@ -707,8 +707,9 @@ fn a_result_whose_destructor_waits_is_ended_by_a_shutdown() {
 
 #[test]
 fn a_thread_local_destructor_of_a_worker_may_wait_like_any_thread() {
+    type LastWords = OnDrop<Box<dyn FnMut()>>;
     thread_local! {
-        static LAST_WORDS: RefCell<Option<OnDrop<Box<dyn FnMut()>>>> = const { RefCell::new(None) };
+        static LAST_WORDS: RefCell<Option<LastWords>> = const { RefCell::new(None) };
     }
     in_time(|| {
         let runtime = runtime(1);

@@ -307,12 +307,12 @@ fn a_destructor_may_wait_while_a_panic_unwinds_and_others_run_and_panic_meanwhil
                         yield_now();
                         panic_any("other")
                     });
-                    let error = error.join().map(|()| ()).unwrap_err();
+                    let error = error.join().unwrap_err();
                     assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "other");
                 }
                 ask.send(1).unwrap();
                 assert_eq!(told.recv(), Ok(2));
-                let error = unwinding.join().map(|()| ()).unwrap_err();
+                let error = unwinding.join().unwrap_err();
                 assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "outer");
                 assert!(!thread::panicking());
             });
@@ -396,7 +396,7 @@ fn a_panic_drops_captures_and_payload_once() {
             let _captured = captured;
             panic_any(payload);
         });
-        let error = error.join().map(|()| ()).unwrap_err();
+        let error = error.join().unwrap_err();
         assert_eq!(drops.count(), 1);
         drop(error);
         assert_eq!(drops.count(), 2);
@@ -449,7 +449,7 @@ fn a_cancelled_goroutine_drops_its_captures_once() {
 #[test]
 fn a_result_whose_destructor_panics_does_no_harm() {
     in_every_world(|| {
-        struct Bad(Token);
+        struct Bad(#[allow(dead_code, reason = "counts its drop")] Token);
         impl Drop for Bad {
             fn drop(&mut self) {
                 panic!("a destructor that panics");
@@ -543,7 +543,7 @@ fn go_local_shares_an_rc_with_its_parent() {
 fn go_local_gives_its_panic_to_join() {
     run(|| {
         let handle = go_local(|| panic_any(Cell::new(3)));
-        let error = handle.join().map(|()| ()).unwrap_err();
+        let error = handle.join().unwrap_err();
         assert_eq!(error.into_panic().downcast::<Cell<i32>>().unwrap().get(), 3);
     });
 }
