@@ -87,18 +87,17 @@ func measure(mode string, count, targetMS int, run func(int) time.Duration) (int
 	switch mode {
 	case "steady":
 		target := float64(targetMS) * 1e6
-		count, each := grain, 0.0
-		for {
-			ns := max(float64(run(count)), 1)
-			if ns >= target/8 {
-				each = ns / float64(count)
+		count := grain
+		elapsed := run(count)
+		for range mostRepeats {
+			factor := min(max(target/max(float64(elapsed), 1), 1), 16)
+			count = (int(float64(count)*factor) + grain - 1) / grain * grain
+			elapsed = run(count)
+			if float64(elapsed) >= target/2 {
 				break
 			}
-			factor := min(max(target/6/ns, 2), 16)
-			count = int(float64(count)*factor) / grain * grain
 		}
-		count = (int(target/each) + grain - 1) / grain * grain
-		return count, run(count)
+		return count, elapsed
 	case "repeat":
 		run(max(count/10, 1))
 		repeats, sum := 0, time.Duration(0)

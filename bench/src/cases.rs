@@ -106,7 +106,7 @@ impl Case {
 /// What a contestant is told to do, the same for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// Grow the number of operations until `target_ms` are filled, then run that number, timed.
+    /// Grow the number of operations until a run fills `target_ms`, more or less: that run counts.
     Steady { target_ms: u64 },
     /// Warm up with a tenth, then run `count` operations, again and again until `target_ms` are filled.
     Repeat { count: u64, target_ms: u64 },
