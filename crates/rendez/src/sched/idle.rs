@@ -20,11 +20,14 @@ use std::{
     time::Duration,
 };
 
-const SPIN: Duration = Duration::from_micros(50);
+const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
 /// too: longer than a burst of siblings takes to start, stacks and all.
-const BACKLOG: Duration = Duration::from_micros(50);
-/// Time after which it does whether it has run or not: the kernel may have taken the processor away, but then for long.
+const BACKLOG: Duration = Duration::from_micros(40);
+/// Looks that are further apart tell nothing of the time between.
+const CLOSE_LOOKS: Duration = Duration::from_micros(20);
+/// Time after which a victim that has not switched is robbed whether it has run or not: the kernel has taken the processor
+/// away, and for long.
 const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 pub(super) const LEFT_ALONE: usize = 15;
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
@@ -102,22 +105,26 @@ impl Worker {
         self.load() > theirs.saturating_add(SLACK)
     }
 
-    /// Whether unstarted tasks have been waiting at `victim` for a while: it has had some at every look since. Needs to be
-    /// asked repeatedly; one victim is watched at a time.
+    /// Whether unstarted tasks have been waiting at `victim` for a while. Either it has had some at every look, and the looks
+    /// were close together (two looks far apart may see two bursts), or it has not switched since. Needs to be asked
+    /// repeatedly; one victim is watched at a time.
     fn is_backlogged(&self, victim: usize, shared: &WorkerShared) -> bool {
+        let (now, switches) = (Instant::now(), shared.published.switches.load(Ordering::Relaxed));
         match self.watch.get() {
-            Some(watch) if watch.victim == victim => {
-                let waited = watch.since.elapsed();
-                waited >= BACKLOG_FOR_SURE
-                    || (waited >= BACKLOG && shared.clock.now().saturating_sub(watch.ran) >= BACKLOG)
+            Some(watch) if watch.victim != victim => return false,
+            Some(watch) => {
+                let stuck = watch.switches == switches;
+                if stuck || now.duration_since(watch.last) <= CLOSE_LOOKS {
+                    let waited = now.duration_since(watch.since);
+                    self.watch.set(Some(Watch { last: now, ..watch }));
+                    return (stuck && waited >= BACKLOG_FOR_SURE)
+                        || (waited >= BACKLOG && shared.clock.now().saturating_sub(watch.ran) >= BACKLOG);
+                }
             }
-            Some(_) => false,
-            None => {
-                let (since, ran) = (Instant::now(), shared.clock.now());
-                self.watch.set(Some(Watch { victim, since, ran }));
-                false
-            }
+            None => {}
         }
+        self.watch.set(Some(Watch { victim, switches, since: now, last: now, ran: shared.clock.now() }));
+        false
     }
 
     fn forget(&self, victim: usize) {
@@ -152,6 +159,10 @@ impl Worker {
                     if self.find_work() {
                         // The watch goes on: where there was something there may be more.
                         self.runtime.wake_one();
+                        return false;
+                    }
+                    // Something is there, or was a moment ago: a closer look.
+                    if self.watch.get().is_some() && self.spin() {
                         return false;
                     }
                     period = (period * 2).min(SENTINEL_MAX);
@@ -250,7 +261,10 @@ impl Worker {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     victim: usize,
+    /// Its switches at the first look.
+    switches: u32,
     since: Instant,
+    last: Instant,
     /// The processor time that the victim's thread had used.
     ran: Duration,
 }

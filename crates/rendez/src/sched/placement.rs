@@ -7,7 +7,8 @@
 //!
 //! 1. **Unknown spawn site: in pairs.** The goroutines that one burst of a parent starts (a burst lasts until the parent
 //!    parks) are taken two by two; a pair goes to the worker with the least load, to the starter on a tie or a lead of one.
-//!    Two partners stay together, and eight stages are split four and four, with half of the hand-offs local.
+//!    Two partners stay together, and eight stages are split four and four, with half of the hand-offs local. One whose
+//!    siblings are known to be chatty goes where they went.
 //! 2. **Chatty site** (measured bursts below [`CHATTY`]): stay, until this worker leads by [`SLACK`]; then the next
 //!    run of goroutines goes to the least loaded worker until *that* leads by as much. Long chains are so cut into runs, and
 //!    only every run's ends talk across workers.
@@ -107,11 +108,13 @@ pub(super) struct Placer {
     pair_target: usize,
     /// Where chatty goroutines go until the lead is too large.
     run_target: usize,
+    /// The burst of the last one of them.
+    chatty_family: Option<u32>,
 }
 
 impl Placer {
     pub(super) fn new(me: usize) -> Placer {
-        Placer { pair: None, pair_target: me, run_target: me }
+        Placer { pair: None, pair_target: me, run_target: me, chatty_family: None }
     }
 
     /// The worker on which to start a goroutine. `load` tells a worker's load, `me` is the caller's index among
@@ -126,6 +129,10 @@ impl Placer {
         load: impl Fn(usize) -> u32,
     ) -> usize {
         match kind {
+            // Its siblings are chatty, so it is they that it will talk to.
+            Kind::Unknown if self.chatty_family == Some(family) && self.run_target < workers => {
+                self.run_target
+            }
             Kind::Unknown => {
                 let pair = (family, sibling / 2);
                 if self.pair != Some(pair) || self.pair_target >= workers {
@@ -139,6 +146,7 @@ impl Placer {
                     self.run_target = me;
                 }
                 self.run_target = least(self.run_target, workers, &load, SLACK);
+                self.chatty_family = Some(family);
                 self.run_target
             }
             Kind::Working => least(me, workers, &load, 0),
@@ -207,6 +215,15 @@ mod tests {
         let cuts = targets.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!(cuts <= 2000 / SLACK as usize, "{cuts} cuts");
         assert!((800..1200).contains(&count(&targets, 0)));
+    }
+
+    #[test]
+    fn an_unknown_sibling_of_chatty_goroutines_goes_with_them() {
+        let mut placer = Placer::new(0);
+        let loads = [9, 0];
+        assert_eq!(placer.choose(Kind::Chatty, 1, 3, 0, 2, |i| loads[i]), 0);
+        assert_eq!(placer.choose(Kind::Unknown, 1, 0, 0, 2, |i| loads[i]), 0);
+        assert_eq!(placer.choose(Kind::Unknown, 2, 0, 0, 2, |i| loads[i]), 1, "another family");
     }
 
     #[test]

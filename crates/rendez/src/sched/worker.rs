@@ -260,11 +260,13 @@ impl Worker {
                 self.spent_waking.set(Duration::ZERO);
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
-                // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers
-                // would pass for working ones and be placed apart again.
-                let burst = start.elapsed().saturating_sub(self.spent_waking.get());
+                let (burst, waking) = (start.elapsed(), self.spent_waking.get());
                 self.slow.set(burst >= placement::CHATTY);
-                placement::learn(site, burst);
+                // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
+                // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
+                if waking.is_zero() || burst < placement::CHATTY {
+                    placement::learn(site, burst);
+                }
                 suspended
             } else {
                 Fiber::resume(fiber, order)
