@@ -18,13 +18,15 @@
 //! (`join`, `scope`, `WaitGroup`): one that has never parked costs nothing to keep, so a batch of short goroutines pays
 //! for no bookkeeping. A worker writes its own load and reads the others' only when its own is not zero.
 //!
-//! Bursts are sampled: every 64th switch of a worker is timed, and the time goes to the goroutine's spawn site, in a
-//! process-wide table of relaxed atomics (a lost update loses a sample). Rejected: timing every switch (24 ns for the
-//! clock against 8 for a yield), and counting by goroutine (it has made its choice when its profile is known).
+//! Bursts are sampled: every 64th switch of a worker is timed, and each of the next [`CURIOUS`] ones after it has placed a
+//! goroutine of which little is known; the time goes to the goroutine's spawn site, in a process-wide table of
+//! relaxed atomics (a lost update loses a sample). A goroutine's first burst does not count when it is short: chatty or
+//! working, its first act is to wait for something. Rejected: timing every switch (24 ns for the clock against 8 for a
+//! yield), and counting by goroutine (it has made its choice when its profile is known).
 
 use std::{
     panic::Location,
-    sync::atomic::{AtomicI32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -37,6 +39,10 @@ pub(super) const SLACK: u32 = 32;
 const KNOWN: i32 = 3;
 /// The score goes no further, so that a site whose goroutines change is found out soon.
 const SURE: i32 = 12;
+/// After the placement of a goroutine of which little is known, so many switches are timed one by one.
+pub(super) const CURIOUS: u32 = 32;
+/// With so many samples a site is left to the ordinary sampling, known or not.
+const ENOUGH: u32 = 64;
 
 /// What is known of a spawn site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +58,15 @@ struct Site {
     /// Up for every long burst and down for every short one, within [`SURE`] of zero: the sign tells the kind. An average
     /// would not do: one burst in which the kernel took the processor away outweighs a thousand others.
     score: AtomicI32,
+    /// How often it has been sampled, up to [`ENOUGH`].
+    samples: AtomicU32,
 }
 
 const SITES: usize = 1024;
 const PROBES: usize = 8;
 
-static TABLE: [Site; SITES] = [const { Site { key: AtomicUsize::new(0), score: AtomicI32::new(0) } }; SITES];
+static TABLE: [Site; SITES] =
+    [const { Site { key: AtomicUsize::new(0), score: AtomicI32::new(0), samples: AtomicU32::new(0) } }; SITES];
 
 /// The site's place in the table: found, or taken if `insert`. A full neighbourhood leaves the site unknown.
 fn find(location: &'static Location<'static>, insert: bool) -> Option<&'static Site> {
@@ -89,14 +98,21 @@ pub(super) fn learn(location: &'static Location<'static>, burst: Duration) {
     let score = site.score.load(Ordering::Relaxed);
     let step = if burst < CHATTY { -1 } else { 1 };
     site.score.store((score + step).clamp(-SURE, SURE), Ordering::Relaxed);
+    let samples = site.samples.load(Ordering::Relaxed);
+    if samples < ENOUGH {
+        site.samples.store(samples + 1, Ordering::Relaxed);
+    }
 }
 
-pub(super) fn kind(location: &'static Location<'static>) -> Kind {
-    match find(location, false).map_or(0, |site| site.score.load(Ordering::Relaxed)) {
+/// What is known of the site, and whether more samples are wanted.
+pub(super) fn kind(location: &'static Location<'static>) -> (Kind, bool) {
+    let Some(site) = find(location, false) else { return (Kind::Unknown, true) };
+    let kind = match site.score.load(Ordering::Relaxed) {
         score if score <= -KNOWN => Kind::Chatty,
         score if score >= KNOWN => Kind::Working,
         _ => Kind::Unknown,
-    }
+    };
+    (kind, site.samples.load(Ordering::Relaxed) < ENOUGH)
 }
 
 /// A worker's memory of its last decisions.
@@ -229,13 +245,13 @@ mod tests {
     #[test]
     fn a_site_is_known_after_a_few_samples() {
         let location = Location::caller();
-        assert_eq!(kind(location), Kind::Unknown);
+        assert_eq!(kind(location).0, Kind::Unknown);
         (0..KNOWN).for_each(|_| learn(location, Duration::from_nanos(200)));
-        assert_eq!(kind(location), Kind::Chatty);
+        assert_eq!(kind(location).0, Kind::Chatty);
         learn(location, Duration::from_millis(20));
         learn(location, Duration::from_nanos(200));
-        assert_eq!(kind(location), Kind::Chatty, "one outlier changes nothing");
+        assert_eq!(kind(location).0, Kind::Chatty, "one outlier changes nothing");
         (0..20).for_each(|_| learn(location, Duration::from_micros(20)));
-        assert_eq!(kind(location), Kind::Working);
+        assert_eq!(kind(location).0, Kind::Working);
     }
 }

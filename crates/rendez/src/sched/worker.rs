@@ -83,6 +83,8 @@ pub(crate) struct Worker {
     pub(super) watch: Cell<Option<Watch>>,
     /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
     slow: Cell<bool>,
+    /// How many of the next bursts are to be timed whatever the tick says.
+    curious: Cell<u32>,
     /// Time spent on waking other workers since the start of the burst that is timed.
     pub(super) spent_waking: Cell<Duration>,
     /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
@@ -125,6 +127,7 @@ impl Worker {
             random: RefCell::new(random),
             watch: Cell::new(None),
             slow: Cell::new(false),
+            curious: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
@@ -205,9 +208,13 @@ impl Worker {
         if self.load.get() == 0 || workers == 1 || self.runtime.is_stopping() {
             return self.index;
         }
+        let (kind, curious) = placement::kind(task.site);
+        if curious {
+            self.curious.set(placement::CURIOUS);
+        }
         let mut placer = self.placer.get();
         let target = placer.choose(
-            placement::kind(task.site),
+            kind,
             task.family.get(),
             task.sibling.get(),
             self.index,
@@ -255,8 +262,10 @@ impl Worker {
             let switches = &self.shared.published.switches;
             switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
             let order = Order { task, cancelled: self.runtime.is_stopping() };
-            let suspended = if tick.is_multiple_of(SAMPLE_EVERY) {
-                let site = (*task).site;
+            let curious = self.curious.get();
+            let suspended = if tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
+                self.curious.set(curious.saturating_sub(1));
+                let (site, first) = ((*task).site, !(*fiber).owned.get());
                 self.spent_waking.set(Duration::ZERO);
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
@@ -264,7 +273,8 @@ impl Worker {
                 self.slow.set(burst >= placement::CHATTY);
                 // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
                 // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
-                if waking.is_zero() || burst < placement::CHATTY {
+                let short = burst < placement::CHATTY;
+                if if short { !first } else { waking.is_zero() } {
                     placement::learn(site, burst);
                 }
                 suspended
