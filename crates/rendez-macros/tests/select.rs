@@ -119,7 +119,7 @@ fn take_is_a_name_like_any_other_where_no_place_follows() {
         select! { send(tx, (take * 3)) -> sent => sent.unwrap() }
     }
     {
-        let take = true;
+        let take = 1_i16;
         select! { send(tx, take as i8) -> sent => sent.unwrap() }
     }
     {

@@ -60,7 +60,8 @@ pub mod time;
 mod wait;
 
 #[cfg(not(loom))]
-pub use rendez_macros::main;
+#[doc(inline)]
+pub use rendez_macros::{main, select};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};
 #[cfg(not(loom))]
