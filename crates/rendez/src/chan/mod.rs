@@ -30,12 +30,16 @@
 //!
 //! The rules are Go's (`runtime/chan.go`); the differences are in `docs/semantics.md`.
 
+#[cfg_attr(loom, allow(dead_code))]
+mod arm;
 mod channel;
 mod error;
 mod future;
 mod iter;
 mod receiver;
+mod ring;
 mod sender;
+mod state;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 pub use future::{RecvFuture, RecvStream, SendFuture};

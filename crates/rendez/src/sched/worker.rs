@@ -213,17 +213,13 @@ impl Worker {
             self.curious.set(placement::CURIOUS);
         }
         let mut placer = self.placer.get();
-        let target = placer.choose(
-            kind,
-            task.family.get(),
-            task.sibling.get(),
-            self.index,
-            workers,
-            |worker| match worker == self.index {
-                true => self.load.get(),
-                false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
-            },
-        );
+        let target =
+            placer.choose(kind, task.family.get(), task.sibling.get(), self.index, workers, |worker| {
+                match worker == self.index {
+                    true => self.load.get(),
+                    false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
+                }
+            });
         self.placer.set(placer);
         target
     }
@@ -563,13 +559,19 @@ impl Worker {
 
     /// Lets others run.
     #[inline(always)]
-    pub(super) fn yield_now(&self) {
+    pub(super) fn yield_quietly(&self) {
         // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
         // suspended, because only this thread pops the queue.
         unsafe {
             self.queue.push(self.current.get().cast_mut());
             self.suspend(self.fiber.get(), self.is_unwinding());
         }
+    }
+
+    /// Lets others run; a shutdown ends the goroutine here.
+    #[inline(always)]
+    pub(super) fn yield_now(&self) {
+        self.yield_quietly();
         if self.runtime.is_stopping() && !self.is_unwinding() {
             crate::task::unwind();
         }

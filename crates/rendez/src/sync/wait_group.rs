@@ -291,7 +291,7 @@ impl Future for WaitGroupFuture<'_> {
         match &this.waiter {
             None => {
                 let waiter: *const Waiter = this.waiter.insert(Waiter::task(cx.waker().clone()));
-                this.node.aim(waiter, ptr::null_mut());
+                this.node.aim(waiter, 0, ptr::null_mut());
                 // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
                 if unsafe { this.inner.queue(&this.node) } {
                     return Poll::Pending;
