@@ -51,6 +51,7 @@ mod lock;
 mod primitives;
 #[cfg(not(loom))]
 mod sched;
+pub mod select;
 #[cfg(not(loom))]
 mod stack;
 pub mod sync;
@@ -63,6 +64,12 @@ mod wait;
 pub use rendez_macros::main;
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub use select::macros as __private;
+pub use select::{Event, choose};
+#[cfg(not(loom))]
+pub use select::{Select, SelectedOperation};
 #[cfg(not(loom))]
 pub use task::{
     Builder, JoinError, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle, block_on, go,

@@ -211,9 +211,17 @@ impl<T> Channel<T> {
     /// # Safety
     /// As for [`take`](Self::take).
     #[inline]
+    pub(super) unsafe fn take_now(&self, into: *mut T) -> Result<(), Refusal> {
+        // SAFETY: passed on.
+        unsafe { self.take(into) }.map_err(|(refusal, _)| refusal)
+    }
+
+    /// # Safety
+    /// As for [`take`](Self::take).
+    #[inline]
     pub(super) unsafe fn try_recv(&self, into: *mut T) -> Result<(), TryRecvError> {
         // SAFETY: passed on.
-        unsafe { self.take(into) }.map_err(|(refusal, _)| match refusal {
+        unsafe { self.take_now(into) }.map_err(|refusal| match refusal {
             Refusal::Closed => TryRecvError::Closed,
             _ => TryRecvError::Empty,
         })

@@ -34,6 +34,7 @@
 mod arm;
 mod channel;
 mod error;
+mod event;
 mod future;
 mod iter;
 mod receiver;
@@ -42,6 +43,8 @@ mod sender;
 mod state;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub(crate) use event::{Offer, SendTakeEvent};
+pub use event::{RecvEvent, SendEvent};
 pub use future::{RecvFuture, RecvStream, SendFuture};
 pub use iter::{IntoIter, Iter, TryIter};
 pub use receiver::Receiver;

@@ -1,7 +1,7 @@
 //! The receiving half.
 
 use super::{
-    Iter, RecvError, RecvFuture, RecvStream, RecvTimeoutError, TryIter, TryRecvError,
+    Iter, RecvError, RecvEvent, RecvFuture, RecvStream, RecvTimeoutError, TryIter, TryRecvError,
     channel::{Channel, Failure, Side},
 };
 use crate::{primitives::Arc, time::Instant, wait};
@@ -110,6 +110,25 @@ impl<T> Receiver<T> {
     /// channel.
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
         RecvFuture::new(&self.channel)
+    }
+
+    /// The event of a receive: one alternative of a choice.
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{Event, chan};
+    /// let (tx, rx) = chan::bounded(1);
+    /// tx.send(20).unwrap();
+    /// assert_eq!(rx.recv_event().map(|v| v.unwrap() + 1).wait(), 21);
+    /// ```
+    pub fn recv_event(&self) -> RecvEvent<'_, T> {
+        RecvEvent::new(Some(self))
+    }
+
+    /// What tells channels apart.
+    #[cfg(not(loom))]
+    pub(crate) fn address(&self) -> *const () {
+        std::ptr::from_ref(&*self.channel).cast()
     }
 
     /// Iterates over the values, waiting for each, until the channel is closed and drained.

@@ -1,7 +1,7 @@
 //! The sending half.
 
 use super::{
-    SendError, SendFuture, SendTimeoutError, TrySendError,
+    SendError, SendEvent, SendFuture, SendTimeoutError, TrySendError,
     channel::{Channel, Failure, Side},
     state::Refusal,
 };
@@ -121,6 +121,26 @@ impl<T> Sender<T> {
     /// ```
     pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
         SendFuture::new(&self.channel, value)
+    }
+
+    /// The event of a send: one alternative of a choice. If another one is chosen, the value is dropped; to keep it, use
+    /// `send(tx, take slot)` in [`select!`](crate::select!).
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{Event, chan};
+    /// let (tx, rx) = chan::bounded(1);
+    /// assert_eq!(tx.send_event("hello").wait(), Ok(()));
+    /// assert_eq!(rx.recv(), Ok("hello"));
+    /// ```
+    pub fn send_event(&self, value: T) -> SendEvent<'_, T> {
+        SendEvent::new(Some(self), value)
+    }
+
+    /// What tells channels apart.
+    #[cfg(not(loom))]
+    pub(crate) fn address(&self) -> *const () {
+        std::ptr::from_ref(&*self.channel).cast()
     }
 
     /// Closes the channel: sends fail from now on, receivers drain what is buffered and then see the end. Returns whether
