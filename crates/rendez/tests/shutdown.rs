@@ -213,6 +213,83 @@ fn a_goroutine_whose_run_on_another_runtime_was_shut_down_is_told_by_a_panic() {
     });
 }
 
+#[test]
+fn a_goroutine_whose_run_on_its_own_runtime_is_cut_short_is_unwound() {
+    in_time(|| {
+        for workers in [1, 2] {
+            let runtime = Arc::new(runtime(workers));
+            let drops = Drops::default();
+            let (ready, wait) = chan::bounded::<()>(0);
+            // One whose closure is running, and one whose closure will not start: it calls `run` when all has been stopped.
+            let (theirs, token) = (runtime.clone(), drops.token());
+            let started = runtime.spawn(move || {
+                let _token = token;
+                theirs.run(|| {
+                    ready.send(()).unwrap();
+                    rendez::sleep(Duration::MAX);
+                });
+                unreachable!("`run` has nothing to return");
+            });
+            wait.recv().unwrap();
+            let (theirs, token) = (runtime.clone(), drops.token());
+            let unstarted = runtime.spawn(move || {
+                let _token = token;
+                theirs.shutdown();
+                theirs.run(|| unreachable!("started on a runtime that ends"));
+            });
+            assert!(unstarted.join().unwrap_err().is_cancelled());
+            assert!(started.join().unwrap_err().is_cancelled());
+            runtime.shutdown();
+            assert_eq!(drops.count(), 2);
+        }
+    });
+}
+
+#[test]
+fn a_destructor_that_unwinds_and_catches_what_its_run_says_may_still_wait() {
+    in_time(|| {
+        let (runtime, inner) = (runtime(1), Arc::new(runtime(1)));
+        let ((ready, wait), (running, runs), (told, tell)) =
+            (chan::bounded(0), chan::bounded(0), chan::bounded(1));
+        let (done, until_done) = chan::bounded::<()>(0);
+        // While this one is in its destructor, the worker goes by what the other is known to do.
+        let first = ready.clone();
+        runtime.spawn(move || {
+            let _waits = OnDrop(move || _ = until_done.recv());
+            first.send(()).unwrap();
+            rendez::sleep(Duration::MAX);
+        });
+        wait.recv().unwrap();
+        let theirs = inner.clone();
+        let second = runtime.spawn(move || {
+            let mut done = Some(done);
+            let _runs = OnDrop(move || {
+                let cut_short = catch_unwind(AssertUnwindSafe(|| {
+                    theirs.run(|| {
+                        running.send(()).unwrap();
+                        rendez::sleep(Duration::MAX);
+                    });
+                }));
+                rendez::sleep(Duration::from_millis(1));
+                told.send(text(cut_short.unwrap_err())).unwrap();
+                drop(done.take());
+            });
+            ready.send(()).unwrap();
+            rendez::sleep(Duration::MAX);
+        });
+        wait.recv().unwrap();
+        let helper = thread::spawn(move || {
+            runs.recv().unwrap();
+            inner.shutdown();
+        });
+        runtime.shutdown();
+        helper.join().unwrap();
+        assert!(second.join().unwrap_err().is_cancelled());
+        let said = tell.recv().unwrap();
+        assert!(said.contains("shut down while"), "{said}");
+    });
+}
+
 // ---- unstarted ones ----
 
 #[test]

@@ -213,17 +213,13 @@ impl Worker {
             self.curious.set(placement::CURIOUS);
         }
         let mut placer = self.placer.get();
-        let target = placer.choose(
-            kind,
-            task.family.get(),
-            task.sibling.get(),
-            self.index,
-            workers,
-            |worker| match worker == self.index {
-                true => self.load.get(),
-                false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
-            },
-        );
+        let target =
+            placer.choose(kind, task.family.get(), task.sibling.get(), self.index, workers, |worker| {
+                match worker == self.index {
+                    true => self.load.get(),
+                    false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
+                }
+            });
         self.placer.set(placer);
         target
     }
