@@ -401,5 +401,9 @@ fn endpoints_describe_themselves_without_their_values() {
     assert!(tx.try_send(Opaque).is_ok());
     assert_eq!(format!("{tx:?}"), "Sender { len: 1, capacity: Some(2), closed: false }");
     tx.close();
-    assert_eq!(format!("{rx:?}"), "Receiver { len: 1, capacity: Some(2), closed: true }");
+    let described = "Receiver { len: 1, capacity: Some(2), closed: true }";
+    assert_eq!(format!("{rx:?}"), described);
+    assert_eq!(format!("{:?}", rx.iter()), format!("Iter({described})"));
+    assert_eq!(format!("{:?}", rx.try_iter()), format!("TryIter({described})"));
+    assert_eq!(format!("{:?}", rx.into_iter()), format!("IntoIter({described})"));
 }

@@ -5,7 +5,11 @@ use super::{
     channel::{Channel, Side},
 };
 use crate::{primitives::Arc, time::Instant};
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+    time::Duration,
+};
 
 /// The sending half of a channel. Clone it for more senders; the channel closes when the last one is dropped.
 pub struct Sender<T> {
@@ -17,6 +21,10 @@ pub struct Sender<T> {
 unsafe impl<T: Send> Send for Sender<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Sender<T> {}
+// As `std::sync::mpsc`'s, whatever the values are: no user code runs under the lock, so a panic can't leave a channel
+// half-changed, and values are only moved.
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
 
 impl<T> Sender<T> {
     /// Sends `value`, waiting for a receiver or a free slot.
