@@ -109,6 +109,18 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
 }
 
 #[test]
+fn a_sleep_of_nothing_returns_at_once_and_gives_way_to_nobody() {
+    in_time(|| {
+        runtime(1).run(|| {
+            let other = go(|| ());
+            rendez::sleep(Duration::ZERO);
+            assert!(!other.is_finished());
+            other.join().unwrap();
+        });
+    });
+}
+
+#[test]
 fn a_sleep_is_never_too_short() {
     in_time(|| {
         runtime(2).run(|| {
