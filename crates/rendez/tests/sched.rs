@@ -1,41 +1,23 @@
 //! The scheduler: yielding, sleeping, workers that come and go, and nobody starved.
 #![cfg(not(loom))]
 
+mod setup;
+
 use rendez::{
     Builder, Placement, Runtime, chan, go, go_async, run, set_workers, sync::WaitGroup, time::Instant,
     workers, yield_now,
 };
+use setup::{in_time, runtime};
 use std::{
     collections::HashSet,
     hint,
-    panic::resume_unwind,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
     },
     thread,
     time::Duration,
 };
-
-/// Fails where it would hang.
-fn in_time(test: impl FnOnce() + Send + 'static) {
-    let (done, ended) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _done = done;
-        test();
-    });
-    if ended.recv_timeout(Duration::from_secs(20)) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("it hangs");
-    }
-    if let Err(payload) = thread.join() {
-        resume_unwind(payload);
-    }
-}
-
-fn runtime(workers: usize) -> Runtime {
-    Runtime::builder().workers(workers).build().unwrap()
-}
 
 // ---- yield ----
 
@@ -123,6 +105,18 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
                 assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
             });
         }
+    });
+}
+
+#[test]
+fn a_sleep_of_nothing_returns_at_once_and_gives_way_to_nobody() {
+    in_time(|| {
+        runtime(1).run(|| {
+            let other = go(|| ());
+            rendez::sleep(Duration::ZERO);
+            assert!(!other.is_finished());
+            other.join().unwrap();
+        });
     });
 }
 

@@ -1,13 +1,15 @@
 //! What can only be seen from outside a process: what is printed, the status, and what a goroutine leaves behind that
-//! can't be ended. Each test runs itself again as a child process.
+//! can't be ended.
 #![cfg(not(any(loom, rendez_sanitize)))]
 
+mod child;
+mod setup;
+
+use child::{end, in_a_child, is_child, start, test_around};
 use rendez::{Builder, PanicPolicy, Runtime, chan, go, go_async, run, scope};
+use setup::OnDrop;
 use std::{
-    env,
-    io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,65 +17,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-const CHILD: &str = "RENDEZ_TEST_CHILD";
-
-fn is_child() -> bool {
-    env::var_os(CHILD).is_some()
-}
-
-fn start(test: &str) -> Child {
-    Command::new(env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .env("RUST_BACKTRACE", "0")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// The status and the error output of a child, which is killed if it takes too long.
-fn end(mut child: Child) -> (Option<i32>, String) {
-    let mut pipe = child.stderr.take();
-    let reader = thread::spawn(move || {
-        let mut text = String::new();
-        if let Some(pipe) = &mut pipe {
-            pipe.read_to_string(&mut text).unwrap();
-        }
-        text
-    });
-    let start = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if start.elapsed() > Duration::from_secs(30) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("it hangs: {}", reader.join().unwrap());
-        }
-        thread::sleep(Duration::from_millis(5));
-    };
-    (status.code(), reader.join().unwrap())
-}
-
-/// Runs `body` in a child process, and gives back its status and error output here.
-fn in_a_child(test: &str, body: impl FnOnce()) -> Option<(Option<i32>, String)> {
-    if is_child() {
-        body();
-        return None;
-    }
-    Some(end(start(test)))
-}
-
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
 
 // ---- panics that nobody joins ----
 
@@ -104,9 +47,9 @@ fn a_detached_panic_is_printed_with_number_name_and_spawn_site_and_the_process_g
         });
         eprintln!("went on");
     };
-    let test = "a_detached_panic_is_printed_with_number_name_and_spawn_site_and_the_process_goes_on";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!(status, Some(0), "{text}");
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(0), "{text}");
     assert!(text.contains("out of paper") && text.contains("no name") && text.contains("joined"), "{text}");
     let number = text.split("number=").nth(1).unwrap().lines().next().unwrap();
     let told: Vec<&str> = text.lines().filter(|line| line.starts_with("rendez: ")).collect();
@@ -130,9 +73,9 @@ fn with_the_policy_exit_a_detached_panic_ends_the_process_with_status_2() {
             rendez::sleep(Duration::MAX);
         });
     };
-    let test = "with_the_policy_exit_a_detached_panic_ends_the_process_with_status_2";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!(status, Some(2), "{text}");
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(2), "{text}");
     assert!(text.contains("a joined panic is no reason") && text.contains("detached"), "{text}");
     assert!(text.contains("rendez: goroutine "), "{text}");
 }
@@ -156,9 +99,9 @@ fn a_panic_that_nobody_can_read_about_does_no_harm() {
     if is_child() {
         return body();
     }
-    let mut child = start("a_panic_that_nobody_can_read_about_does_no_harm");
+    let mut child = start(test_around(&|| ()), &[]);
     drop(child.stderr.take());
-    assert_eq!(end(child).0, Some(7));
+    assert_eq!(end(child).status.code(), Some(7));
 }
 
 #[test]
@@ -183,8 +126,8 @@ fn a_shutdown_prints_nothing() {
             (0..11).for_each(|_| wait.recv().unwrap());
         });
     };
-    let Some((status, text)) = in_a_child("a_shutdown_prints_nothing", body) else { return };
-    assert_eq!((status, text.as_str()), (Some(0), ""));
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
 }
 
 // ---- what can't be ended ----
@@ -235,9 +178,9 @@ fn a_destructor_that_waits_for_ever_is_reported_and_left_behind() {
         // And the process is fit for more.
         assert_eq!(run(|| go(|| 5).join().unwrap()), 5);
     };
-    let test = "a_destructor_that_waits_for_ever_is_reported_and_left_behind";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!(status, Some(0), "{text}");
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(0), "{text}");
     let told = text.lines().filter(|line| {
         line.starts_with("rendez: goroutine ")
             && line.contains(" \"stuck\" (created at ")
@@ -270,9 +213,8 @@ fn a_scope_whose_child_computes_for_seconds_is_not_given_up() {
         });
         assert_eq!(ended.load(Ordering::SeqCst), 10);
     };
-    let test = "a_scope_whose_child_computes_for_seconds_is_not_given_up";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!((status, text.as_str()), (Some(0), ""));
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -294,9 +236,8 @@ fn a_destructor_that_sleeps_for_seconds_is_not_given_up() {
         });
         assert_eq!(ended.load(Ordering::SeqCst), 1);
     };
-    let test = "a_destructor_that_sleeps_for_seconds_is_not_given_up";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!((status, text.as_str()), (Some(0), ""));
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -318,9 +259,8 @@ fn an_ordinary_main_ends_the_process_whatever_the_global_runtime_does() {
         }
         (0..20).for_each(|_| wait.recv().unwrap());
     };
-    let test = "an_ordinary_main_ends_the_process_whatever_the_global_runtime_does";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!((status, text.as_str()), (Some(0), ""));
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -344,7 +284,7 @@ fn a_panic_hook_sees_the_panics_of_goroutines_and_no_shutdown() {
         });
         assert_eq!(seen.load(Ordering::SeqCst), 1);
     };
-    let test = "a_panic_hook_sees_the_panics_of_goroutines_and_no_shutdown";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!(status, Some(0), "{text}");
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(0), "{text}");
 }

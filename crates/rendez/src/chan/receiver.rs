@@ -5,7 +5,12 @@ use super::{
     channel::{Channel, Failure, Side},
 };
 use crate::{primitives::Arc, time::Instant, wait};
-use std::{fmt, mem::MaybeUninit, time::Duration};
+use std::{
+    fmt,
+    mem::MaybeUninit,
+    panic::{RefUnwindSafe, UnwindSafe},
+    time::Duration,
+};
 
 /// The receiving half of a channel. Clone it for more receivers, each value goes to one of them; the channel closes, and
 /// drops what it holds, when the last one is dropped.
@@ -18,6 +23,10 @@ pub struct Receiver<T> {
 unsafe impl<T: Send> Send for Receiver<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Receiver<T> {}
+// As `std::sync::mpsc`'s, whatever the values are: no user code runs under the lock, so a panic can't leave a channel
+// half-changed, and values are only moved.
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Receiver<T> {
     /// Receives a value, waiting for one.

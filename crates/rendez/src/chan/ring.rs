@@ -215,16 +215,19 @@ mod tests {
 
     #[test]
     fn what_is_left_is_dropped_once_even_if_a_drop_panics() {
-        struct Counted(Rc<()>, bool);
+        struct Counted {
+            _alive: Rc<()>,
+            panics: bool,
+        }
         impl Drop for Counted {
             fn drop(&mut self) {
-                assert!(!self.1, "asked to");
+                assert!(!self.panics, "asked to");
             }
         }
         let count = Rc::new(());
         let mut ring = Ring::new();
         for i in 0..10 {
-            push(&mut ring, Counted(count.clone(), i == 3), i % 2 == 0);
+            push(&mut ring, Counted { _alive: count.clone(), panics: i == 3 }, i % 2 == 0);
         }
         let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(ring)));
         assert!(dropped.is_err());

@@ -6,7 +6,12 @@ use super::{
     state::Refusal,
 };
 use crate::{primitives::Arc, time::Instant, wait};
-use std::{fmt, mem::MaybeUninit, time::Duration};
+use std::{
+    fmt,
+    mem::MaybeUninit,
+    panic::{RefUnwindSafe, UnwindSafe},
+    time::Duration,
+};
 
 /// The sending half of a channel. Clone it for more senders; the channel closes when the last one is dropped.
 pub struct Sender<T> {
@@ -18,6 +23,10 @@ pub struct Sender<T> {
 unsafe impl<T: Send> Send for Sender<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Sender<T> {}
+// As `std::sync::mpsc`'s, whatever the values are: no user code runs under the lock, so a panic can't leave a channel
+// half-changed, and values are only moved.
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
 
 impl<T> Sender<T> {
     /// Sends `value`, waiting for a receiver or a free slot.

@@ -101,6 +101,15 @@ pub(crate) fn current_goroutine() -> Option<Goroutine> {
     with_worker(|worker| worker?.goroutine())
 }
 
+/// Whether the running goroutine would be unwound if it were to wait now.
+fn is_ending() -> bool {
+    with_worker(|worker| {
+        worker.is_some_and(|worker| {
+            worker.goroutine().is_some() && worker.runtime.is_stopping() && !worker.is_unwinding()
+        })
+    })
+}
+
 fn is_worker_of(runtime: &Shared) -> bool {
     with_worker(|worker| worker.is_some_and(|worker| ptr::eq(&*worker.runtime, runtime)))
 }

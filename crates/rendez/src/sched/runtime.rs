@@ -288,12 +288,20 @@ impl Shared {
             header::release_handle(header.as_ptr(), false);
         }
         running.wait_for_children();
-        match result {
-            Some(Ok(value)) => value,
+        let interrupted = match result {
+            Some(Ok(value)) => return value,
             Some(Err(payload)) if !payload.is::<ForcedUnwind>() => resume_unwind(payload),
-            Some(Err(_)) => panic!("rendez: the runtime was shut down while it ran the closure"),
-            None => panic!("rendez: the runtime was shut down before it could run the closure"),
+            Some(Err(payload)) => {
+                // Its drop would tell that *this* goroutine has caught its unwinding. It has no size, so nothing leaks.
+                std::mem::forget(payload);
+                "while it ran the closure"
+            }
+            None => "before it could run the closure",
+        };
+        if super::is_ending() {
+            crate::task::unwind();
         }
+        panic!("rendez: the runtime was shut down {interrupted}");
     }
 }
 
@@ -349,11 +357,15 @@ impl Runtime {
     /// Runs `f` on a goroutine of this runtime and returns what it returns; other goroutines go on afterwards.
     ///
     /// # Panics
-    /// With `f`'s panic; or if the runtime is shut down before `f` has started.
+    /// With `f`'s panic; or if the runtime is shut down before `f` has returned.
     ///
     /// # Blocking
     /// Parks the calling goroutine, or OS thread. A shutdown of the *caller's* runtime does not interrupt it, since `f`
     /// may borrow from the caller.
+    ///
+    /// # Cancellation
+    /// If `f` is cut short by a shutdown, and the caller is a goroutine whose own runtime shuts down, the caller is unwound
+    /// like any other instead of panicking.
     #[track_caller]
     pub fn run<F, R>(&self, f: F) -> R
     where

@@ -22,6 +22,18 @@ pub struct Waiting<'a> {
     pub(crate) waiter: &'a Waiter,
 }
 
+impl Waiting<'_> {
+    /// Decides the wait in favour of an arm that is ready, and takes nothing from anybody by being so.
+    pub(crate) fn choose(self) -> Registered {
+        if self.waiter.hold() {
+            self.waiter.settle();
+            Registered::Chosen
+        } else {
+            Registered::Decided
+        }
+    }
+}
+
 /// What became of an arm that was to be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registered {
