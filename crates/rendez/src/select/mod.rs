@@ -16,6 +16,8 @@ mod dynamic;
 mod event;
 #[cfg(not(loom))]
 mod future;
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[doc(hidden)]
 #[cfg(not(loom))]
 pub mod macros;
