@@ -13,6 +13,7 @@
 
 mod entry;
 mod options;
+mod select;
 
 use proc_macro::TokenStream;
 
@@ -92,4 +93,10 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(options.into(), item.into()).into()
+}
+
+/// TODO
+#[proc_macro]
+pub fn select(input: TokenStream) -> TokenStream {
+    select::expand(input.into()).into()
 }
