@@ -61,7 +61,7 @@ pub mod time;
 mod wait;
 
 #[cfg(not(loom))]
-pub use rendez_macros::main;
+pub use rendez_macros::{main, select};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};
 #[doc(hidden)]
