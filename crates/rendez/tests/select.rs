@@ -22,7 +22,9 @@ fn it_compiles() {
             send(tx2, take slot) -> r => r.unwrap(),
             default(Duration::from_millis(2)) => break,
         }
-        if n == 0 { tx.close(); }
+        if n == 0 {
+            tx.close();
+        }
     }
     assert_eq!(n, 1);
     assert_eq!(slot, None);

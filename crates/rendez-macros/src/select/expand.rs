@@ -78,7 +78,8 @@ fn choice(arms: &[Arm], biased: bool) -> TokenStream {
                     quote_spanned!(at=> #block_for(#polled, #biased, #duration))
                 }
             };
-            let outcomes = by_index(&finished, |index| quote_spanned!(at=> ::core::option::Option::Some(#index)));
+            let outcomes =
+                by_index(&finished, |index| quote_spanned!(at=> ::core::option::Option::Some(#index)));
             let none = if finished.is_empty() {
                 quote_spanned!(at=> _)
             } else {
