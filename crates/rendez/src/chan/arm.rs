@@ -3,7 +3,7 @@
 
 use super::{
     channel::{Channel, Side},
-    state::{Refusal, State, Ticket},
+    state::{Locked, Refusal, State, Ticket},
 };
 use crate::{
     lock::Backoff,
@@ -34,7 +34,7 @@ impl<T> Channel<T> {
             self.queue_or_do(
                 waiter,
                 |state| state.closed || !state.receivers.is_empty() || state.has_room(self.capacity),
-                |state| state.give(self.capacity, from, Searcher::Holding(waiter)),
+                |state| State::give(state, self.capacity, from, Searcher::Holding(waiter)),
                 |state| {
                     state.senders.push(node);
                     None
@@ -53,7 +53,7 @@ impl<T> Channel<T> {
             self.queue_or_do(
                 waiter,
                 |state| state.closed || !state.buffer.is_empty() || !state.senders.is_empty(),
-                |state| state.get(self.capacity, into, Searcher::Holding(waiter)),
+                |state| State::get(state, self.capacity, into, Searcher::Holding(waiter)),
                 |state| {
                     state.receivers.push(node);
                     state.tell_offers(Searcher::Open(waiter))
@@ -66,7 +66,7 @@ impl<T> Channel<T> {
         &self,
         waiter: &Waiter,
         may_be_ready: impl Fn(&State<T>) -> bool,
-        mut act: impl FnMut(&mut State<T>) -> Result<Option<Wakeup>, Refusal>,
+        mut act: impl FnMut(Locked<'_, T>) -> Result<(), (Refusal, Locked<'_, T>)>,
         queue: impl FnOnce(&mut State<T>) -> Option<Wakeup>,
     ) -> Queued {
         let mut backoff = Backoff::new();
@@ -76,23 +76,22 @@ impl<T> Channel<T> {
                 if !waiter.hold() {
                     return Queued::Decided;
                 }
-                match act(&mut state) {
-                    Ok(wakeup) => {
-                        drop(state);
-                        drop(wakeup);
-                        return Queued::Done;
-                    }
-                    Err(Refusal::Closed) => {
+                match act(state) {
+                    Ok(()) => return Queued::Done,
+                    Err((Refusal::Closed, _)) => {
                         waiter.settle();
                         return Queued::Closed;
                     }
-                    Err(Refusal::Contended) => {
+                    Err((Refusal::Contended, back)) => {
                         waiter.release();
-                        drop(state);
+                        drop(back);
                         backoff.pause();
                         continue;
                     }
-                    Err(Refusal::Wait) => waiter.release(),
+                    Err((Refusal::Wait, back)) => {
+                        waiter.release();
+                        state = back;
+                    }
                 }
             }
             let told = queue(&mut state);
@@ -135,9 +134,12 @@ impl<T> Channel<T> {
         self.queue_or_do(
             waiter,
             |state| state.closed || !state.receivers.is_empty() || state.has_room(self.capacity),
-            |state| {
-                *ticket = Some(state.reserve(self.capacity, Searcher::Holding(waiter))?);
-                Ok(None)
+            |mut state| match state.reserve(self.capacity, Searcher::Holding(waiter)) {
+                Ok(reserved) => {
+                    *ticket = Some(reserved);
+                    Ok(())
+                }
+                Err(refusal) => Err((refusal, state)),
             },
             |state| {
                 // SAFETY: passed on.
@@ -164,20 +166,18 @@ impl<T> Channel<T> {
                 let mut state = self.state.lock();
                 state.reserved -= 1;
                 // SAFETY: passed on.
-                let given = match unsafe { state.give(self.capacity, from, Searcher::Plain) } {
-                    Err(Refusal::Wait | Refusal::Contended) => {
-                        // The buffer is over-full with what was given back to it: this slot was promised all the same.
-                        // SAFETY: passed on.
-                        unsafe { state.buffer.push(from) };
-                        Ok(None)
+                match unsafe { State::give(state, self.capacity, from, Searcher::Plain) } {
+                    // If a receiver took the value, the slot is free.
+                    Ok(()) => {
+                        let refilled = self.state.lock().refill(self.capacity);
+                        drop(refilled);
                     }
-                    given => given,
-                };
-                // If a receiver took the value, the slot is free.
-                let refilled = state.refill(self.capacity);
-                drop(state);
-                drop(refilled);
-                given.is_ok()
+                    Err((Refusal::Closed, _)) => return false,
+                    // The buffer is over-full with what was given back to it: this slot was promised all the same.
+                    // SAFETY: passed on.
+                    Err((_, mut state)) => unsafe { state.buffer.push(from) },
+                }
+                true
             }
         }
     }

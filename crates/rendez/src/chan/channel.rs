@@ -65,6 +65,16 @@ pub(super) enum Failure {
     TimedOut,
 }
 
+/// How a receive's wait has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    Done,
+    Closed,
+    TimedOut,
+    /// It is to begin anew.
+    Retry,
+}
+
 impl<T> Channel<T> {
     pub(super) fn pair(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
         let channel = Arc::new(Self::new(capacity.unwrap_or(usize::MAX), false));
@@ -109,21 +119,13 @@ impl<T> Channel<T> {
     /// `from` holds a value, which has been moved if the answer is `Ok`.
     #[inline(always)]
     unsafe fn offer(&self, from: *const T) -> Result<(), (Refusal, SpinGuard<'_, State<T>>)> {
-        let mut state = self.state.lock();
         // SAFETY: passed on.
-        match unsafe { state.give(self.capacity, from, Searcher::Plain) } {
-            Ok(wakeup) => {
-                drop(state);
-                drop(wakeup);
-                Ok(())
-            }
-            Err(refusal) => Err((refusal, state)),
-        }
+        unsafe { State::give(self.state.lock(), self.capacity, from, Searcher::Plain) }
     }
 
     /// # Safety
     /// As for [`offer`](Self::offer).
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn try_send(&self, from: *const T) -> Result<(), Refusal> {
         // SAFETY: passed on.
         unsafe { self.offer(from) }.map_err(|(refusal, _)| refusal)
@@ -131,17 +133,36 @@ impl<T> Channel<T> {
 
     /// # Safety
     /// As for [`offer`](Self::offer). A shutdown unwinds with the value dropped.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn send(&self, from: *mut T, deadline: Option<Instant>) -> Result<(), Failure> {
         // SAFETY: passed on.
         match unsafe { self.offer(from) } {
             Ok(()) => Ok(()),
             Err((Refusal::Closed, _)) => Err(Failure::Closed),
-            // SAFETY: passed on; the value is still there.
-            Err((_, state)) => unsafe { self.send_waiting(from, deadline, state) },
+            Err((_, state)) => {
+                if !Self::IS_SMALL {
+                    // SAFETY: passed on; the value is still there.
+                    return unsafe { self.send_waiting(from, deadline, state) };
+                }
+                // SAFETY: the value is still there, and moved; back, if it could not be sent.
+                unsafe {
+                    let from = from.cast::<MaybeUninit<T>>();
+                    let mut value = from.read();
+                    let result = self.send_waiting(value.as_mut_ptr(), deadline, state);
+                    if result.is_err() {
+                        from.write(value);
+                    }
+                    result
+                }
+            }
         }
     }
 
+    /// Small values go through registers as long as nobody has to wait: the place that others see is another one, made when
+    /// it comes to that, so that the caller's need not exist.
+    const IS_SMALL: bool = mem::size_of::<T>() <= 2 * mem::size_of::<usize>();
+
+    #[inline(never)]
     unsafe fn send_waiting(
         &self,
         from: *mut T,
@@ -196,21 +217,13 @@ impl<T> Channel<T> {
     /// `into` can be written, and has been if the answer is `Ok`.
     #[inline(always)]
     unsafe fn take(&self, into: *mut T) -> Result<(), (Refusal, SpinGuard<'_, State<T>>)> {
-        let mut state = self.state.lock();
         // SAFETY: passed on.
-        match unsafe { state.get(self.capacity, into, Searcher::Plain) } {
-            Ok(wakeup) => {
-                drop(state);
-                drop(wakeup);
-                Ok(())
-            }
-            Err(refusal) => Err((refusal, state)),
-        }
+        unsafe { State::get(self.state.lock(), self.capacity, into, Searcher::Plain) }
     }
 
     /// # Safety
     /// As for [`take`](Self::take).
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn take_now(&self, into: *mut T) -> Result<(), Refusal> {
         // SAFETY: passed on.
         unsafe { self.take(into) }.map_err(|(refusal, _)| refusal)
@@ -218,7 +231,7 @@ impl<T> Channel<T> {
 
     /// # Safety
     /// As for [`take`](Self::take).
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn try_recv(&self, into: *mut T) -> Result<(), TryRecvError> {
         // SAFETY: passed on.
         unsafe { self.take_now(into) }.map_err(|refusal| match refusal {
@@ -229,42 +242,63 @@ impl<T> Channel<T> {
 
     /// # Safety
     /// As for [`take`](Self::take).
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn recv(&self, into: *mut T, deadline: Option<Instant>) -> Result<(), Failure> {
         loop {
             // SAFETY: passed on.
             match unsafe { self.take(into) } {
                 Ok(()) => return Ok(()),
                 Err((Refusal::Closed, _)) => return Err(Failure::Closed),
-                // SAFETY: passed on.
-                Err((_, state)) => match unsafe { self.recv_waiting(into, deadline, state) } {
-                    Some(result) => return result,
-                    None => continue,
-                },
+                Err((_, state)) => {
+                    let waited = if Self::IS_SMALL {
+                        let mut value = MaybeUninit::<T>::uninit();
+                        // SAFETY: it can be written, and so can `into`.
+                        unsafe {
+                            let waited = self.recv_waiting(value.as_mut_ptr(), deadline, state);
+                            if waited == Waited::Done {
+                                into.cast::<MaybeUninit<T>>().write(value);
+                            }
+                            waited
+                        }
+                    } else {
+                        // SAFETY: passed on.
+                        unsafe { self.recv_waiting(into, deadline, state) }
+                    };
+                    match waited {
+                        Waited::Done => return Ok(()),
+                        Waited::Closed => return Err(Failure::Closed),
+                        Waited::TimedOut => return Err(Failure::TimedOut),
+                        Waited::Retry => {}
+                    }
+                }
             }
         }
     }
 
-    /// `None`: try again.
+    #[inline(never)]
     unsafe fn recv_waiting(
         &self,
         into: *mut T,
         deadline: Option<Instant>,
         mut state: SpinGuard<'_, State<T>>,
-    ) -> Option<Result<(), Failure>> {
+    ) -> Waited {
         let waiter = Waiter::current();
         let node = Node::new(&waiter, 0, into.cast());
         // SAFETY: as in `send_waiting`.
         unsafe { state.receivers.push(&node) };
-        let told = state.tell_offers(Searcher::Plain);
-        drop(state);
-        drop(told);
+        if state.senders.is_empty() {
+            drop(state);
+        } else {
+            let told = state.tell_offers(Searcher::Plain);
+            drop(state);
+            drop(told);
+        }
         let outcome = waiter.wait(deadline, Reason::ChanReceive);
         match outcome {
             Outcome::Arm(_) => match node.status() {
-                Status::Done => Some(Ok(())),
-                Status::Retry => None,
-                Status::Closed | Status::Pending => Some(Err(Failure::Closed)),
+                Status::Done => Waited::Done,
+                Status::Retry => Waited::Retry,
+                Status::Closed | Status::Pending => Waited::Closed,
             },
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.
@@ -272,7 +306,7 @@ impl<T> Channel<T> {
                 if outcome == Outcome::Cancelled {
                     wait::unwind_cancelled();
                 }
-                Some(Err(Failure::TimedOut))
+                Waited::TimedOut
             }
         }
     }
