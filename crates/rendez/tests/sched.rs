@@ -9,6 +9,7 @@ use rendez::{
 };
 use setup::{in_time, runtime};
 use std::{
+    cell::Cell,
     collections::HashSet,
     hint,
     sync::{
@@ -220,6 +221,60 @@ fn two_that_always_find_each_other_ready_do_not_starve_a_third() {
                 pong.recv().unwrap();
             }
         });
+    });
+}
+
+#[test]
+fn what_has_not_started_does_so_whatever_the_mixture_of_those_that_are_always_ready() {
+    thread_local! {
+        static TURNS: Cell<usize> = const { Cell::new(0) };
+    }
+    /// Counts a turn; of the one worker that there is.
+    fn turn() -> usize {
+        TURNS.replace(TURNS.get() + 1)
+    }
+    fn talk() {
+        let (tx, rx) = chan::bounded::<()>(0);
+        go(move || rx.iter().for_each(drop));
+        while tx.send(()).is_ok() {
+            turn();
+        }
+    }
+    fn give_way() {
+        loop {
+            turn();
+            yield_now();
+        }
+    }
+    fn start_others() {
+        while go(|| ()).join().is_ok() {
+            turn();
+        }
+    }
+    in_time(|| {
+        let kinds = [talk as fn(), give_way, start_others];
+        for mixture in (0..64).map(|i| [i % 4, i / 4 % 4, i / 16]) {
+            runtime(1).run(|| {
+                let started = Arc::new(AtomicUsize::new(0));
+                for (kind, count) in kinds.into_iter().zip(mixture) {
+                    for _ in 0..count {
+                        let started = started.clone();
+                        go(move || {
+                            started.fetch_add(1, Ordering::SeqCst);
+                            kind();
+                        });
+                    }
+                }
+                while started.load(Ordering::SeqCst) < mixture.iter().sum() {
+                    yield_now();
+                }
+                for _ in 0..20 {
+                    let before = turn();
+                    let took = go(turn).join().unwrap() - before;
+                    assert!(took < 5000, "{took} turns among {mixture:?}");
+                }
+            });
+        }
     });
 }
 
