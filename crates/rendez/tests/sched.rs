@@ -279,6 +279,52 @@ fn what_has_not_started_does_so_whatever_the_mixture_of_those_that_are_always_re
 }
 
 #[test]
+fn what_others_hand_over_does_not_keep_a_worker_from_what_it_has_itself() {
+    static HANDED: AtomicUsize = AtomicUsize::new(0);
+    fn near(f: fn()) {
+        drop(Builder::new().placement(Placement::Near).spawn(f).unwrap());
+    }
+    fn spread<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> rendez::JoinHandle<R> {
+        Builder::new().placement(Placement::Spread).spawn(f).unwrap()
+    }
+    in_time(|| {
+        runtime(2).run(|| {
+            let here = thread::current().id();
+            // The other worker is never idle, and has so many goroutines that what it starts is for this one.
+            let (ready, wait) = chan::bounded(0);
+            (0..10).for_each(|_| near(|| rendez::sleep(Duration::MAX)));
+            yield_now();
+            let other = spread(move || {
+                (0..100).for_each(|_| near(|| rendez::sleep(Duration::MAX)));
+                near(|| {
+                    loop {
+                        yield_now();
+                    }
+                });
+                for _ in 0..50 {
+                    near(|| while spread(|| HANDED.fetch_add(1, Ordering::SeqCst)).join().is_ok() {});
+                }
+                ready.send(thread::current().id()).unwrap();
+            });
+            assert_ne!(wait.recv(), Ok(here));
+            other.join().unwrap();
+            while HANDED.load(Ordering::SeqCst) < 500 {
+                yield_now();
+            }
+            for _ in 0..20 {
+                let mut turns = 0;
+                let mine = go(|| ());
+                while !mine.is_finished() {
+                    assert!(turns < 20_000, "it has not started");
+                    turns += 1;
+                    yield_now();
+                }
+            }
+        });
+    });
+}
+
+#[test]
 fn one_that_never_gives_way_does_not_hold_up_what_its_worker_has_not_started() {
     in_time(|| {
         for batch in [1, 2, 3, 20] {

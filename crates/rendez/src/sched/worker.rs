@@ -186,10 +186,11 @@ impl Worker {
         self.queue.pop().or_else(|| self.next_fresh(false))
     }
 
-    /// An unstarted task that is to start here; others are handed on.
+    /// An unstarted task that is to start here; others are handed on. The `oldest` of this worker's own goes before what it
+    /// was handed, of which there may always be some.
     #[inline]
     fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
-        if let Some(Fresh(task)) = self.shared.take_handed() {
+        if !oldest && let Some(Fresh(task)) = self.shared.take_handed() {
             return Some(task.as_ptr());
         }
         loop {
@@ -197,7 +198,7 @@ impl Worker {
                 false => self.fresh.pop()?,
                 true => match self.own_stealer.steal() {
                     Steal::Success(task) => task,
-                    Steal::Empty => return None,
+                    Steal::Empty => return Some(self.shared.take_handed()?.0.as_ptr()),
                     Steal::Retry => continue,
                 },
             };

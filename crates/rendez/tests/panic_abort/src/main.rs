@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 static DROPS: AtomicUsize = AtomicUsize::new(0);
@@ -83,7 +83,7 @@ fn running(runtime: &Arc<Runtime>) {
         handles.push(runtime.spawn(move || {
             let (tx, rx) = chan::bounded::<u32>(0);
             ready.send(()).unwrap();
-            match i % 3 {
+            match i % 5 {
                 0 => {
                     go(move || rx.iter().sum::<u32>());
                     // It fails if the other one was dropped before it started.
@@ -91,6 +91,15 @@ fn running(runtime: &Arc<Runtime>) {
                     rendez::sleep(Duration::MAX);
                 }
                 1 => loop {
+                    yield_now();
+                },
+                2 => loop {
+                    _ = rx.recv_timeout(Duration::from_millis(1));
+                },
+                // Time limits of others pass meanwhile.
+                3 => loop {
+                    let start = Instant::now();
+                    while start.elapsed() < Duration::from_millis(1) {}
                     yield_now();
                 },
                 _ => {
