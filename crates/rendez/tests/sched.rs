@@ -564,6 +564,47 @@ fn the_number_of_workers_may_change_while_all_are_busy() {
 }
 
 #[test]
+fn what_was_handed_to_a_worker_that_is_no_longer_wanted_is_started_all_the_same() {
+    in_time(|| {
+        let runtime = Arc::new(runtime(4));
+        let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let spreaders: Vec<_> = (0..4)
+            .map(|_| {
+                let (stop, count) = (stop.clone(), count.clone());
+                runtime.spawn(move || {
+                    let mut spread = Vec::new();
+                    while !stop.load(Ordering::SeqCst) {
+                        for _ in 0..20 {
+                            let count = count.clone();
+                            let builder = Builder::new().placement(Placement::Spread);
+                            let handle = builder.spawn(move || {
+                                yield_now();
+                                count.fetch_add(1, Ordering::SeqCst);
+                            });
+                            spread.push(handle.unwrap());
+                        }
+                        yield_now();
+                    }
+                    let started = spread.len();
+                    spread.into_iter().for_each(|handle| handle.join().unwrap());
+                    started
+                })
+            })
+            .collect();
+        for n in [1, 4, 2, 8, 1, 3].into_iter().cycle().take(120) {
+            let before = count.load(Ordering::SeqCst);
+            runtime.run(|| set_workers(n));
+            while count.load(Ordering::SeqCst) < before + 20 {
+                thread::yield_now();
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+        let started: usize = spreaders.into_iter().map(|spreader| spreader.join().unwrap()).sum();
+        assert_eq!(count.load(Ordering::SeqCst), started);
+    });
+}
+
+#[test]
 fn a_shutdown_may_meet_a_change_of_the_number_of_workers() {
     in_time(|| {
         for n in 1..20 {
