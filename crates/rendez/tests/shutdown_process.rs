@@ -236,6 +236,35 @@ fn a_scope_whose_child_is_left_behind_is_left_behind_with_what_the_child_borrows
 }
 
 #[test]
+fn an_async_goroutine_whose_poll_is_left_behind_was_cancelled() {
+    let body = || {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let (ready, wait) = chan::unbounded();
+        let handles: Vec<_> = (0..4)
+            .map(|i| {
+                let ready = ready.clone();
+                let waits = OnDrop(|| _ = chan::never::<()>().recv());
+                let poll = async move {
+                    let _waits = waits;
+                    ready.send(()).unwrap();
+                    rendez::sleep(Duration::MAX);
+                };
+                // Somebody may wait for it already.
+                let handle = runtime.run(|| go_async(poll));
+                (i % 2 == 0).then(|| thread::spawn(|| handle.join().unwrap_err().is_cancelled()))
+            })
+            .collect();
+        (0..4).for_each(|_| wait.recv().unwrap());
+        runtime.shutdown();
+        assert!(handles.into_iter().flatten().all(|joiner| joiner.join().unwrap()));
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    let told = ended.err.lines().filter(|line| line.contains("its stack is left behind")).count();
+    assert_eq!(told, 4, "{}", ended.err);
+}
+
+#[test]
 fn one_that_is_woken_while_it_is_left_behind_gets_the_value_or_the_sender_keeps_it() {
     let body = || {
         let start = Instant::now();

@@ -530,6 +530,11 @@ impl Worker {
         }
     }
 
+    pub(super) fn act_for(&self, header: *const Header) -> *const Header {
+        // SAFETY: the running goroutine's fiber.
+        unsafe { (*self.fiber.get()).acts_for.replace(header) }
+    }
+
     /// A shutdown's unwinding of the running goroutine begins, or has been caught.
     pub(super) fn note_unwind(&self, begins: bool) {
         // SAFETY: the running goroutine's fiber.

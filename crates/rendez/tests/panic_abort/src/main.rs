@@ -43,7 +43,7 @@ fn main() {
 fn parked(runtime: &Runtime) {
     let (ready, wait) = chan::unbounded();
     let (tx, rx) = chan::bounded::<Arc<()>>(0);
-    let handles: Vec<_> = (0..30)
+    let mut handles: Vec<_> = (0..30)
         .map(|i| {
             let (ready, rx) = (ready.clone(), rx.clone());
             runtime.spawn(move || {
@@ -64,7 +64,15 @@ fn parked(runtime: &Runtime) {
             })
         })
         .collect();
-    (0..30).for_each(|_| wait.recv().unwrap());
+    // An async one in the midst of a poll is as any other.
+    handles.push(runtime.run(|| {
+        go_async(async move {
+            let _token = Token;
+            ready.send(()).unwrap();
+            rendez::sleep(Duration::MAX);
+        })
+    }));
+    (0..31).for_each(|_| wait.recv().unwrap());
     runtime.shutdown();
     assert!(handles.into_iter().all(|handle| handle.join().unwrap_err().is_cancelled()));
     assert_eq!(DROPS.load(Ordering::SeqCst), 0);
