@@ -202,6 +202,53 @@ fn workers_that_cannot_be_started_are_an_error_and_may_be_asked_for_again() {
     });
 }
 
+/// How many threads this process has.
+#[cfg(target_os = "linux")]
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Limits the processes and threads of this process's user, and returns the old limit.
+#[cfg(target_os = "linux")]
+fn limit_threads(number: u64) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is there to be written, and then to be read.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit), 0);
+        let before = limit.rlim_cur;
+        limit.rlim_cur = number;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit), 0);
+        before
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_runtime_of_which_some_threads_cannot_be_started_is_an_error_and_leaves_none_behind() {
+    must_succeed_in_a_child(|| {
+        // The limit does not hold for root, so this process becomes some user that most likely has no other processes.
+        // SAFETY: it has no preconditions. The child has one thread, this one, which is all that the calls change.
+        unsafe {
+            if libc::geteuid() == 0 {
+                assert_eq!(libc::setresuid(54_321, 54_321, 54_321), 0);
+            }
+        }
+        let before = limit_threads(20);
+        let had = threads();
+        for _ in 0..5 {
+            let error = Runtime::builder().workers(64).build().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+            assert_eq!(threads(), had);
+        }
+        let said = text(catch_unwind(|| run(|| set_workers(64))).unwrap_err());
+        assert!(said.starts_with("rendez: "), "{said}");
+        assert_eq!(threads(), had);
+        limit_threads(before);
+        assert_eq!(run(|| go(|| 3).join().unwrap()), 3);
+        Runtime::builder().workers(64).build().unwrap().run(|| assert_eq!(workers(), 64));
+    });
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn goroutines_beyond_the_stacks_that_can_be_had_wait_for_one() {

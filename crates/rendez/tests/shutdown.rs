@@ -12,7 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, panic_any},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -259,6 +259,52 @@ fn destructors_that_start_goroutines_while_they_unwind_get_cancelled_ones() {
         (0..10).for_each(|_| rx.recv().unwrap());
         runtime.shutdown();
         assert_eq!(drops.count(), 10);
+    });
+}
+
+#[test]
+fn what_foreign_threads_start_while_the_runtime_stops_runs_or_is_dropped_and_tells_which() {
+    in_time(|| {
+        for round in 0..100 {
+            let runtime = Arc::new(runtime(1 + round % 3));
+            let (drops, ran) = (Drops::default(), Arc::new(AtomicUsize::new(0)));
+            let (started, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    let (runtime, drops, ran) = (runtime.clone(), drops.clone(), ran.clone());
+                    let (started, stopped) = (started.clone(), stopped.clone());
+                    thread::spawn(move || {
+                        let mut handles = Vec::new();
+                        while !stopped.load(Ordering::SeqCst) {
+                            let (token, ran) = (drops.token(), ran.clone());
+                            handles.push(runtime.spawn(move || {
+                                let _token = token;
+                                ran.fetch_add(1, Ordering::SeqCst);
+                            }));
+                            started.fetch_add(1, Ordering::SeqCst);
+                        }
+                        handles
+                    })
+                })
+                .collect();
+            while started.load(Ordering::SeqCst) < 1 + 10 * (round % 7) {
+                std::hint::spin_loop();
+            }
+            runtime.shutdown();
+            stopped.store(true, Ordering::SeqCst);
+            let (mut done, mut cancelled) = (0, 0);
+            for handle in threads.into_iter().flat_map(|thread| thread.join().unwrap()) {
+                match handle.join() {
+                    Ok(()) => done += 1,
+                    Err(error) => {
+                        assert!(error.is_cancelled());
+                        cancelled += 1;
+                    }
+                }
+            }
+            assert_eq!((ran.load(Ordering::SeqCst), drops.count()), (done, done + cancelled));
+            assert_eq!(started.load(Ordering::SeqCst), done + cancelled);
+        }
     });
 }
 

@@ -9,6 +9,7 @@ use child::{end, in_a_child, is_child, start, test_around};
 use rendez::{Builder, PanicPolicy, Runtime, chan, go, go_async, run, scope};
 use setup::OnDrop;
 use std::{
+    io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -83,8 +84,10 @@ fn with_the_policy_exit_a_detached_panic_ends_the_process_with_status_2() {
 #[test]
 fn a_panic_that_nobody_can_read_about_does_no_harm() {
     let body = || {
-        // The parent has closed the other end of the pipe.
-        thread::sleep(Duration::from_millis(50));
+        // Until the parent has closed the other end of the pipe.
+        while writeln!(io::stderr(), "is anybody there?").is_ok() {
+            thread::sleep(Duration::from_millis(1));
+        }
         run(|| {
             for _ in 0..10 {
                 let handle = go(|| panic!("unheard"));
@@ -187,6 +190,121 @@ fn a_destructor_that_waits_for_ever_is_reported_and_left_behind() {
             && line.contains("waits in a destructor and can't be ended: its stack is left behind")
     });
     assert_eq!(told.count(), 2, "{text}");
+}
+
+#[test]
+fn a_scope_whose_child_is_left_behind_is_left_behind_with_what_the_child_borrows() {
+    let body = || {
+        for workers in [1, 2] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            let ((ready, wait), (tx, rx)) = (chan::bounded(0), chan::bounded::<u32>(0));
+            let drops = Arc::new(AtomicUsize::new(0));
+            let (inner, outer) = (drops.clone(), drops.clone());
+            let handle = runtime.spawn(move || {
+                let borrowed = OnDrop(move || _ = outer.fetch_add(1, Ordering::SeqCst));
+                scope(|s| {
+                    scope(|s| {
+                        s.go(|| {
+                            let _waits = OnDrop(|| _ = rx.recv());
+                            ready.send(()).unwrap();
+                            rendez::sleep(Duration::MAX);
+                            _ = &borrowed;
+                        });
+                        // A sibling is ended as ever.
+                        let counts = OnDrop(move || _ = inner.fetch_add(10, Ordering::SeqCst));
+                        s.go(move || {
+                            let _counts = counts;
+                            rendez::sleep(Duration::MAX);
+                        });
+                    });
+                    s.go(|| ());
+                });
+            });
+            wait.recv().unwrap();
+            runtime.shutdown();
+            assert!(handle.join().unwrap_err().is_cancelled());
+            // What the child's destructor may still look at has not been dropped, nor is anybody woken to look.
+            assert_eq!(drops.load(Ordering::SeqCst), 10);
+            assert!(tx.try_send(1).is_err());
+        }
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    let told = ended.err.lines().filter(|line| line.contains("its stack is left behind")).count();
+    // The child and its parent, on each runtime.
+    assert_eq!(told, 4, "{}", ended.err);
+}
+
+#[test]
+fn an_async_goroutine_whose_poll_is_left_behind_was_cancelled() {
+    let body = || {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let (ready, wait) = chan::unbounded();
+        let handles: Vec<_> = (0..4)
+            .map(|i| {
+                let ready = ready.clone();
+                let waits = OnDrop(|| _ = chan::never::<()>().recv());
+                let poll = async move {
+                    let _waits = waits;
+                    ready.send(()).unwrap();
+                    rendez::sleep(Duration::MAX);
+                };
+                // Somebody may wait for it already.
+                let handle = runtime.run(|| go_async(poll));
+                (i % 2 == 0).then(|| thread::spawn(|| handle.join().unwrap_err().is_cancelled()))
+            })
+            .collect();
+        (0..4).for_each(|_| wait.recv().unwrap());
+        runtime.shutdown();
+        assert!(handles.into_iter().flatten().all(|joiner| joiner.join().unwrap()));
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    let told = ended.err.lines().filter(|line| line.contains("its stack is left behind")).count();
+    assert_eq!(told, 4, "{}", ended.err);
+}
+
+#[test]
+fn one_that_is_woken_while_it_is_left_behind_gets_the_value_or_the_sender_keeps_it() {
+    let body = || {
+        let start = Instant::now();
+        let races: Vec<_> = (0..24)
+            .map(|i| {
+                thread::spawn(move || {
+                    let runtime = Arc::new(Runtime::builder().workers(1 + i % 2).build().unwrap());
+                    let ((ready, wait), (tx, rx)) = (chan::bounded(0), chan::bounded::<Arc<()>>(0));
+                    let got = Arc::new(AtomicUsize::new(0));
+                    let theirs = got.clone();
+                    let handle = runtime.spawn(move || {
+                        let _waits = OnDrop(move || {
+                            // The count tells whether it went on after its wait, and had a value then.
+                            let received = rx.recv();
+                            theirs.store(1 + usize::from(received.is_ok()), Ordering::SeqCst);
+                        });
+                        ready.send(()).unwrap();
+                        rendez::sleep(Duration::MAX);
+                    });
+                    wait.recv().unwrap();
+                    let stopping = runtime.clone();
+                    let shutdown = thread::spawn(move || stopping.shutdown());
+                    // One after another about when it is given up.
+                    let at = Duration::from_millis(2000 + 25 * i as u64);
+                    thread::sleep(at.saturating_sub(start.elapsed()));
+                    let value = Arc::new(());
+                    let sent = tx.try_send(value.clone()).is_ok();
+                    shutdown.join().unwrap();
+                    assert!(handle.join().unwrap_err().is_cancelled());
+                    assert_eq!(got.load(Ordering::SeqCst), if sent { 2 } else { 0 });
+                    assert_eq!(Arc::strong_count(&value), 1);
+                    sent
+                })
+            })
+            .collect();
+        let sent = races.into_iter().map(|race| race.join().unwrap());
+        eprintln!("sent={}", sent.filter(|sent| *sent).count());
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod setup;
 
-use rendez::{chan, go, scope, yield_now};
+use rendez::{chan, go, go_async, scope, yield_now};
 use setup::{Drops, OnDrop, in_time, runtime, text};
 use std::{
     cell::RefCell,
@@ -204,6 +204,41 @@ fn a_result_whose_destructor_waits_is_ended_by_a_shutdown() {
         wait.recv().unwrap();
         runtime.shutdown();
         assert_eq!(drops.count(), 1);
+    });
+}
+
+#[test]
+fn a_future_whose_destructor_waits_is_ended_by_a_shutdown() {
+    in_time(|| {
+        for workers in [1, 2] {
+            let runtime = runtime(workers);
+            let drops = Drops::default();
+            let (ready, wait) = chan::unbounded();
+            let handles: Vec<_> = (0..10)
+                .map(|i| {
+                    let (ready, token) = (ready.clone(), drops.token());
+                    runtime.run(|| {
+                        go_async(async move {
+                            let _waits = OnDrop(move || {
+                                let _token = &token;
+                                match i % 2 {
+                                    0 => rendez::sleep(Duration::MAX),
+                                    _ => _ = chan::never::<()>().recv(),
+                                }
+                            });
+                            ready.send_async(()).await.unwrap();
+                            std::future::pending::<()>().await;
+                        })
+                    })
+                })
+                .collect();
+            (0..10).for_each(|_| wait.recv().unwrap());
+            let start = Instant::now();
+            runtime.shutdown();
+            assert!(start.elapsed() < Duration::from_secs(1), "something was left behind");
+            assert!(handles.into_iter().all(|handle| handle.join().unwrap_err().is_cancelled()));
+            assert_eq!(drops.count(), 10);
+        }
     });
 }
 

@@ -110,6 +110,15 @@ fn is_ending() -> bool {
     })
 }
 
+/// Says on which async goroutine's behalf the running goroutine acts from now on, and returns what was so before: the one to
+/// be completed with it if a shutdown leaves it behind.
+pub(crate) fn act_for(header: *const Header) -> *const Header {
+    with_worker(|worker| match worker {
+        Some(worker) if worker.goroutine().is_some() => worker.act_for(header),
+        _ => ptr::null(),
+    })
+}
+
 fn is_worker_of(runtime: &Shared) -> bool {
     with_worker(|worker| worker.is_some_and(|worker| ptr::eq(&*worker.runtime, runtime)))
 }

@@ -7,7 +7,8 @@
 //! runtime is *quiescent*: as many tasks have finished as were spawned, where all the finished are counted before all the
 //! spawned. A task is counted as spawned before it can be seen and as finished after its own spawns have been counted, so
 //! equal sums mean that at the moment between the two counts nothing was left, and only a task (or a foreign thread, which
-//! counts first and asks about `stopping` after) can make another.
+//! counts first and asks about `stopping` after) can make another. Whoever stops the runtime counts as a task until it has
+//! woken the pending async goroutines, so that there are workers to drop their futures.
 //!
 //! A `scope` waits for its children first, since that wait is never cancelled; a destructor that waits keeps its goroutine
 //! until what it waits for happens or, if nothing moves any more for some seconds, for ever: it is reported and left
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(super) searching: AtomicUsize,
     pub(super) sentinel: AtomicBool,
     stopping: AtomicBool,
+    /// Whether the one who stops the runtime keeps its workers from ending meanwhile.
+    held: AtomicBool,
     pub(super) exit: AtomicBool,
     foreign_spawned: AtomicU64,
     foreign_finished: AtomicU64,
@@ -82,6 +85,7 @@ impl Shared {
             searching: AtomicUsize::new(0),
             sentinel: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             exit: AtomicBool::new(false),
             foreign_spawned: AtomicU64::new(0),
             foreign_finished: AtomicU64::new(0),
@@ -192,9 +196,9 @@ impl Shared {
 
     /// Queues a task from a thread that is no worker of this runtime.
     pub(super) fn spawn_foreign(&self, task: NonNull<Header>) {
-        // Counted first: see the head of the file.
+        // Counted first: see the head of the file. If the workers are held, they find it counted when they are let go.
         self.foreign_spawned.fetch_add(1, Ordering::SeqCst);
-        if self.stopping.load(Ordering::SeqCst) {
+        if self.stopping.load(Ordering::SeqCst) && !self.held.load(Ordering::SeqCst) {
             // SAFETY: just made and in no queue.
             unsafe { header::run_to_end(task.as_ptr(), true) };
             self.foreign_finished.fetch_add(1, Ordering::SeqCst);
@@ -222,13 +226,23 @@ impl Shared {
 
     /// Ends everything and waits for it, unless called from inside, where nobody could wait.
     pub(super) fn shutdown(&self) {
-        let threads = {
+        let (threads, first) = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = !self.is_stopping();
+            if first {
+                self.foreign_spawned.fetch_add(1, Ordering::SeqCst);
+                self.held.store(true, Ordering::SeqCst);
+            }
             self.stopping.store(true, Ordering::SeqCst);
-            std::mem::take(&mut *threads)
+            (std::mem::take(&mut *threads), first)
         };
+        if first {
+            // The workers drop the futures: a destructor that waits would keep this thread, and nobody could end it.
+            self.async_tasks.wake_all();
+            self.held.store(false, Ordering::SeqCst);
+            self.foreign_finished.fetch_add(1, Ordering::SeqCst);
+        }
         self.wake_all();
-        self.async_tasks.wake_all();
         if super::is_worker_of(self) {
             return;
         }

@@ -43,7 +43,8 @@ use std::{
 
 const STREAK: u32 = 32;
 const FRESH_EVERY: u32 = 16;
-const OLDEST_EVERY: u32 = 64;
+/// Of the unstarted ones that get such a turn, one in this many is the oldest.
+const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
 /// Blocking operations that did not block before a goroutine yields.
@@ -72,6 +73,9 @@ pub(crate) struct Worker {
     load: Cell<u32>,
     pub(super) timers: Timers,
     tick: Cell<u32>,
+    /// When an unstarted task last had its turn before started ones, and how often that was.
+    fresh_tick: Cell<u32>,
+    fresh_turn: Cell<u32>,
     budget: Cell<u32>,
     placer: Cell<Placer>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
@@ -119,6 +123,8 @@ impl Worker {
             load: Cell::new(0),
             timers: Timers::new(),
             tick: Cell::new(0),
+            fresh_tick: Cell::new(0),
+            fresh_turn: Cell::new(0),
             budget: Cell::new(BUDGET),
             placer: Cell::new(Placer::new(index)),
             family: Cell::new(index as u32),
@@ -168,18 +174,23 @@ impl Worker {
             unsafe { self.queue.push(woken) };
         }
         self.streak.set(0);
-        if tick.is_multiple_of(FRESH_EVERY)
-            && let Some(task) = self.next_fresh(tick.is_multiple_of(OLDEST_EVERY))
-        {
-            return Some(task);
+        // Not whenever the tick is a multiple: streaks and other habits of a program have periods too, and may miss each.
+        if tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY {
+            self.fresh_tick.set(tick);
+            let turn = self.fresh_turn.get().wrapping_add(1);
+            self.fresh_turn.set(turn);
+            if let Some(task) = self.next_fresh(turn.is_multiple_of(OLDEST_EVERY)) {
+                return Some(task);
+            }
         }
         self.queue.pop().or_else(|| self.next_fresh(false))
     }
 
-    /// An unstarted task that is to start here; others are handed on.
+    /// An unstarted task that is to start here; others are handed on. The `oldest` of this worker's own goes before what it
+    /// was handed, of which there may always be some.
     #[inline]
     fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
-        if let Some(Fresh(task)) = self.shared.take_handed() {
+        if !oldest && let Some(Fresh(task)) = self.shared.take_handed() {
             return Some(task.as_ptr());
         }
         loop {
@@ -187,7 +198,7 @@ impl Worker {
                 false => self.fresh.pop()?,
                 true => match self.own_stealer.steal() {
                     Steal::Success(task) => task,
-                    Steal::Empty => return None,
+                    Steal::Empty => return Some(self.shared.take_handed()?.0.as_ptr()),
                     Steal::Retry => continue,
                 },
             };
@@ -517,6 +528,11 @@ impl Worker {
         if unwinding {
             self.unwinding.set(self.unwinding.get() - 1);
         }
+    }
+
+    pub(super) fn act_for(&self, header: *const Header) -> *const Header {
+        // SAFETY: the running goroutine's fiber.
+        unsafe { (*self.fiber.get()).acts_for.replace(header) }
     }
 
     /// A shutdown's unwinding of the running goroutine begins, or has been caught.

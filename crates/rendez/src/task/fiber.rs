@@ -53,6 +53,8 @@ pub(crate) struct Fiber {
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
     pub(crate) reason: Cell<Option<crate::wait::Reason>>,
+    /// The async goroutine whose future it polls or drops, while it does.
+    pub(crate) acts_for: Cell<*const Header>,
     /// Its time limit, while it waits with one.
     pub(crate) timer: Cell<*const Timer>,
 }
@@ -71,6 +73,7 @@ impl Fiber {
             unwinding: Cell::new(false),
             special,
             reason: Cell::new(None),
+            acts_for: Cell::new(ptr::null()),
             timer: Cell::new(ptr::null()),
         }));
         let runner = Runner::with_stack(stack, move |yielder, mut order: Order| {

@@ -6,7 +6,7 @@
 //! result goes into a header of its own, so that handles are the same as everybody's.
 //!
 //! A runtime knows its pending async goroutines by a waker each. When it shuts down it calls them all: being polled on a
-//! runtime that is stopping drops the future.
+//! runtime that is stopping drops the future. A poll that is left behind by the shutdown takes the async goroutine with it.
 
 use super::{
     header::{self, Header},
@@ -213,6 +213,7 @@ impl<Fut: Future> Future for Body<Fut> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // SAFETY: `future` is pinned with the body and never moved; the other fields are not pinned.
         let this = unsafe { self.get_unchecked_mut() };
+        let _acting = Acting::begin(&this.completion);
         // SAFETY: as above; it has not been dropped, since a body that is ready is not polled again.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let header = this.completion.header.as_ptr();
@@ -230,9 +231,29 @@ impl<Fut: Future> Future for Body<Fut> {
 
 impl<Fut: Future> Drop for Body<Fut> {
     fn drop(&mut self) {
+        let acting = Acting::begin(&self.completion);
         // SAFETY: it goes.
         unsafe { self.drop_future() };
+        drop(acting);
         drop(self.runtime.async_tasks.remove(self.key));
+    }
+}
+
+/// While it is there, the running goroutine has an async goroutine's future in its hands, and is left behind together with
+/// it. It ends before the completion is used.
+struct Acting {
+    before: *const Header,
+}
+
+impl Acting {
+    fn begin<R>(completion: &Completion<R>) -> Acting {
+        Acting { before: sched::act_for(completion.header.as_ptr()) }
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        sched::act_for(self.before);
     }
 }
 

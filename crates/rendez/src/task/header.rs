@@ -283,10 +283,12 @@ pub(crate) unsafe fn run_to_end(header: *const Header, cancelled: bool) {
     }
 }
 
-/// Completes, as cancelled, a started task whose stack will never be resumed.
+/// Completes, as cancelled, a started task whose stack will never be resumed, or a header made by [`allocate_result`] whose
+/// completion will never be used.
 ///
 /// # Safety
-/// The task has started and parked, and its frames never run again. The header may be gone afterwards.
+/// The task has started and parked, and its frames never run again; or nobody else completes the header. It may be gone
+/// afterwards.
 pub(crate) unsafe fn abandon_parked(header: *const Header) {
     // SAFETY: by contract.
     unsafe {

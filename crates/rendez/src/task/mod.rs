@@ -32,8 +32,14 @@ impl Drop for ForcedUnwind {
 }
 
 /// Ends the calling goroutine by unwinding it, so that its destructors run. The panic hook is not called: nothing went
-/// wrong.
+/// wrong. Where nothing can be unwound it stays where it is, for good, and the shutdown leaves it behind.
 pub(crate) fn unwind() -> ! {
+    if cfg!(panic = "abort") && crate::sched::current_goroutine().is_some() {
+        loop {
+            // As at the end of a scope, because no shutdown interrupts that wait.
+            crate::wait::Waiter::current().wait(None, crate::wait::Reason::Scope);
+        }
+    }
     crate::sched::note_unwind(true);
     std::panic::resume_unwind(Box::new(ForcedUnwind))
 }

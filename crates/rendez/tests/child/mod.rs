@@ -36,8 +36,15 @@ pub(crate) fn start(test: &str, settings: &[(&str, &str)]) -> process::Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits for a child; an error pipe that the caller has taken is not read.
-pub(crate) fn end(mut child: process::Child) -> Ended {
+/// Waits for a child that was started by [`start`].
+pub(crate) fn end(child: process::Child) -> Ended {
+    let ended = wait(child);
+    assert!(ended.out.contains("running 1 test"), "the child has not found its test: {ended:?}");
+    ended
+}
+
+/// Waits for any child; a pipe that the caller has taken is not read.
+pub(crate) fn wait(mut child: process::Child) -> Ended {
     fn reader(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
         thread::spawn(move || {
             let mut text = String::new();
@@ -60,9 +67,7 @@ pub(crate) fn end(mut child: process::Child) -> Ended {
         }
         thread::sleep(Duration::from_millis(5));
     };
-    let (out, err) = (out.join().unwrap(), err.join().unwrap());
-    assert!(out.contains("running 1 test"), "the child has not found its test: {out}{err}");
-    Ended { status, out, err }
+    Ended { status, out: out.join().unwrap(), err: err.join().unwrap() }
 }
 
 /// The test that calls this runs again as a child process, once, and how that ended is returned; in the child, `body`
