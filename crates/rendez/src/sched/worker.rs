@@ -55,14 +55,14 @@ pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) runtime: Arc<Shared>,
     pub(super) shared: &'static WorkerShared,
-    pub(super) queue: RunQueue,
+    pub(super) queue: RunQueue<Header>,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
     /// Tasks for which there was no stack.
-    starved: RunQueue,
+    starved: RunQueue<Header>,
     /// What runs now: null while the loop does.
     current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
@@ -213,17 +213,13 @@ impl Worker {
             self.curious.set(placement::CURIOUS);
         }
         let mut placer = self.placer.get();
-        let target = placer.choose(
-            kind,
-            task.family.get(),
-            task.sibling.get(),
-            self.index,
-            workers,
-            |worker| match worker == self.index {
-                true => self.load.get(),
-                false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
-            },
-        );
+        let target =
+            placer.choose(kind, task.family.get(), task.sibling.get(), self.index, workers, |worker| {
+                match worker == self.index {
+                    true => self.load.get(),
+                    false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
+                }
+            });
         self.placer.set(placer);
         target
     }
