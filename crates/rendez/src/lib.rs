@@ -51,6 +51,9 @@ mod lock;
 mod primitives;
 #[cfg(not(loom))]
 mod sched;
+#[cfg(all(loom, test))]
+#[path = "sched/loom.rs"]
+mod sched;
 pub mod select;
 #[cfg(not(loom))]
 mod stack;

@@ -12,7 +12,6 @@ mod config;
 mod ending;
 mod idle;
 mod placement;
-#[cfg_attr(loom, allow(dead_code))]
 mod queue;
 mod runtime;
 mod shared;

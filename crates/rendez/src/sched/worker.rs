@@ -56,14 +56,14 @@ pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) runtime: Arc<Shared>,
     pub(super) shared: &'static WorkerShared,
-    pub(super) queue: RunQueue,
+    pub(super) queue: RunQueue<Header>,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
     /// Tasks for which there was no stack.
-    starved: RunQueue,
+    starved: RunQueue<Header>,
     /// What runs now: null while the loop does.
     current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
