@@ -48,6 +48,10 @@ struct Readme;
 
 pub mod chan;
 mod lock;
+/// Of `task`, the part that loom can check.
+#[cfg(all(test, loom))]
+#[path = "task/poll_state.rs"]
+mod poll_state;
 mod primitives;
 #[cfg(not(loom))]
 mod sched;
@@ -65,6 +69,6 @@ pub use rendez_macros::main;
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle, block_on, go,
-    go_async, go_local, scope,
+    Builder, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle,
+    block_on, go, go_async, go_local, scope,
 };

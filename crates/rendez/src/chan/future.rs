@@ -13,7 +13,7 @@ use super::{
     RecvError, SendError,
     channel::{Channel, Packet, Side},
 };
-use crate::wait::{Node, Status, Waiter};
+use crate::wait::{self, Node, Status, Waiter};
 use std::{
     cell::UnsafeCell,
     fmt,
@@ -105,6 +105,9 @@ impl<T> Future for SendFuture<'_, T> {
         let operation = unsafe { &mut self.get_unchecked_mut().0 };
         let result = match operation.stage {
             Stage::Fresh => {
+                if !wait::poll_budget(cx) {
+                    return Poll::Pending;
+                }
                 operation.aim(cx);
                 // First, because waking a peer may run a waker that panics, and the value has gone by then.
                 operation.stage = Stage::Finished;
@@ -167,6 +170,9 @@ impl<T> Future for RecvFuture<'_, T> {
         let operation = unsafe { &mut self.get_unchecked_mut().0 };
         let value = match operation.stage {
             Stage::Fresh => {
+                if !wait::poll_budget(cx) {
+                    return Poll::Pending;
+                }
                 operation.aim(cx);
                 operation.stage = Stage::Finished;
                 // SAFETY: the packet is empty since `new`, the node was just aimed at it, and the future is pinned; its

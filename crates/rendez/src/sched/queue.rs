@@ -24,6 +24,11 @@ impl RunQueue {
         self.head.get().is_null()
     }
 
+    /// The last in the queue, or null.
+    pub(super) fn newest(&self) -> *mut Header {
+        self.tail.get()
+    }
+
     /// # Safety
     /// `task` is unfinished and in no queue; it stays unfinished until it is popped.
     #[inline(always)]
