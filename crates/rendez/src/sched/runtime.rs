@@ -194,7 +194,7 @@ impl Shared {
     }
 
     #[inline(always)]
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 

@@ -19,8 +19,9 @@
 //! there, takes the task off the runtime's list, and completes the header as for every goroutine. `RUNNING` stays set, so
 //! nothing queues it again. The allocation stays for the handle and for wakers that somebody has kept.
 //!
-//! A shutdown wakes every task on the list. One that was put there too late for that was also queued after `stopping` was
-//! set, so the worker that takes it out of the queue knows that it is to end it.
+//! A shutdown sets `stopping` and then wakes every task on the list. Whoever polls one asks about `stopping` after `begin`:
+//! a wake-up before that has told it, and one after it has the task polled again. A task that was put on the list too late
+//! for that was queued after `stopping` was set.
 //!
 //! A task that is left behind (its poll waits in a destructor and can't be ended) keeps its future for ever, since queues
 //! and frames may point into it; its result, "cancelled", gets a place of its own.
@@ -126,7 +127,8 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
     let (common, future) =
         unsafe { (common(header), (&raw mut (*payload::<Fut>(header)).future).cast::<Fut>()) };
     common.state.begin();
-    let polled = match cancelled {
+    // Asked after `begin`: a shutdown that finds it woken before that leaves it at that.
+    let polled = match cancelled || common.runtime.is_stopping() {
         true => Err(JoinError::cancelled(header)),
         false => {
             // SAFETY: the task's own reference lasts longer than this poll, and the waker gives none up when it goes.
