@@ -48,6 +48,10 @@ struct Readme;
 
 pub mod chan;
 mod lock;
+/// Of `task`, the part that loom can check.
+#[cfg(all(test, loom))]
+#[path = "task/poll_state.rs"]
+mod poll_state;
 mod primitives;
 #[cfg(not(loom))]
 mod sched;
@@ -75,6 +79,6 @@ pub use select::{Event, choose};
 pub use select::{Select, SelectedOperation};
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle, block_on, go,
-    go_async, go_local, scope,
+    Builder, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle,
+    block_on, go, go_async, go_local, scope,
 };

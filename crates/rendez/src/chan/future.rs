@@ -14,7 +14,7 @@ use super::{
     channel::{Channel, Packet, Side},
     state::Refusal,
 };
-use crate::wait::{Node, Status, Waiter};
+use crate::wait::{self, Node, Status, Waiter};
 use std::{
     cell::UnsafeCell,
     fmt,
@@ -106,6 +106,9 @@ impl<T> Future for SendFuture<'_, T> {
         let operation = unsafe { &mut self.get_unchecked_mut().0 };
         let closed = match operation.stage {
             Stage::Fresh => {
+                if !wait::poll_budget(cx) {
+                    return Poll::Pending;
+                }
                 operation.aim(cx);
                 // First, because waking a peer may run a waker that panics, and the value has gone by then.
                 operation.stage = Stage::Finished;
@@ -170,6 +173,9 @@ impl<T> Future for RecvFuture<'_, T> {
         loop {
             let closed = match operation.stage {
                 Stage::Fresh => {
+                    if !wait::poll_budget(cx) {
+                        return Poll::Pending;
+                    }
                     operation.aim(cx);
                     operation.stage = Stage::Finished;
                     let value = operation.packet.get().cast::<T>();

@@ -65,10 +65,6 @@ impl Worker {
                 }
                 self.disown(fiber);
                 header::abandon_parked(task);
-                if let Some(polled) = NonNull::new((*fiber).acts_for.get().cast_mut()) {
-                    // Its completion is in the frames that are left behind, or will never be dropped because of them.
-                    header::abandon_parked(polled.as_ptr());
-                }
                 Fiber::abandon(fiber);
             }
             let published = &self.shared.published;

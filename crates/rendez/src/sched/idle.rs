@@ -1,6 +1,6 @@
 //! What a worker does when it has nothing to run: steal, spin for a bounded time, sleep.
 //!
-//! * **Stealing** takes unstarted tasks only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
+//! * **Stealing** takes unstarted tasks, and async goroutines that have been woken, only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
 //!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]. So
 //!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken.
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
@@ -11,7 +11,7 @@
 //!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 
-use super::{placement::SLACK, shared::WorkerShared, sleep::Slept, worker::Worker};
+use super::{placement::SLACK, runtime::Victim, shared::WorkerShared, sleep::Slept, worker::Worker};
 use crate::time::Instant;
 use crossbeam_deque::Steal;
 use std::{hint, sync::atomic::Ordering, time::Duration};
@@ -40,7 +40,7 @@ impl Worker {
         self.has_work() || self.steal()
     }
 
-    /// Takes unstarted tasks from the injector or another worker.
+    /// Takes unstarted tasks, or async goroutines that have been woken, from the injector or another worker.
     fn steal(&self) -> bool {
         let runtime = &self.runtime;
         let workers = runtime.active_workers();
@@ -57,6 +57,9 @@ impl Worker {
                 Steal::Retry => {}
             }
         }
+        if self.take_woken() {
+            return true;
+        }
         // Of all that were started: a surplus worker may still have some that it will not start.
         let victims = runtime.started_workers();
         let first = self.random.borrow_mut().usize(..victims.max(1));
@@ -64,8 +67,8 @@ impl Worker {
             if victim == self.index {
                 continue;
             }
-            let Some((shared, stealer)) = runtime.victim(victim) else { continue };
-            let (len, handed) = (stealer.len(), shared.incoming.load(Ordering::Relaxed));
+            let Some(Victim { shared, fresh, polls }) = runtime.victim(victim) else { continue };
+            let (len, handed) = (fresh.len() + polls.len(), shared.incoming.load(Ordering::Relaxed));
             if len == 0 && handed == 0 {
                 self.forget(victim);
                 continue;
@@ -79,8 +82,12 @@ impl Worker {
                 self.has_loot.set(true);
                 return true;
             }
+            if self.polls.steal_from(polls) {
+                self.watch.set(None);
+                return true;
+            }
             loop {
-                match stealer.steal_batch_and_pop(&self.fresh) {
+                match fresh.steal_batch_and_pop(&self.fresh) {
                     Steal::Success(task) => {
                         self.fresh.push(task);
                         self.watch.set(None);
@@ -214,7 +221,8 @@ impl Worker {
             !self.shared.inbox.is_empty()
                 || self.shared.incoming.load(Ordering::SeqCst) > 0
                 || runtime.is_stopping()
-                || (active && (!runtime.injector.is_empty() || runtime.has_plenty()))
+                || (active
+                    && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
         };
         let timeout = || {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
@@ -238,14 +246,14 @@ impl Worker {
         }
     }
 
-    /// After a spawn, while somebody sleeps: wakes a thief if there is plenty to take, or if nobody keeps watch.
+    /// After a spawn or the wake-up of an async goroutine, while somebody sleeps: wakes a thief if there is plenty to take, or if nobody keeps watch.
     #[cold]
     pub(super) fn consider_waking(&self) {
         let runtime = &self.runtime;
         if runtime.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
-        if self.fresh.len() > LEFT_ALONE || !runtime.sentinel.load(Ordering::Relaxed) {
+        if self.fresh.len() + self.polls.len() > LEFT_ALONE || !runtime.sentinel.load(Ordering::Relaxed) {
             runtime.wake_one();
         }
     }

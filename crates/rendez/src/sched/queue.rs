@@ -45,6 +45,11 @@ impl<T: Linked> RunQueue<T> {
         self.head.get().is_null()
     }
 
+    /// The last in the queue, or null.
+    pub(super) fn newest(&self) -> *mut T {
+        self.tail.get()
+    }
+
     /// # Safety
     /// `task` is unfinished and in no queue; it stays unfinished until it is popped.
     #[inline(always)]

@@ -7,8 +7,8 @@
 //! runtime is *quiescent*: as many tasks have finished as were spawned, where all the finished are counted before all the
 //! spawned. A task is counted as spawned before it can be seen and as finished after its own spawns have been counted, so
 //! equal sums mean that at the moment between the two counts nothing was left, and only a task (or a foreign thread, which
-//! counts first and asks about `stopping` after) can make another. Whoever stops the runtime counts as a task until it has
-//! woken the pending async goroutines, so that there are workers to drop their futures.
+//! counts first and asks about `stopping` after) can make another. An async goroutine counts as finished when it has ended,
+//! not when a poll has; a shutdown wakes those that wait, and the workers end what they would poll.
 //!
 //! A `scope` waits for its children first, since that wait is never cancelled; a destructor that waits keeps its goroutine
 //! until what it waits for happens or, if nothing moves any more for some seconds, for ever: it is reported and left
@@ -17,6 +17,7 @@
 use super::{
     PanicPolicy,
     config::{self, Config},
+    queue::Inbox,
     shared::{Fresh, WorkerShared},
     worker::Worker,
 };
@@ -47,12 +48,12 @@ pub(crate) struct Shared {
     /// How many of them take new work: the first ones.
     active: AtomicUsize,
     pub(super) injector: Injector<Fresh>,
+    /// Async goroutines that were woken by threads that are no workers of this runtime.
+    pub(super) woken: Inbox<Header>,
     pub(super) sleepers: AtomicUsize,
     pub(super) searching: AtomicUsize,
     pub(super) sentinel: AtomicBool,
     stopping: AtomicBool,
-    /// Whether the one who stops the runtime keeps its workers from ending meanwhile.
-    held: AtomicBool,
     pub(super) exit: AtomicBool,
     foreign_spawned: AtomicU64,
     foreign_finished: AtomicU64,
@@ -68,6 +69,16 @@ pub(crate) struct Shared {
 struct Slot {
     shared: &'static WorkerShared,
     stealer: Stealer<Fresh>,
+    polls: Stealer<Fresh>,
+}
+
+/// What a thief sees of another worker.
+pub(super) struct Victim<'a> {
+    pub(super) shared: &'static WorkerShared,
+    /// Its unstarted tasks.
+    pub(super) fresh: &'a Stealer<Fresh>,
+    /// Its async goroutines that have been woken.
+    pub(super) polls: &'a Stealer<Fresh>,
 }
 
 impl Shared {
@@ -81,11 +92,11 @@ impl Shared {
             started: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
             injector: Injector::new(),
+            woken: Inbox::new(),
             sleepers: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
             sentinel: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            held: AtomicBool::new(false),
             exit: AtomicBool::new(false),
             foreign_spawned: AtomicU64::new(0),
             foreign_finished: AtomicU64::new(0),
@@ -113,12 +124,13 @@ impl Shared {
         for index in self.started.load(Ordering::Relaxed)..workers {
             let deque = Deque::new_lifo();
             let shared = WorkerShared::obtain();
-            let slot = Slot { shared, stealer: deque.stealer() };
+            let polls = Deque::new_fifo();
+            let slot = Slot { shared, stealer: deque.stealer(), polls: polls.stealer() };
             self.alive.add(1);
             let runtime = self.clone();
             let body = move || {
                 let alive = runtime.alive.clone();
-                super::enter(Worker::new(index, runtime, shared, deque));
+                super::enter(Worker::new(index, runtime, shared, deque, polls));
                 alive.done();
             };
             match thread::Builder::new().name(format!("rendez-{index}")).spawn(body) {
@@ -151,8 +163,9 @@ impl Shared {
         self.slots.get(index)?.get().map(|slot| slot.shared)
     }
 
-    pub(super) fn victim(&self, index: usize) -> Option<(&'static WorkerShared, &Stealer<Fresh>)> {
-        self.slots[index].get().map(|slot| (slot.shared, &slot.stealer))
+    pub(super) fn victim(&self, index: usize) -> Option<Victim<'_>> {
+        let slot = self.slots[index].get()?;
+        Some(Victim { shared: slot.shared, fresh: &slot.stealer, polls: &slot.polls })
     }
 
     /// Whether some worker runs a goroutine, or has one that will be woken by a timer.
@@ -164,9 +177,9 @@ impl Shared {
         self.slots[..self.started.load(Ordering::SeqCst)].iter().filter_map(OnceLock::get)
     }
 
-    /// Whether some worker has more unstarted tasks than it will start in a moment.
+    /// Whether some worker has more tasks that others may take than it will run in a moment.
     pub(super) fn has_plenty(&self) -> bool {
-        self.started_slots().any(|slot| slot.stealer.len() > super::idle::LEFT_ALONE)
+        self.started_slots().any(|slot| slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE)
     }
 
     pub(super) fn wake_one(&self) {
@@ -181,13 +194,27 @@ impl Shared {
     }
 
     #[inline(always)]
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
     /// Offers an unstarted task to all workers.
     pub(super) fn inject(&self, task: Fresh) {
         self.injector.push(task);
+        self.offered();
+    }
+
+    /// Offers an async goroutine that has been woken to all workers. It may have ended when this returns.
+    ///
+    /// # Safety
+    /// The task's state word obliges the caller to queue it.
+    pub(super) unsafe fn inject_woken(&self, task: *mut Header) {
+        // SAFETY: passed on: it is in no queue, and does not end before it is taken out of this one.
+        unsafe { self.woken.push(task) };
+        self.offered();
+    }
+
+    fn offered(&self) {
         fence(Ordering::SeqCst);
         if self.searching.load(Ordering::SeqCst) == 0 {
             self.wake_one();
@@ -196,11 +223,11 @@ impl Shared {
 
     /// Queues a task from a thread that is no worker of this runtime.
     pub(super) fn spawn_foreign(&self, task: NonNull<Header>) {
-        // Counted first: see the head of the file. If the workers are held, they find it counted when they are let go.
+        // Counted first: see the head of the file.
         self.foreign_spawned.fetch_add(1, Ordering::SeqCst);
-        if self.stopping.load(Ordering::SeqCst) && !self.held.load(Ordering::SeqCst) {
+        if self.stopping.load(Ordering::SeqCst) {
             // SAFETY: just made and in no queue.
-            unsafe { header::run_to_end(task.as_ptr(), true) };
+            unsafe { header::run_task(task.as_ptr(), true) };
             self.foreign_finished.fetch_add(1, Ordering::SeqCst);
         } else {
             self.inject(Fresh(task));
@@ -229,18 +256,12 @@ impl Shared {
         let (threads, first) = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
             let first = !self.is_stopping();
-            if first {
-                self.foreign_spawned.fetch_add(1, Ordering::SeqCst);
-                self.held.store(true, Ordering::SeqCst);
-            }
             self.stopping.store(true, Ordering::SeqCst);
             (std::mem::take(&mut *threads), first)
         };
         if first {
             // The workers drop the futures: a destructor that waits would keep this thread, and nobody could end it.
             self.async_tasks.wake_all();
-            self.held.store(false, Ordering::SeqCst);
-            self.foreign_finished.fetch_add(1, Ordering::SeqCst);
         }
         self.wake_all();
         if super::is_worker_of(self) {

@@ -8,7 +8,8 @@
 //! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park);
 //! 2. every [`FRESH_EVERY`] switches an unstarted one, so that started ones that always have something to do don't starve
 //!    them (and now and then the oldest of these);
-//! 3. the oldest started one; 4. the newest unstarted one.
+//! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
+//! 4. the newest unstarted one.
 //!
 //! The inbox is looked at before every switch, the timers and the injector every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
@@ -16,6 +17,7 @@
 use super::{
     idle::Watch,
     placement::{self, Kind, Placer},
+    polls::Polls,
     queue::RunQueue,
     runtime::Shared,
     shared::{Fresh, WorkerShared},
@@ -25,7 +27,7 @@ use crate::{
     task::{
         Goroutine, Header,
         fiber::{Fiber, Order, Suspend},
-        header::PINNED,
+        header::{ASYNC, PINNED},
     },
     time::Instant,
     wait::{Reason, Waiter},
@@ -48,7 +50,9 @@ const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
 /// Blocking operations that did not block before a goroutine yields.
-const BUDGET: u32 = 512;
+const BUDGET: i32 = 512;
+/// How often in a row an async operation is told that the budget is used up.
+const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps; the others' stacks go back to the pool.
 const KEPT_RUNNERS: usize = 64;
 
@@ -57,6 +61,8 @@ pub(crate) struct Worker {
     pub(super) runtime: Arc<Shared>,
     pub(super) shared: &'static WorkerShared,
     pub(super) queue: RunQueue<Header>,
+    /// Async goroutines that have been woken.
+    pub(super) polls: Polls,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
     streak: Cell<u32>,
@@ -76,7 +82,8 @@ pub(crate) struct Worker {
     /// When an unstarted task last had its turn before started ones, and how often that was.
     fresh_tick: Cell<u32>,
     fresh_turn: Cell<u32>,
-    budget: Cell<u32>,
+    /// One, and below that (see `poll_budget`): used up.
+    budget: Cell<i32>,
     placer: Cell<Placer>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
     family: Cell<u32>,
@@ -103,6 +110,7 @@ impl Worker {
         runtime: Arc<Shared>,
         shared: &'static WorkerShared,
         fresh: Deque<Fresh>,
+        polls: Deque<Fresh>,
     ) -> Worker {
         let random =
             fastrand::Rng::with_seed(runtime.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -111,6 +119,7 @@ impl Worker {
             runtime,
             shared,
             queue: RunQueue::new(),
+            polls: Polls::new(polls),
             woken: Cell::new(ptr::null_mut()),
             streak: Cell::new(0),
             own_stealer: fresh.stealer(),
@@ -183,7 +192,7 @@ impl Worker {
                 return Some(task);
             }
         }
-        self.queue.pop().or_else(|| self.next_fresh(false))
+        self.polls.next(&self.queue).or_else(|| self.next_fresh(false))
     }
 
     /// An unstarted task that is to start here; others are handed on. The `oldest` of this worker's own goes before what it
@@ -296,7 +305,14 @@ impl Worker {
                         self.own(fiber, task);
                     }
                 }
-                Suspend::Idle => self.finished(fiber),
+                Suspend::Idle => {
+                    let published = &self.shared.published;
+                    published
+                        .finished
+                        .store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+                    self.vacated(fiber);
+                }
+                Suspend::Polled => self.vacated(fiber),
             }
         }
     }
@@ -359,10 +375,9 @@ impl Worker {
         }
     }
 
-    /// The goroutine on `fiber` has ended.
-    unsafe fn finished(&self, fiber: *mut Fiber) {
-        let published = &self.shared.published;
-        published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+    /// The goroutine on `fiber` has ended, or its poll has.
+    #[inline]
+    unsafe fn vacated(&self, fiber: *mut Fiber) {
         // SAFETY: idle, and this worker's.
         unsafe {
             if (*fiber).owned.get() {
@@ -400,9 +415,14 @@ impl Worker {
             if let Steal::Success(task) = self.runtime.injector.steal() {
                 self.fresh.push(task);
             }
+            self.take_woken();
         } else {
             while let Some(task) = self.fresh.pop() {
                 self.runtime.inject(task);
+            }
+            while let Some(task) = self.polls.take() {
+                // SAFETY: it has been woken, and has just been taken out of its queue.
+                unsafe { self.runtime.inject_woken(task) };
             }
         }
         self.retry_starved();
@@ -437,6 +457,15 @@ impl Worker {
         true
     }
 
+    /// Takes over the async goroutines that foreign threads have woken.
+    pub(super) fn take_woken(&self) -> bool {
+        if !self.runtime.woken.looks_filled() {
+            return false;
+        }
+        self.runtime.woken.take(|task| self.polls.push(task));
+        self.polls.len() > 0
+    }
+
     pub(super) fn fire_timers(&self) -> bool {
         if self.timers.is_empty() {
             return false;
@@ -464,6 +493,7 @@ impl Worker {
     pub(super) fn has_work(&self) -> bool {
         !self.woken.get().is_null()
             || !self.queue.is_empty()
+            || self.polls.len() > 0
             || !self.fresh.is_empty()
             || self.shared.incoming.load(Ordering::SeqCst) > 0
     }
@@ -528,11 +558,6 @@ impl Worker {
         if unwinding {
             self.unwinding.set(self.unwinding.get() - 1);
         }
-    }
-
-    pub(super) fn act_for(&self, header: *const Header) -> *const Header {
-        // SAFETY: the running goroutine's fiber.
-        unsafe { (*self.fiber.get()).acts_for.replace(header) }
     }
 
     /// A shutdown's unwinding of the running goroutine begins, or has been caught.
@@ -608,6 +633,38 @@ impl Worker {
         self.budget.set(BUDGET);
         if !self.current.get().is_null() {
             self.yield_now();
+        }
+    }
+
+    /// As [`spend_budget`](Self::spend_budget), from a poll. An async goroutine does not yield but is told to (`false`) until
+    /// its poll has ended; unless somebody polls again and again within that, as an executor inside the future does, who
+    /// would do so for ever.
+    #[inline]
+    pub(super) fn poll_budget(&self) -> bool {
+        // SAFETY: the header of what runs is there.
+        match unsafe { self.current.get().as_ref() } {
+            Some(task) if task.has_flag(ASYNC) => {
+                let left = self.budget.get();
+                let used_up = left <= 1;
+                self.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });
+                !used_up || left <= -REFUSALS
+            }
+            _ => {
+                self.spend_budget();
+                true
+            }
+        }
+    }
+
+    /// Queues an async goroutine that has been woken.
+    ///
+    /// # Safety
+    /// The task's state word obliges the caller to queue it. It may be gone afterwards.
+    #[inline]
+    pub(super) unsafe fn queue_async(&self, task: *mut Header) {
+        self.polls.push(task);
+        if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+            self.consider_waking();
         }
     }
 

@@ -117,7 +117,7 @@ impl<R> RawHandle<R> {
         RawHandle { header, _result: PhantomData }
     }
 
-    fn header(&self) -> &Header {
+    pub(super) fn header(&self) -> &Header {
         // SAFETY: the handle's reference keeps the header.
         unsafe { self.header.as_ref() }
     }

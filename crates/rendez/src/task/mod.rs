@@ -4,21 +4,26 @@
 //!   life as a state word.
 //! * [`fiber`]: a stack with a coroutine on it. A goroutine gets one only when it parks for the first time.
 //! * [`join`]: handles and errors. [`spawn`]: `go`, `go_local`, `Builder`. [`scope`]: goroutines that borrow.
-//! * [`future`]: `block_on` and `go_async`. [`unwind`]: how a runtime's shutdown ends a goroutine that is parked.
+//! * [`future`]: `block_on` and `go_async`. [`async_task`]: the one allocation of an async goroutine, with [`poll_state`],
+//!   the word that its wakers change. [`join_future`]: awaiting a handle. [`unwind`]: how a runtime's shutdown ends a goroutine that is parked.
 
+mod async_task;
 pub(crate) mod fiber;
 mod future;
 pub(crate) mod header;
 mod join;
+mod join_future;
+mod poll_state;
 mod scope;
 pub(crate) mod spawn;
 
 pub use future::{block_on, go_async};
 pub use join::{JoinError, JoinHandle, LocalJoinHandle};
+pub use join_future::JoinFuture;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, Placement, go, go_local};
 
-pub(crate) use future::AsyncTasks;
+pub(crate) use async_task::AsyncTasks;
 pub(crate) use header::{Goroutine, Header};
 
 /// The payload of the panic that unwinds a goroutine when its runtime shuts down.

@@ -56,6 +56,8 @@ mod loom_tests;
 mod queue;
 mod waiter;
 
+use std::task::Context;
+
 pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted, Winner};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 
@@ -65,6 +67,19 @@ pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 pub(crate) fn spend_budget() {
     #[cfg(not(loom))]
     crate::sched::spend_budget();
+}
+
+/// As [`spend_budget`], for the first poll of an async operation. `false` says that the async goroutine has used up its
+/// budget: the waker has been called, and the operation is to return `Pending`, unchanged.
+#[inline]
+pub(crate) fn poll_budget(cx: &Context<'_>) -> bool {
+    #[cfg(not(loom))]
+    if !crate::sched::poll_budget() {
+        cx.waker().wake_by_ref();
+        return false;
+    }
+    let _ = cx;
+    true
 }
 
 /// Ends a goroutine whose wait came back [`Cancelled`](Outcome::Cancelled), after it has left its queues.
