@@ -3,6 +3,8 @@
 
 mod worlds;
 
+#![allow(clippy::waker_clone_wake, reason = "each way of waking is tried")]
+
 use rendez::{JoinHandle, Runtime, go_async};
 use std::{
     future::Future,

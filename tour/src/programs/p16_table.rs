@@ -19,7 +19,9 @@ use crate::output::{Check, Output};
 /// A channel in some state. (A sender of a nil channel is no endpoint at all.)
 type Ends = (Option<Sender<i32>>, Receiver<i32>);
 
-const STATES: [(&str, fn() -> Ends); 5] = [
+type Make = fn() -> Ends;
+
+const STATES: [(&str, Make); 5] = [
     ("nil", || (None, chan::never())),
     ("not empty", || with(2, 1, false)),
     ("empty", || with(2, 0, false)),

@@ -12,6 +12,7 @@ pub(crate) mod fiber;
 mod future;
 pub(crate) mod header;
 mod join;
+mod join_event;
 mod join_future;
 mod poll_state;
 mod scope;
@@ -19,6 +20,7 @@ pub(crate) mod spawn;
 
 pub use future::{block_on, go_async};
 pub use join::{JoinError, JoinHandle, LocalJoinHandle};
+pub use join_event::JoinEvent;
 pub use join_future::JoinFuture;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, Placement, go, go_local};
