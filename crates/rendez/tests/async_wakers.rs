@@ -1,9 +1,8 @@
 //! The wakers of async goroutines: no wake-up is lost, wherever it comes from, and a waker may outlive everything.
+#![allow(clippy::waker_clone_wake, reason = "each way of waking is tried")]
 #![cfg(not(loom))]
 
 mod worlds;
-
-#![allow(clippy::waker_clone_wake, reason = "each way of waking is tried")]
 
 use rendez::{JoinHandle, Runtime, go_async};
 use std::{
