@@ -6,7 +6,7 @@
 
 use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
-use syn::{Error, Expr, Ident};
+use syn::{Error, Expr, Ident, Pat};
 
 use super::parse::{Arm, Operation, Select};
 
@@ -17,8 +17,10 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         Err(error) => return error.to_compile_error(),
     };
     let at = Span::mixed_site();
-    let errors = errors.iter().map(Error::to_compile_error);
+    let complaints = errors.iter().map(Error::to_compile_error);
     let rest = match &arms[..] {
+        // Nothing is right: the errors are the expression, of which no more is said than that.
+        [] if !errors.is_empty() => return quote_spanned!(at=> { #(#complaints)* }),
         [] => {
             let forever = library("forever", at);
             quote_spanned!(at=> #forever())
@@ -26,12 +28,14 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         [Arm { operation: Operation::Default, body, .. }] => body.clone(),
         arms => choice(arms, biased),
     };
-    quote_spanned!(at=> { #(#errors)* #rest })
+    quote_spanned!(at=> { #(#complaints)* #rest })
 }
 
 /// What the arms add up to, part by part.
 #[derive(Default)]
 struct Parts {
+    /// Whether there is but one arm.
+    alone: bool,
     types: Vec<Ident>,
     variants: Vec<TokenStream>,
     /// The tuple of what is evaluated, and the names of its elements.
@@ -52,7 +56,7 @@ enum Otherwise {
 
 fn choice(arms: &[Arm], biased: bool) -> TokenStream {
     let at = Span::mixed_site();
-    let mut parts = Parts::default();
+    let mut parts = Parts { alone: arms.len() == 1, ..Parts::default() };
     for arm in arms {
         if arm.operation.is_default() {
             parts.add_default(arm);
@@ -60,7 +64,7 @@ fn choice(arms: &[Arm], biased: bool) -> TokenStream {
             parts.add(arm);
         }
     }
-    let Parts { types, variants, operands, bindings, waiting, finished, default, bodies } = parts;
+    let Parts { types, variants, operands, bindings, waiting, finished, default, bodies, .. } = parts;
     let polled = quote_spanned!(at=> &mut [#(&mut #waiting),*]);
     let (wait, outcomes) = match &default {
         None => {
@@ -133,13 +137,20 @@ impl Parts {
         let finish = library("finish", at);
         self.finished.push(quote_spanned!(at=> __Chosen::#variant(#finish(#state))));
         let Arm { pattern, body, .. } = arm;
-        let take = match pattern {
+        let bind = match pattern {
             // At the top of a `let`, alternatives need parentheses.
-            Some(pattern @ syn::Pat::Or(_)) => quote_spanned!(at=> let (#pattern) = value;),
+            Some(pattern @ Pat::Or(_)) => quote_spanned!(at=> let (#pattern) = value;),
             Some(pattern) => quote_spanned!(at=> let #pattern = value;),
-            None => quote_spanned!(at=> ::core::mem::drop(value);),
+            None => quote_spanned!(at=> match { value } { _ => {} }),
         };
-        let body = quote_spanned!(at=> __Chosen::#variant(value) => { #take #body });
+        let others = (!self.alone).then(|| quote_spanned!(at=> _ => ::core::unreachable!()));
+        let body = quote_spanned! {at=>
+            __Chosen::#variant(_) => {
+                let value = match { chosen } { __Chosen::#variant(value) => value, #others };
+                #bind
+                #body
+            }
+        };
         if let Some(present) = predicate(arm) {
             self.bodies.push(quote_spanned!(at=> #[cfg(#present)] #body));
             let absent = quote_spanned!(at=> __Chosen::#variant(_) => ::core::unreachable!());
@@ -156,9 +167,9 @@ impl Parts {
         let at = Span::mixed_site();
         self.default = Some(if let Operation::DefaultAfter(duration) = &arm.operation {
             let name = Ident::new("duration", at);
-            // Says here, and not inside of the call, what type it has to have.
-            let typed = quote_spanned!(at=> ::core::convert::identity::<::core::time::Duration>);
-            self.operands.push(quote_spanned!(at=> #typed(#duration)));
+            // A wrong type is told here, and not inside of the call.
+            let typed = quote_spanned!(at=> let #name: ::core::time::Duration = #duration;);
+            self.operands.push(quote_spanned!(at=> { #typed #name }));
             self.bindings.push(name.to_token_stream());
             Otherwise::After(name)
         } else {
@@ -166,7 +177,7 @@ impl Parts {
         });
         let body = &arm.body;
         self.variants.push(quote_spanned!(at=> Default));
-        self.bodies.push(quote_spanned!(at=> __Chosen::Default => { #body }));
+        self.bodies.push(quote_spanned!(at=> __Chosen::Default => { match { chosen } { _ => {} } #body }));
     }
 }
 
@@ -185,6 +196,11 @@ fn operand(arm: &Arm) -> TokenStream {
     let at = Span::mixed_site().located_at(arm.span);
     match &arm.operation {
         Operation::Recv(receiver) => call("recv", at, &[borrow(receiver, None)]),
+        Operation::Send(sender, value @ Expr::Paren(_)) => {
+            // In parentheses of the macro's own, so that nobody is told to remove those of `(take * 2)`.
+            let value = quote_spanned!(Span::mixed_site()=> (#value));
+            call("send", at, &[borrow(sender, None), value])
+        }
         Operation::Send(sender, value) => call("send", at, &[borrow(sender, None), value.to_token_stream()]),
         Operation::SendTake(sender, slot) => {
             let mutable = Ident::new("mut", Span::mixed_site());

@@ -20,8 +20,12 @@
 //!         },
 //!     };
 //!     match chosen {
-//!         __Chosen::Arm0(value) => { let PATTERN = value; BODY }
-//!         __Chosen::Arm1(value) => { let PATTERN = value; BODY }
+//!         __Chosen::Arm0(_) => {
+//!             let value = match { chosen } { __Chosen::Arm0(value) => value, _ => unreachable!() };
+//!             let PATTERN = value;
+//!             BODY
+//!         }
+//!         __Chosen::Arm1(_) => { .. }                         and for `default`: { match { chosen } { _ => {} } BODY }
 //!     }
 //! }
 //! ```
@@ -35,6 +39,8 @@
 //!   is Go's idiom of setting a channel to nil.
 //! * The bodies stand in no closure and no labelled block, so `return`, `break`, `continue` and `?` mean what they say.
 //!   That is why the result travels in an enum, made anew for each use with the variants that it needs.
+//! * A body begins by moving all of `chosen` away. Moving out only its own arm's value would leave the rest to be dropped
+//!   at the end, and to the borrow checker that is a use of whatever the results of the other arms borrow.
 //! * Nothing needs a trait on the tuple, so there may be any number of arms.
 //! * `let PATTERN` and not a pattern in the arm of the `match`: what is said of a refutable pattern is said at the
 //!   pattern, without a word of the enum.

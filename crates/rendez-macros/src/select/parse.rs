@@ -6,7 +6,7 @@ use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Expr, Ident, Pat, Result, Token, UnOp, token};
+use syn::{Error, Expr, Ident, Pat, Result, Token, Type, UnOp, token};
 
 use super::recover;
 
@@ -129,28 +129,32 @@ impl Select {
     /// One arm, without the comma after it. `None` is an arm that had mistakes, which are noted; `Err` is one that ended
     /// where nothing is known of what follows.
     fn arm(&mut self, input: ParseStream<'_>) -> Result<Option<Arm>> {
-        let noted = self.errors.len();
         let cfg = self.attributes(input)?;
-        let (word, name) = match self.name(input)? {
-            Some(found) => found,
-            None => return Ok(None),
-        };
+        let noted = self.errors.len();
+        let Some((word, name)) = self.name(input)? else { return Ok(None) };
         let guessed = self.errors.len() > noted;
         let operation = self.operation(input, &word, name)?;
-        if name == Name::Default
-            && let Some(attribute) = &cfg.first
-        {
-            let text = "`#[cfg]` can't stand on `default`: put it on the whole `select!`";
-            self.errors.push(Error::new(*attribute, text));
-        }
         let pattern = self.pattern(input, &word, name)?;
         let arrow: Token![=>] = input.parse()?;
         let body = self.body(input, &arrow);
+        if name == Name::Default {
+            if let Some((_, arrow)) = &pattern {
+                self.errors.push(Error::new(*arrow, "`default` has no result: expected `=>`"));
+            }
+            if let Some(attribute) = &cfg.first {
+                let text = "`#[cfg]` can't stand on `default`: put it on the whole `select!`";
+                self.errors.push(Error::new(*attribute, text));
+            }
+        }
         if guessed {
-            // The name was wrong: what else seems to be may follow from that.
+            // What else seems to be wrong may follow from that.
             self.errors.truncate(noted + 1);
         }
         let (Some(operation), Some(body)) = (operation, body) else { return Ok(None) };
+        if name == Name::Default && (guessed || pattern.is_some()) {
+            return Ok(None);
+        }
+        let pattern = pattern.map(|(pattern, _)| pattern);
         Ok(Some(Arm { cfg: cfg.predicates, span: word.span(), operation, pattern, body }))
     }
 
@@ -225,8 +229,8 @@ impl Select {
         Ok(operation.map_err(|error| self.errors.push(error)).ok())
     }
 
-    /// `-> PATTERN`, if it is there; leaves the input at `=>`.
-    fn pattern(&mut self, input: ParseStream<'_>, word: &Ident, name: Name) -> Result<Option<Pat>> {
+    /// `-> PATTERN`, if it is there, and where the arrow is; leaves the input at `=>`.
+    fn pattern(&mut self, input: ParseStream<'_>, word: &Ident, name: Name) -> Result<Option<(Pat, Span)>> {
         if !input.peek(Token![->]) {
             if input.peek(Token![=>]) {
                 return Ok(None);
@@ -245,6 +249,10 @@ impl Select {
             return Err(Error::new(joined(arrow.spans), "expected a pattern after `->`"));
         }
         let pattern = input.call(Pat::parse_multi_with_leading_vert)?;
+        if let Ok(colon) = input.parse::<Token![:]>() {
+            self.errors.push(Error::new(colon.span, "a pattern has no type here: expected `=>`"));
+            input.parse::<Type>()?;
+        }
         if input.peek(Token![if]) {
             let text = "an arm takes no guard: make it the operand that may be missing, as in \
                         `recv(condition.then_some(&rx))`";
@@ -253,12 +261,7 @@ impl Select {
         if !input.peek(Token![=>]) {
             return Err(input.error("expected `=>` after the pattern"));
         }
-        if name == Name::Default {
-            let text = "`default` has no result: expected `=>`";
-            self.errors.push(Error::new(joined(arrow.spans), text));
-            return Ok(None);
-        }
-        Ok(Some(pattern))
+        Ok(Some((pattern, joined(arrow.spans))))
     }
 
     /// The body. One that can't be read is noted and gives `None`.

@@ -118,6 +118,11 @@ fn is_punct(cursor: Cursor<'_>, wanted: char) -> bool {
     cursor.punct().is_some_and(|(punct, _)| punct.as_char() == wanted)
 }
 
+/// Whether it is a `:`, and not the first half of `::`.
+fn is_colon(tree: &TokenTree, next: Cursor<'_>) -> bool {
+    matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ':') && !is_punct(next, ':')
+}
+
 /// Takes two characters for one of the arrows.
 fn arrow(cursor: Cursor<'_>, shaft: char) -> Option<Cursor<'_>> {
     let (first, next) = cursor.punct()?;
@@ -145,12 +150,13 @@ pub(super) fn at_arm(cursor: Cursor<'_>) -> bool {
 pub(super) fn skip_arm(input: ParseStream<'_>, in_body: bool) {
     let skipped = input.step(|cursor| {
         let (mut rest, mut body) = (*cursor, in_body);
-        let mut first = true;
+        // Not what stopped the parser, nor the name of a method.
+        let mut may_begin = false;
         while let Some((tree, next)) = rest.token_tree() {
-            if !first && at_arm(rest) {
+            if may_begin && at_arm(rest) {
                 break;
             }
-            first = false;
+            may_begin = !is_punct(rest, '.');
             if let Some(after) = arrow(rest, '=') {
                 (rest, body) = (after, true);
                 continue;
@@ -170,12 +176,13 @@ pub(super) fn skip_arm(input: ParseStream<'_>, in_body: bool) {
     debug_assert!(skipped.is_ok(), "the step has no way to fail");
 }
 
-/// The error for a pattern that no `=>` follows. Looked for first, since `v { body }` would be read as a pattern.
+/// The error for a pattern that no `=>` follows. Looked for first, since `v { body }` would be read as a pattern. A type
+/// after it, which doesn't belong there, is left for later.
 pub(super) fn missing_fat_arrow(pattern: Cursor<'_>, before: Span) -> Option<Error> {
     let text = "expected `=>` and a body after the pattern";
     let (mut rest, mut last, mut block) = (pattern, before, None);
     while let Some((tree, next)) = rest.token_tree() {
-        if arrow(rest, '=').is_some() {
+        if arrow(rest, '=').is_some() || is_colon(&tree, next) {
             return None;
         }
         let ends = matches!(&tree, TokenTree::Punct(punct) if matches!(punct.as_char(), ',' | ';'));
@@ -188,7 +195,7 @@ pub(super) fn missing_fat_arrow(pattern: Cursor<'_>, before: Span) -> Option<Err
         {
             block.get_or_insert(group.span_open());
         }
-        rest = next;
+        rest = if is_punct(rest, ':') && is_punct(next, ':') { next.token_tree()?.1 } else { next };
     }
     Some(match block {
         Some(open) => Error::new(open, "expected `=>` before the body"),
