@@ -126,7 +126,7 @@ pub trait Event: Sized {
     /// The event behind a pointer, so that events of different types can be chosen among.
     fn boxed<'a>(self) -> Boxed<'a, Self::Output>
     where
-        Self: 'a,
+        Self::Operation: Send + 'a,
         Self::Output: 'a,
     {
         Boxed(Box::new(Held(Some(self.operation()))))
@@ -212,7 +212,7 @@ impl<O: Operation, U, F: FnOnce(O::Output) -> U> Operation for MapOperation<O, F
 
 /// An event of any type with this result; see [`Event::boxed`].
 #[must_use = "an event does nothing unless it is waited for"]
-pub struct Boxed<'a, R>(Box<dyn BoxedOperation<R> + 'a>);
+pub struct Boxed<'a, R>(Box<dyn BoxedOperation<R> + Send + 'a>);
 
 trait BoxedOperation<R>: Arm {
     fn finish_once(&mut self) -> R;

@@ -78,7 +78,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
                 return Some(index);
             }
             Progress::Again => {
-                let outcome = waiter.end();
+                let outcome = stop(&waiter);
                 // SAFETY: decided.
                 unsafe { withdraw(arms) };
                 match outcome {
@@ -88,7 +88,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             }
             Progress::Waits => {
                 let outcome = match patience {
-                    Patience::None => waiter.end().unwrap_or(Outcome::TimedOut),
+                    Patience::None => stop(&waiter).unwrap_or(Outcome::TimedOut),
                     Patience::Until(_) | Patience::Endless => {
                         waiter.wait(earliest(arms, patience), Reason::Select)
                     }
@@ -121,6 +121,12 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             Outcome::Cancelled => wait::unwind_cancelled(),
         }
     }
+}
+
+/// Gives up a wait: `None`, or how a peer has decided it before. Then the wake-up that comes with that is waited for: a
+/// goroutine that went on without would get it the next time that it parks.
+fn stop(waiter: &Waiter) -> Option<Outcome> {
+    if waiter.cancel() { None } else { Some(waiter.wait(None, Reason::Select)) }
 }
 
 /// Tries the arms, one after another.

@@ -124,7 +124,8 @@ impl Waiter {
         self.word.store(DONE | CODE_FIRST_ARM << CODE_SHIFT, Ordering::Release);
     }
 
-    /// The owner, which does not sleep, ends the wait: how a peer has decided it, or `None` if none has.
+    /// The owner, an async task, ends the wait: how a peer has decided it, or `None` if none has. (Not for a goroutine: it
+    /// has to park for the wake-up that a peer's decision brings.)
     pub(crate) fn end(&self) -> Option<Outcome> {
         let mut backoff = Backoff::new();
         while !self.cancel() {
