@@ -5,13 +5,16 @@
 use rendez::{Builder, PanicPolicy, Runtime, chan, go, go_async, run, scope};
 use std::{
     env,
+    future::{Future, poll_fn},
     io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Poll, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -244,6 +247,50 @@ fn a_destructor_that_waits_for_ever_is_reported_and_left_behind() {
             && line.contains("waits in a destructor and can't be ended: its stack is left behind")
     });
     assert_eq!(told.count(), 2, "{text}");
+}
+
+#[test]
+fn an_async_goroutine_that_waits_in_a_destructor_for_ever_is_left_behind_with_its_future() {
+    let body = || {
+        for workers in [1, 2] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            let (ready, wait) = chan::bounded(0);
+            let (tx, rx) = chan::bounded::<u64>(0);
+            let waker = Arc::new(Mutex::new(None::<Waker>));
+            let handle = runtime.run(|| {
+                let kept = waker.clone();
+                go_async(async move {
+                    // Queued at a channel, from inside the future, when the poll blocks.
+                    let mut receive = pin!(rx.recv_async());
+                    let first = poll_fn(|cx| {
+                        *kept.lock().unwrap() = Some(cx.waker().clone());
+                        Poll::Ready(receive.as_mut().poll(cx).is_pending())
+                    });
+                    assert!(first.await);
+                    let _waits = OnDrop(|| {
+                        let _ = chan::never::<()>().recv();
+                        unreachable!("it was left behind");
+                    });
+                    ready.send(()).unwrap();
+                    rendez::sleep(Duration::MAX);
+                    [0_u64; 20]
+                })
+            });
+            wait.recv().unwrap();
+            runtime.shutdown();
+            assert!(handle.join().unwrap_err().is_cancelled());
+            // The queued receive is still where it was: it takes the value, and wakes a task that can't be polled.
+            tx.send(7).unwrap();
+            let waker = waker.lock().unwrap().take().unwrap();
+            waker.wake_by_ref();
+            waker.wake();
+        }
+        assert_eq!(run(|| go_async(async { 5 }).join().unwrap()), 5);
+    };
+    let test = "an_async_goroutine_that_waits_in_a_destructor_for_ever_is_left_behind_with_its_future";
+    let Some((status, text)) = in_a_child(test, body) else { return };
+    assert_eq!(status, Some(0), "{text}");
+    assert_eq!(text.matches("can't be ended: its stack is left behind").count(), 2, "{text}");
 }
 
 #[test]
