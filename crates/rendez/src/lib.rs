@@ -55,6 +55,10 @@ mod poll_state;
 mod primitives;
 #[cfg(not(loom))]
 mod sched;
+#[cfg(all(loom, test))]
+#[path = "sched/loom.rs"]
+mod sched;
+pub mod select;
 #[cfg(not(loom))]
 mod stack;
 pub mod sync;
@@ -64,11 +68,17 @@ pub mod time;
 mod wait;
 
 #[cfg(not(loom))]
-pub use rendez_macros::main;
+pub use rendez_macros::{main, select};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub use select::macros as __private;
+pub use select::{Event, choose};
+#[cfg(not(loom))]
+pub use select::{Select, SelectedOperation};
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle,
-    block_on, go, go_async, go_local, scope,
+    Builder, JoinError, JoinEvent, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope,
+    ScopedJoinHandle, block_on, go, go_async, go_local, scope,
 };

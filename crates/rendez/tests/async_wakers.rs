@@ -1,6 +1,6 @@
 //! The wakers of async goroutines: no wake-up is lost, wherever it comes from, and a waker may outlive everything.
+#![allow(clippy::waker_clone_wake, reason = "each way of waking is tried")]
 #![cfg(not(loom))]
-#![allow(clippy::waker_clone_wake, reason = "waking by value is one of the ways that are tested")]
 
 mod worlds;
 

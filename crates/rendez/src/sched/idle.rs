@@ -11,14 +11,10 @@
 //!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 
-use super::{placement::SLACK, runtime::Victim, shared::WorkerShared, worker::Worker};
+use super::{placement::SLACK, runtime::Victim, shared::WorkerShared, sleep::Slept, worker::Worker};
 use crate::time::Instant;
 use crossbeam_deque::Steal;
-use std::{
-    hint,
-    sync::atomic::{Ordering, fence},
-    time::Duration,
-};
+use std::{hint, sync::atomic::Ordering, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -152,8 +148,8 @@ impl Worker {
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         loop {
             match self.sleep(period, tidy_at) {
-                Slept::FoundWork | Slept::Notified => return false,
-                Slept::Timer => {
+                Woken::Work | Woken::Notified => return false,
+                Woken::Timer => {
                     if self.find_work() {
                         return false;
                     }
@@ -162,7 +158,7 @@ impl Worker {
                         self.tidy();
                     }
                 }
-                Slept::Sentinel => {
+                Woken::Sentinel => {
                     if self.find_work() {
                         // The watch goes on: where there was something there may be more.
                         self.runtime.wake_one();
@@ -216,39 +212,37 @@ impl Worker {
 
     /// Sleeps until notified, or the next timer; until `tidy_at` if nobody else is awake; for `period` if somebody is and
     /// nobody else keeps watch.
-    fn sleep(&self, period: Duration, tidy_at: Option<Instant>) -> Slept {
+    fn sleep(&self, period: Duration, tidy_at: Option<Instant>) -> Woken {
         let runtime = &self.runtime;
-        let sleep = &self.shared.sleep;
         let active = self.index < runtime.active_workers();
         runtime.sleepers.fetch_add(1, Ordering::SeqCst);
-        sleep.prepare();
-        fence(Ordering::SeqCst);
-        let work = !self.shared.inbox.is_empty()
-            || self.shared.incoming.load(Ordering::SeqCst) > 0
-            || runtime.is_stopping()
-            || (active
-                && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()));
-        if work {
-            sleep.cancel();
-            runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
-            return Slept::FoundWork;
-        }
-        let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
-        let sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
-        let tidy_at = tidy_at.filter(|_| awake == 0);
-        let until_timer = [self.timers.next_deadline(), tidy_at].into_iter().flatten().min();
-        let until_timer = until_timer.map(|at| at.saturating_duration_since(Instant::now()));
-        let starved = self.is_starved().then_some(STARVED_RETRY);
-        let timeout = [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min();
-        let notified = sleep.commit(timeout);
+        let mut sentinel = false;
+        let has_work = || {
+            !self.shared.inbox.is_empty()
+                || self.shared.incoming.load(Ordering::SeqCst) > 0
+                || runtime.is_stopping()
+                || (active
+                    && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
+        };
+        let timeout = || {
+            let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
+            sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
+            let tidy_at = tidy_at.filter(|_| awake == 0);
+            let until_timer = [self.timers.next_deadline(), tidy_at].into_iter().flatten().min();
+            let until_timer = until_timer.map(|at| at.saturating_duration_since(Instant::now()));
+            let starved = self.is_starved().then_some(STARVED_RETRY);
+            [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min()
+        };
+        let slept = self.shared.sleep.sleep(has_work, timeout);
         runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
         if sentinel {
             runtime.sentinel.store(false, Ordering::SeqCst);
         }
-        match (notified, sentinel) {
-            (true, _) => Slept::Notified,
-            (false, true) => Slept::Sentinel,
-            (false, false) => Slept::Timer,
+        match (slept, sentinel) {
+            (Slept::FoundWork, _) => Woken::Work,
+            (Slept::Notified, _) => Woken::Notified,
+            (Slept::TimedOut, true) => Woken::Sentinel,
+            (Slept::TimedOut, false) => Woken::Timer,
         }
     }
 
@@ -278,8 +272,8 @@ pub(super) struct Watch {
 }
 
 /// Why a worker woke.
-enum Slept {
-    FoundWork,
+enum Woken {
+    Work,
     Notified,
     Timer,
     Sentinel,

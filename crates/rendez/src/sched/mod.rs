@@ -14,7 +14,6 @@ mod ending;
 mod idle;
 mod placement;
 mod polls;
-#[cfg_attr(loom, allow(dead_code))]
 mod queue;
 mod runtime;
 mod shared;
@@ -101,6 +100,15 @@ pub(crate) fn note_unwind(begins: bool) {
 #[inline(always)]
 pub(crate) fn current_goroutine() -> Option<Goroutine> {
     with_worker(|worker| worker?.goroutine())
+}
+
+/// Whether the running goroutine would be unwound if it were to wait now.
+fn is_ending() -> bool {
+    with_worker(|worker| {
+        worker.is_some_and(|worker| {
+            worker.goroutine().is_some() && worker.runtime.is_stopping() && !worker.is_unwinding()
+        })
+    })
 }
 
 fn is_worker_of(runtime: &Shared) -> bool {
@@ -239,6 +247,25 @@ pub fn yield_now() {
         Some(worker) if worker.goroutine().is_some() => worker.yield_now(),
         _ => std::thread::yield_now(),
     });
+}
+
+/// Lets other goroutines of this worker run, without unwinding at a shutdown. `false` on a thread that runs no goroutine.
+pub(crate) fn yield_quietly() -> bool {
+    with_worker(|worker| match worker {
+        Some(worker) if worker.goroutine().is_some() => {
+            worker.yield_quietly();
+            true
+        }
+        _ => false,
+    })
+}
+
+/// A random number below `n`, from the worker's seeded generator if there is one.
+pub(crate) fn random_below(n: usize) -> usize {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.random.borrow_mut().usize(..n),
+        None => fastrand::usize(..n),
+    })
 }
 
 /// Sleeps for `duration`: parks the goroutine, or blocks the OS thread. Zero returns at once.

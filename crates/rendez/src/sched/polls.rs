@@ -57,11 +57,11 @@ impl Polls {
 
     /// The next of these or of `started`, whose turn it is.
     #[inline(always)]
-    pub(super) fn next(&self, started: &RunQueue) -> Option<*mut Header> {
+    pub(super) fn next(&self, started: &RunQueue<Header>) -> Option<*mut Header> {
         if self.any.get() { self.next_by_turns(started) } else { started.pop() }
     }
 
-    fn next_by_turns(&self, started: &RunQueue) -> Option<*mut Header> {
+    fn next_by_turns(&self, started: &RunQueue<Header>) -> Option<*mut Header> {
         let left = self.left.get();
         if left > 0
             && let Some(task) = self.take()

@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     active: AtomicUsize,
     pub(super) injector: Injector<Fresh>,
     /// Async goroutines that were woken by threads that are no workers of this runtime.
-    pub(super) woken: Inbox,
+    pub(super) woken: Inbox<Header>,
     pub(super) sleepers: AtomicUsize,
     pub(super) searching: AtomicUsize,
     pub(super) sentinel: AtomicBool,
@@ -253,13 +253,17 @@ impl Shared {
 
     /// Ends everything and waits for it, unless called from inside, where nobody could wait.
     pub(super) fn shutdown(&self) {
-        let threads = {
+        let (threads, first) = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = !self.is_stopping();
             self.stopping.store(true, Ordering::SeqCst);
-            std::mem::take(&mut *threads)
+            (std::mem::take(&mut *threads), first)
         };
+        if first {
+            // The workers drop the futures: a destructor that waits would keep this thread, and nobody could end it.
+            self.async_tasks.wake_all();
+        }
         self.wake_all();
-        self.async_tasks.wake_all();
         if super::is_worker_of(self) {
             return;
         }
@@ -319,12 +323,20 @@ impl Shared {
             header::release_handle(header.as_ptr(), false);
         }
         running.wait_for_children();
-        match result {
-            Some(Ok(value)) => value,
+        let interrupted = match result {
+            Some(Ok(value)) => return value,
             Some(Err(payload)) if !payload.is::<ForcedUnwind>() => resume_unwind(payload),
-            Some(Err(_)) => panic!("rendez: the runtime was shut down while it ran the closure"),
-            None => panic!("rendez: the runtime was shut down before it could run the closure"),
+            Some(Err(payload)) => {
+                // Its drop would tell that *this* goroutine has caught its unwinding. It has no size, so nothing leaks.
+                std::mem::forget(payload);
+                "while it ran the closure"
+            }
+            None => "before it could run the closure",
+        };
+        if super::is_ending() {
+            crate::task::unwind();
         }
+        panic!("rendez: the runtime was shut down {interrupted}");
     }
 }
 
@@ -380,11 +392,15 @@ impl Runtime {
     /// Runs `f` on a goroutine of this runtime and returns what it returns; other goroutines go on afterwards.
     ///
     /// # Panics
-    /// With `f`'s panic; or if the runtime is shut down before `f` has started.
+    /// With `f`'s panic; or if the runtime is shut down before `f` has returned.
     ///
     /// # Blocking
     /// Parks the calling goroutine, or OS thread. A shutdown of the *caller's* runtime does not interrupt it, since `f`
     /// may borrow from the caller.
+    ///
+    /// # Cancellation
+    /// If `f` is cut short by a shutdown, and the caller is a goroutine whose own runtime shuts down, the caller is unwound
+    /// like any other instead of panicking.
     #[track_caller]
     pub fn run<F, R>(&self, f: F) -> R
     where

@@ -45,7 +45,8 @@ use std::{
 
 const STREAK: u32 = 32;
 const FRESH_EVERY: u32 = 16;
-const OLDEST_EVERY: u32 = 64;
+/// Of the unstarted ones that get such a turn, one in this many is the oldest.
+const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
 /// Blocking operations that did not block before a goroutine yields.
@@ -59,7 +60,7 @@ pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) runtime: Arc<Shared>,
     pub(super) shared: &'static WorkerShared,
-    pub(super) queue: RunQueue,
+    pub(super) queue: RunQueue<Header>,
     /// Async goroutines that have been woken.
     pub(super) polls: Polls,
     /// The task that was woken last.
@@ -68,7 +69,7 @@ pub(crate) struct Worker {
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
     /// Tasks for which there was no stack.
-    starved: RunQueue,
+    starved: RunQueue<Header>,
     /// What runs now: null while the loop does.
     current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
@@ -78,6 +79,9 @@ pub(crate) struct Worker {
     load: Cell<u32>,
     pub(super) timers: Timers,
     tick: Cell<u32>,
+    /// When an unstarted task last had its turn before started ones, and how often that was.
+    fresh_tick: Cell<u32>,
+    fresh_turn: Cell<u32>,
     /// One, and below that (see `poll_budget`): used up.
     budget: Cell<i32>,
     placer: Cell<Placer>,
@@ -128,6 +132,8 @@ impl Worker {
             load: Cell::new(0),
             timers: Timers::new(),
             tick: Cell::new(0),
+            fresh_tick: Cell::new(0),
+            fresh_turn: Cell::new(0),
             budget: Cell::new(BUDGET),
             placer: Cell::new(Placer::new(index)),
             family: Cell::new(index as u32),
@@ -177,18 +183,23 @@ impl Worker {
             unsafe { self.queue.push(woken) };
         }
         self.streak.set(0);
-        if tick.is_multiple_of(FRESH_EVERY)
-            && let Some(task) = self.next_fresh(tick.is_multiple_of(OLDEST_EVERY))
-        {
-            return Some(task);
+        // Not whenever the tick is a multiple: streaks and other habits of a program have periods too, and may miss each.
+        if tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY {
+            self.fresh_tick.set(tick);
+            let turn = self.fresh_turn.get().wrapping_add(1);
+            self.fresh_turn.set(turn);
+            if let Some(task) = self.next_fresh(turn.is_multiple_of(OLDEST_EVERY)) {
+                return Some(task);
+            }
         }
         self.polls.next(&self.queue).or_else(|| self.next_fresh(false))
     }
 
-    /// An unstarted task that is to start here; others are handed on.
+    /// An unstarted task that is to start here; others are handed on. The `oldest` of this worker's own goes before what it
+    /// was handed, of which there may always be some.
     #[inline]
     fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
-        if let Some(Fresh(task)) = self.shared.take_handed() {
+        if !oldest && let Some(Fresh(task)) = self.shared.take_handed() {
             return Some(task.as_ptr());
         }
         loop {
@@ -196,7 +207,7 @@ impl Worker {
                 false => self.fresh.pop()?,
                 true => match self.own_stealer.steal() {
                     Steal::Success(task) => task,
-                    Steal::Empty => return None,
+                    Steal::Empty => return Some(self.shared.take_handed()?.0.as_ptr()),
                     Steal::Retry => continue,
                 },
             };
@@ -589,13 +600,19 @@ impl Worker {
 
     /// Lets others run.
     #[inline(always)]
-    pub(super) fn yield_now(&self) {
+    pub(super) fn yield_quietly(&self) {
         // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
         // suspended, because only this thread pops the queue.
         unsafe {
             self.queue.push(self.current.get().cast_mut());
             self.suspend(self.fiber.get(), self.is_unwinding());
         }
+    }
+
+    /// Lets others run; a shutdown ends the goroutine here.
+    #[inline(always)]
+    pub(super) fn yield_now(&self) {
+        self.yield_quietly();
         if self.runtime.is_stopping() && !self.is_unwinding() {
             crate::task::unwind();
         }

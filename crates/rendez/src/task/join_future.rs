@@ -80,7 +80,7 @@ impl<R> Future for JoinFuture<R> {
             None => {
                 if !handle.is_finished() {
                     let waiter: *const Waiter = this.waiter.insert(Waiter::task(cx.waker().clone()));
-                    this.node.aim(waiter, ptr::null_mut());
+                    this.node.aim(waiter, 0, ptr::null_mut());
                     // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
                     if unsafe { handle.header().queue_joiner(&this.node) } {
                         return Poll::Pending;

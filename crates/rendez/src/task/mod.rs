@@ -12,6 +12,7 @@ pub(crate) mod fiber;
 mod future;
 pub(crate) mod header;
 mod join;
+mod join_event;
 mod join_future;
 mod poll_state;
 mod scope;
@@ -19,6 +20,7 @@ pub(crate) mod spawn;
 
 pub use future::{block_on, go_async};
 pub use join::{JoinError, JoinHandle, LocalJoinHandle};
+pub use join_event::JoinEvent;
 pub use join_future::JoinFuture;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, Placement, go, go_local};
@@ -37,8 +39,14 @@ impl Drop for ForcedUnwind {
 }
 
 /// Ends the calling goroutine by unwinding it, so that its destructors run. The panic hook is not called: nothing went
-/// wrong.
+/// wrong. Where nothing can be unwound it stays where it is, for good, and the shutdown leaves it behind.
 pub(crate) fn unwind() -> ! {
+    if cfg!(panic = "abort") && crate::sched::current_goroutine().is_some() {
+        loop {
+            // As at the end of a scope, because no shutdown interrupts that wait.
+            crate::wait::Waiter::current().wait(None, crate::wait::Reason::Scope);
+        }
+    }
     crate::sched::note_unwind(true);
     std::panic::resume_unwind(Box::new(ForcedUnwind))
 }

@@ -58,7 +58,7 @@ mod waiter;
 
 use std::task::Context;
 
-pub(crate) use queue::{Node, Status, WaitQueue};
+pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted, Winner};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 
 /// Counts one blocking operation that did not have to block against the goroutine's budget, and yields when that is used
@@ -146,6 +146,8 @@ pub(crate) enum Reason {
     Scope,
     /// In `WaitGroup::wait`.
     WaitGroup,
+    /// In a `select!`, a `Select` or a chosen event.
+    Select,
     /// In `sleep`.
     #[cfg_attr(loom, allow(dead_code))]
     Sleep,
