@@ -147,6 +147,9 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bo
             Ok(closure())
         }
     }));
+    if result.is_err() {
+        super::forget_unwound_frames();
+    }
     let result = match result {
         Ok(result) => result,
         Err(payload) if payload.is::<ForcedUnwind>() => Err(JoinError::cancelled(header)),
