@@ -98,6 +98,16 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Waits until one of several operations can go on, does that one, and runs its body: Go's `select`.
 ///
+/// | here | in Go |
+/// | --- | --- |
+/// | `recv(rx) -> v => ..` | `case v, ok := <-rx: ..` |
+/// | `send(tx, value) -> sent => ..` | `case tx <- value: ..` |
+/// | `send(tx, take slot) -> sent => ..` | the same, and the value stays in the `Option` if another arm is chosen |
+/// | `wait(event) -> out => ..` | whatever else can be waited for, as `case <-time.After(d)`, `case <-ctx.Done()` |
+/// | `default => ..` | `default: ..` |
+/// | `default(duration) => ..` | `case <-time.After(duration): ..` |
+/// | `biased;` in front | none: the first ready arm in the order of the source, instead of a random one |
+///
 /// ```
 /// use rendez::{chan, select};
 ///
@@ -226,16 +236,21 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 /// ```
-/// # use rendez::{chan, select};
+/// # use rendez::{chan, go, select, sync::WaitGroup, time};
+/// # use std::time::Duration;
 /// # let rx = chan::never::<i32>();
-/// let group = rendez::sync::WaitGroup::new();
+/// let group = WaitGroup::new();
+/// group.go(|| {});
+/// let worker = go(|| 42);
 /// select! {
 ///     wait(&group) => println!("all done"),
 ///     recv(rx) -> v => println!("{v:?}"),
+///     wait(&worker) => assert_eq!(worker.join().unwrap(), 42), // the end of a goroutine is an event too
+///     wait(time::timer(Duration::from_secs(60))) -> now => panic!("too late: {now:?}"),
 /// }
 /// ```
 ///
-/// **`default => BODY`** is chosen if no other arm can go on at once. It may stand in any place:
+/// **`default => BODY`** is chosen if at one instant no other arm could go on. It may stand in any place:
 ///
 /// ```go
 /// select {
@@ -347,7 +362,12 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Blocking
 ///
-/// Blocks until an arm can go on, except with `default`; with `default(DURATION)` for that long at most.
+/// Parks the calling goroutine, or blocks the OS thread, until an arm can go on; with `default` not at all, with
+/// `default(DURATION)` for that long at most. In async tasks, use `choose` or `Select` with `wait_async`.
+///
+/// # Cancellation
+///
+/// A runtime's shutdown unwinds a parked goroutine; no arm has an effect then.
 ///
 /// # Errors
 ///

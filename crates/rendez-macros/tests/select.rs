@@ -5,6 +5,7 @@
 
 // No lint may fire at what the macro makes.
 #![deny(warnings, unused, clippy::all, clippy::pedantic, let_underscore_drop, unused_qualifications)]
+#![allow(clippy::cast_lossless, reason = "`take as i8` is there to be read as an expression")]
 
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
@@ -119,7 +120,7 @@ fn take_is_a_name_like_any_other_where_no_place_follows() {
         select! { send(tx, (take * 3)) -> sent => sent.unwrap() }
     }
     {
-        let take = 1_i16;
+        let take = true;
         select! { send(tx, take as i8) -> sent => sent.unwrap() }
     }
     {
@@ -146,7 +147,7 @@ fn take_is_a_name_like_any_other_where_no_place_follows() {
 fn what_operands_borrow_is_given_back_before_the_body_runs() {
     let shared = Mutex::new(filled(1).1);
     let answer = select! {
-        recv(shared.lock().unwrap()) -> got => (got, shared.try_lock().is_ok()),
+        recv(&*shared.lock().unwrap()) -> got => (got, shared.try_lock().is_ok()),
         default(*Mutex::new(LONG).lock().unwrap()) => unreachable!(),
     };
     assert_eq!(answer, (Ok(1), true));

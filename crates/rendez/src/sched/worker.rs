@@ -8,7 +8,8 @@
 //! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park);
 //! 2. every [`FRESH_EVERY`] switches an unstarted one, so that started ones that always have something to do don't starve
 //!    them (and now and then the oldest of these);
-//! 3. the oldest started one; 4. the newest unstarted one.
+//! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
+//! 4. the newest unstarted one.
 //!
 //! The inbox is looked at before every switch, the timers and the injector every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
@@ -16,6 +17,7 @@
 use super::{
     idle::Watch,
     placement::{self, Kind, Placer},
+    polls::Polls,
     queue::RunQueue,
     runtime::Shared,
     shared::{Fresh, WorkerShared},
@@ -25,7 +27,7 @@ use crate::{
     task::{
         Goroutine, Header,
         fiber::{Fiber, Order, Suspend},
-        header::PINNED,
+        header::{ASYNC, PINNED},
     },
     time::Instant,
     wait::{Reason, Waiter},
@@ -43,11 +45,14 @@ use std::{
 
 const STREAK: u32 = 32;
 const FRESH_EVERY: u32 = 16;
-const OLDEST_EVERY: u32 = 64;
+/// Of the unstarted ones that get such a turn, one in this many is the oldest.
+const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
 /// Blocking operations that did not block before a goroutine yields.
-const BUDGET: u32 = 512;
+const BUDGET: i32 = 512;
+/// How often in a row an async operation is told that the budget is used up.
+const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps; the others' stacks go back to the pool.
 const KEPT_RUNNERS: usize = 64;
 
@@ -55,14 +60,16 @@ pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) runtime: Arc<Shared>,
     pub(super) shared: &'static WorkerShared,
-    pub(super) queue: RunQueue,
+    pub(super) queue: RunQueue<Header>,
+    /// Async goroutines that have been woken.
+    pub(super) polls: Polls,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
     /// Tasks for which there was no stack.
-    starved: RunQueue,
+    starved: RunQueue<Header>,
     /// What runs now: null while the loop does.
     current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
@@ -72,7 +79,11 @@ pub(crate) struct Worker {
     load: Cell<u32>,
     pub(super) timers: Timers,
     tick: Cell<u32>,
-    budget: Cell<u32>,
+    /// When an unstarted task last had its turn before started ones, and how often that was.
+    fresh_tick: Cell<u32>,
+    fresh_turn: Cell<u32>,
+    /// One, and below that (see `poll_budget`): used up.
+    budget: Cell<i32>,
     placer: Cell<Placer>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
     family: Cell<u32>,
@@ -99,6 +110,7 @@ impl Worker {
         runtime: Arc<Shared>,
         shared: &'static WorkerShared,
         fresh: Deque<Fresh>,
+        polls: Deque<Fresh>,
     ) -> Worker {
         let random =
             fastrand::Rng::with_seed(runtime.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -107,6 +119,7 @@ impl Worker {
             runtime,
             shared,
             queue: RunQueue::new(),
+            polls: Polls::new(polls),
             woken: Cell::new(ptr::null_mut()),
             streak: Cell::new(0),
             own_stealer: fresh.stealer(),
@@ -119,6 +132,8 @@ impl Worker {
             load: Cell::new(0),
             timers: Timers::new(),
             tick: Cell::new(0),
+            fresh_tick: Cell::new(0),
+            fresh_turn: Cell::new(0),
             budget: Cell::new(BUDGET),
             placer: Cell::new(Placer::new(index)),
             family: Cell::new(index as u32),
@@ -168,18 +183,23 @@ impl Worker {
             unsafe { self.queue.push(woken) };
         }
         self.streak.set(0);
-        if tick.is_multiple_of(FRESH_EVERY)
-            && let Some(task) = self.next_fresh(tick.is_multiple_of(OLDEST_EVERY))
-        {
-            return Some(task);
+        // Not whenever the tick is a multiple: streaks and other habits of a program have periods too, and may miss each.
+        if tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY {
+            self.fresh_tick.set(tick);
+            let turn = self.fresh_turn.get().wrapping_add(1);
+            self.fresh_turn.set(turn);
+            if let Some(task) = self.next_fresh(turn.is_multiple_of(OLDEST_EVERY)) {
+                return Some(task);
+            }
         }
-        self.queue.pop().or_else(|| self.next_fresh(false))
+        self.polls.next(&self.queue).or_else(|| self.next_fresh(false))
     }
 
-    /// An unstarted task that is to start here; others are handed on.
+    /// An unstarted task that is to start here; others are handed on. The `oldest` of this worker's own goes before what it
+    /// was handed, of which there may always be some.
     #[inline]
     fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
-        if let Some(Fresh(task)) = self.shared.take_handed() {
+        if !oldest && let Some(Fresh(task)) = self.shared.take_handed() {
             return Some(task.as_ptr());
         }
         loop {
@@ -187,7 +207,7 @@ impl Worker {
                 false => self.fresh.pop()?,
                 true => match self.own_stealer.steal() {
                     Steal::Success(task) => task,
-                    Steal::Empty => return None,
+                    Steal::Empty => return Some(self.shared.take_handed()?.0.as_ptr()),
                     Steal::Retry => continue,
                 },
             };
@@ -213,17 +233,13 @@ impl Worker {
             self.curious.set(placement::CURIOUS);
         }
         let mut placer = self.placer.get();
-        let target = placer.choose(
-            kind,
-            task.family.get(),
-            task.sibling.get(),
-            self.index,
-            workers,
-            |worker| match worker == self.index {
-                true => self.load.get(),
-                false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
-            },
-        );
+        let target =
+            placer.choose(kind, task.family.get(), task.sibling.get(), self.index, workers, |worker| {
+                match worker == self.index {
+                    true => self.load.get(),
+                    false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
+                }
+            });
         self.placer.set(placer);
         target
     }
@@ -289,7 +305,14 @@ impl Worker {
                         self.own(fiber, task);
                     }
                 }
-                Suspend::Idle => self.finished(fiber),
+                Suspend::Idle => {
+                    let published = &self.shared.published;
+                    published
+                        .finished
+                        .store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+                    self.vacated(fiber);
+                }
+                Suspend::Polled => self.vacated(fiber),
             }
         }
     }
@@ -352,10 +375,9 @@ impl Worker {
         }
     }
 
-    /// The goroutine on `fiber` has ended.
-    unsafe fn finished(&self, fiber: *mut Fiber) {
-        let published = &self.shared.published;
-        published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+    /// The goroutine on `fiber` has ended, or its poll has.
+    #[inline]
+    unsafe fn vacated(&self, fiber: *mut Fiber) {
         // SAFETY: idle, and this worker's.
         unsafe {
             if (*fiber).owned.get() {
@@ -393,9 +415,14 @@ impl Worker {
             if let Steal::Success(task) = self.runtime.injector.steal() {
                 self.fresh.push(task);
             }
+            self.take_woken();
         } else {
             while let Some(task) = self.fresh.pop() {
                 self.runtime.inject(task);
+            }
+            while let Some(task) = self.polls.take() {
+                // SAFETY: it has been woken, and has just been taken out of its queue.
+                unsafe { self.runtime.inject_woken(task) };
             }
         }
         self.retry_starved();
@@ -430,6 +457,15 @@ impl Worker {
         true
     }
 
+    /// Takes over the async goroutines that foreign threads have woken.
+    pub(super) fn take_woken(&self) -> bool {
+        if !self.runtime.woken.looks_filled() {
+            return false;
+        }
+        self.runtime.woken.take(|task| self.polls.push(task));
+        self.polls.len() > 0
+    }
+
     pub(super) fn fire_timers(&self) -> bool {
         if self.timers.is_empty() {
             return false;
@@ -457,6 +493,7 @@ impl Worker {
     pub(super) fn has_work(&self) -> bool {
         !self.woken.get().is_null()
             || !self.queue.is_empty()
+            || self.polls.len() > 0
             || !self.fresh.is_empty()
             || self.shared.incoming.load(Ordering::SeqCst) > 0
     }
@@ -563,13 +600,19 @@ impl Worker {
 
     /// Lets others run.
     #[inline(always)]
-    pub(super) fn yield_now(&self) {
+    pub(super) fn yield_quietly(&self) {
         // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
         // suspended, because only this thread pops the queue.
         unsafe {
             self.queue.push(self.current.get().cast_mut());
             self.suspend(self.fiber.get(), self.is_unwinding());
         }
+    }
+
+    /// Lets others run; a shutdown ends the goroutine here.
+    #[inline(always)]
+    pub(super) fn yield_now(&self) {
+        self.yield_quietly();
         if self.runtime.is_stopping() && !self.is_unwinding() {
             crate::task::unwind();
         }
@@ -590,6 +633,38 @@ impl Worker {
         self.budget.set(BUDGET);
         if !self.current.get().is_null() {
             self.yield_now();
+        }
+    }
+
+    /// As [`spend_budget`](Self::spend_budget), from a poll. An async goroutine does not yield but is told to (`false`) until
+    /// its poll has ended; unless somebody polls again and again within that, as an executor inside the future does, who
+    /// would do so for ever.
+    #[inline]
+    pub(super) fn poll_budget(&self) -> bool {
+        // SAFETY: the header of what runs is there.
+        match unsafe { self.current.get().as_ref() } {
+            Some(task) if task.has_flag(ASYNC) => {
+                let left = self.budget.get();
+                let used_up = left <= 1;
+                self.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });
+                !used_up || left <= -REFUSALS
+            }
+            _ => {
+                self.spend_budget();
+                true
+            }
+        }
+    }
+
+    /// Queues an async goroutine that has been woken.
+    ///
+    /// # Safety
+    /// The task's state word obliges the caller to queue it. It may be gone afterwards.
+    #[inline]
+    pub(super) unsafe fn queue_async(&self, task: *mut Header) {
+        self.polls.push(task);
+        if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+            self.consider_waking();
         }
     }
 

@@ -4,6 +4,7 @@
 //! its end, suspend as `Idle`. If the task parks on the way, it suspends as `Parked` from deep inside; the stack is then
 //! the goroutine's, and the worker takes another runner for the next one. When the goroutine ends, the loop is back at
 //! `Idle` and the stack is a runner again. So a goroutine that never parks costs two switches and no stack.
+//! The poll of an async goroutine is a task here like any other.
 //!
 //! Everything here belongs to one worker, from making to disposal.
 
@@ -20,6 +21,8 @@ use std::{
 pub(crate) enum Suspend {
     /// The task has ended: the stack is free.
     Idle,
+    /// A poll has ended and its task has not: the stack is free.
+    Polled,
     /// The goroutine waits, or has queued itself again.
     Parked,
 }
@@ -78,8 +81,8 @@ impl Fiber {
             unsafe { (*fiber).yielder.set(yielder) };
             while !order.task.is_null() {
                 // SAFETY: the worker hands over a task that it took out of a queue of unstarted ones.
-                unsafe { header::run_to_end(order.task, order.cancelled) };
-                order = yielder.suspend(Suspend::Idle);
+                let ended = unsafe { header::run_task(order.task, order.cancelled) };
+                order = yielder.suspend(if ended { Suspend::Idle } else { Suspend::Polled });
             }
         });
         // SAFETY: just made, nobody else knows it.
