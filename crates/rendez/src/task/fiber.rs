@@ -5,10 +5,17 @@
 //! the goroutine's, and the worker takes another runner for the next one. When the goroutine ends, the loop is back at
 //! `Idle` and the stack is a runner again. So a goroutine that never parks costs two switches and no stack.
 //!
+//! The books of a fiber lie in the head of its own stack: no allocation, and no memory of their own, since a goroutine that
+//! has parked has touched that page anyway. So the stack goes last, after it has been moved out of the books that own it.
+//!
 //! Everything here belongs to one worker, from making to disposal.
 
 use super::header::{self, Header};
-use crate::{sched::Timer, stack::Stack, wait::Waiter};
+use crate::{
+    sched::Timer,
+    stack::{self, Stack},
+    wait::Waiter,
+};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::{
     cell::{Cell, UnsafeCell},
@@ -57,9 +64,12 @@ pub(crate) struct Fiber {
     pub(crate) timer: Cell<*const Timer>,
 }
 
+const _: () = assert!(size_of::<Fiber>() <= stack::HEAD && stack::HEAD.is_multiple_of(align_of::<Fiber>()));
+
 impl Fiber {
     pub(crate) fn new(stack: Stack, special: bool) -> *mut Fiber {
-        let fiber = Box::into_raw(Box::new(Fiber {
+        let fiber: *mut Fiber = stack.head().cast();
+        let books = Fiber {
             runner: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
             task: Cell::new(ptr::null()),
@@ -72,7 +82,10 @@ impl Fiber {
             special,
             reason: Cell::new(None),
             timer: Cell::new(ptr::null()),
-        }));
+        };
+        // SAFETY: the head is large enough and aligned (asserted above) and ours as long as the stack, which the fiber
+        // owns from here on.
+        unsafe { fiber.write(books) };
         let runner = Runner::with_stack(stack, move |yielder, mut order: Order| {
             // SAFETY: the fiber outlives its coroutine.
             unsafe { (*fiber).yielder.set(yielder) };
@@ -119,13 +132,23 @@ impl Fiber {
     pub(crate) unsafe fn dispose(fiber: *mut Fiber) {
         // SAFETY: by contract; an idle runner returns at once when it is given no task.
         unsafe {
-            let runner = (*(*fiber).runner.get()).as_mut().unwrap_unchecked();
+            let mut runner = Fiber::take_runner(fiber);
             if runner.started() {
                 let result = runner.resume(Order { task: ptr::null(), cancelled: false });
                 debug_assert!(matches!(result, CoroutineResult::Return(())));
             }
-            drop(Box::from_raw(fiber));
+            // With it goes the stack, and the fiber.
+            drop(runner);
         }
+    }
+
+    /// Moves the coroutine out, so that what lies in its stack's head does not own the stack any more.
+    ///
+    /// # Safety
+    /// The fiber is used for nothing afterwards that wants the coroutine.
+    unsafe fn take_runner(fiber: *mut Fiber) -> Runner {
+        // SAFETY: the coroutine is there from `new` on, until here; its frames do not depend on where it is kept.
+        unsafe { (*(*fiber).runner.get()).take().unwrap_unchecked() }
     }
 
     /// Gives up a fiber whose goroutine can't be ended: its frames stay where they are, for ever, because others may
@@ -136,11 +159,9 @@ impl Fiber {
     pub(crate) unsafe fn abandon(fiber: *mut Fiber) {
         // SAFETY: by contract nobody resumes it; what is on the stack is left as it is, on purpose.
         unsafe {
-            let mut fiber = Box::from_raw(fiber);
-            if let Some(mut runner) = fiber.runner.get_mut().take() {
-                runner.force_reset();
-                runner.into_stack().leak();
-            }
+            let mut runner = Fiber::take_runner(fiber);
+            runner.force_reset();
+            runner.into_stack().leak();
         }
     }
 }
