@@ -26,6 +26,7 @@ use crate::{
         Goroutine, Header,
         fiber::{Fiber, Order, Suspend},
         header::PINNED,
+        heap,
     },
     time::Instant,
     wait::{Reason, Waiter},
@@ -173,7 +174,17 @@ impl Worker {
         {
             return Some(task);
         }
-        self.queue.pop().or_else(|| self.next_fresh(false))
+        match self.queue.pop() {
+            Some(task) => {
+                // SAFETY: the link of what was just popped leads to what is queued first now; queued tasks live, and this is
+                // their worker.
+                if let Some(after) = unsafe { (*task).link.load(Ordering::Relaxed).as_ref() } {
+                    Fiber::prefetch(after.fiber.get());
+                }
+                Some(task)
+            }
+            None => self.next_fresh(false),
+        }
     }
 
     /// An unstarted task that is to start here; others are handed on.
@@ -213,17 +224,13 @@ impl Worker {
             self.curious.set(placement::CURIOUS);
         }
         let mut placer = self.placer.get();
-        let target = placer.choose(
-            kind,
-            task.family.get(),
-            task.sibling.get(),
-            self.index,
-            workers,
-            |worker| match worker == self.index {
-                true => self.load.get(),
-                false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
-            },
-        );
+        let target =
+            placer.choose(kind, task.family.get(), task.sibling.get(), self.index, workers, |worker| {
+                match worker == self.index {
+                    true => self.load.get(),
+                    false => self.runtime.worker(worker).map_or(u32::MAX / 2, |shared| shared.load()),
+                }
+            });
         self.placer.set(placer);
         target
     }
@@ -473,6 +480,8 @@ impl Worker {
             unsafe { Fiber::dispose(fiber) };
         }
         self.runtime.stacks.trim();
+        heap::flush();
+        heap::trim();
     }
 
     // ---- called from goroutines ----

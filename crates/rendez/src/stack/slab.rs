@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
+use super::HEAD;
 use super::bits::Bits;
 use super::guard::{self, Budget, GuardError, GuardMode};
 use super::mem::{Advice, Mapping, Part, page_size};
-use super::HEAD;
 use super::pool::Pool;
 
 /// The most stacks in a slab; a slot reference keeps this many bits for the index.

@@ -24,13 +24,14 @@
 //! `DONE` and either no `WAITERS` (the runner does not look at the header after setting `DONE`) or `RELEASED`; the runner
 //! at `RELEASED` if the handle has gone meanwhile.
 
-use super::{ForcedUnwind, fiber::Fiber, join::JoinError, spawn::Extra};
+use super::{ForcedUnwind, fiber::Fiber, heap, join::JoinError, spawn::Extra};
 use crate::{
     lock::SpinLock,
     sched::{self, WorkerShared},
     wait::{self, Node, Outcome, Reason, Status, WaitQueue, Waiter},
 };
 use std::{
+    alloc::Layout,
     any::Any,
     cell::{Cell, UnsafeCell},
     mem::ManuallyDrop,
@@ -107,7 +108,7 @@ pub(crate) fn allocate<F, R>(
 where
     F: FnOnce() -> R,
 {
-    let task = Box::new(Task::<F, R> {
+    let task = Task::<F, R> {
         header: Header {
             vtable: const {
                 &Vtable {
@@ -131,8 +132,11 @@ where
             fiber: Cell::new(ptr::null_mut()),
         },
         payload: UnsafeCell::new(Payload { closure: ManuallyDrop::new(closure) }),
-    });
-    ptr::NonNull::from(Box::leak(task)).cast()
+    };
+    let place = heap::allocate(Layout::new::<Task<F, R>>()).cast::<Task<F, R>>();
+    // SAFETY: the place is made for it.
+    unsafe { place.write(task) };
+    place.cast()
 }
 
 /// Makes a header that is never queued, only completed, by [`complete_with`].
@@ -201,8 +205,12 @@ unsafe fn drop_output<F, R>(header: *const Header) -> Option<Box<dyn Any + Send>
 }
 
 unsafe fn dealloc<F, R>(header: *mut Header) {
-    // SAFETY: the task was leaked from a box of this type; its payload is a union and drops nothing.
-    drop(unsafe { Box::from_raw(header.cast::<Task<F, R>>()) });
+    // SAFETY: by contract `allocate` made it, with this type, and nobody uses it any more; its payload is a union and drops
+    // nothing.
+    unsafe {
+        header.cast::<Task<F, R>>().drop_in_place();
+        heap::free(ptr::NonNull::new_unchecked(header).cast(), Layout::new::<Task<F, R>>());
+    }
 }
 
 impl Header {
