@@ -6,13 +6,11 @@
 //! touched, so a stack "grows" in place. A slot of a slab, low address first:
 //!
 //! ```text
-//! limit                                                 base            limit + size
-//! | guard page | ........ usable, grows downwards ...... | head | colour |
+//! limit                                                        base      limit + size
+//! | guard page | ............ usable, grows downwards ......... | colour |
 //! ```
 //!
-//! The head ([`HEAD`]) is the holder's, for what it would else have to allocate beside each stack: it shares a page with the
-//! stack's first frames, so it costs no memory. The colour (`slab::COLOUR_STEP`) keeps the hot ends of many stacks out of
-//! each other's cache sets.
+//! The colour (`slab::COLOUR_STEP`) keeps the hot ends of many stacks out of each other's cache sets.
 //!
 //! # The life of a slot
 //! ```text
@@ -80,9 +78,6 @@ pub(crate) const MIN_STACK_SIZE: usize = 16 * 1024;
 /// The largest stack that can be asked for.
 pub(crate) const MAX_STACK_SIZE: usize = 1 << 30;
 
-/// Bytes above [`base`](corosensei::stack::Stack::base), in which the holder of a stack may keep what belongs to it.
-pub(crate) const HEAD: usize = 128;
-
 /// The size a stack really gets: `size` rounded up to the page (and to two pages, where pages are large).
 ///
 /// # Errors
@@ -114,8 +109,8 @@ pub(crate) fn pool(size: usize) -> Result<Arc<Pool>, StackError> {
     Ok(pool)
 }
 
-/// A stack: its holder alone may use the memory between `limit` and `base`, of which the lowest page faults, and the
-/// [`HEAD`] above `base`. Dropping it gives it back to its pool.
+/// A stack: its holder alone may use the memory between `limit` and `base`, of which the lowest page faults. Dropping it
+/// gives it back to its pool.
 pub(crate) struct Stack {
     slab: Arc<Slab>,
     index: u32,
@@ -126,11 +121,6 @@ impl Stack {
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.slab.size
-    }
-
-    /// The start of the [`HEAD`] bytes that are the holder's, until the stack is dropped; aligned as [`HEAD`] is.
-    pub(crate) fn head(&self) -> *mut u8 {
-        std::ptr::with_exposed_provenance_mut(self.slab.base(self.index()).get())
     }
 
     /// Gives the stack up without giving it back: it is never used again and stays mapped. For a stack with frames on it

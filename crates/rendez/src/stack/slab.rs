@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
-use super::HEAD;
 use super::bits::Bits;
 use super::guard::{self, Budget, GuardError, GuardMode};
 use super::mem::{Advice, Mapping, Part, page_size};
@@ -23,15 +22,13 @@ pub(super) const SLABS_MAX: usize = 1 << (u32::BITS - INDEX_BITS);
 /// The tops of all stacks are a multiple of the stack size apart, so without this the frames that a parked goroutine
 /// touches when it is resumed would lie at the same page offset in every stack: a 32 KiB, 8-way first-level cache picks
 /// its set by address bits 6 to 11 and would keep eight goroutines' tops and no more. 128 bytes, not 64, because
-/// the prefetcher fetches lines in pairs. At most 896 bytes, so that a parked goroutine still fits one 4 KiB page, with its
-/// [`HEAD`].
+/// the prefetcher fetches lines in pairs. At most 896 bytes, so that a parked goroutine still fits one 4 KiB page.
 pub(super) const COLOUR_STEP: usize = 128;
 /// See [`COLOUR_STEP`].
 pub(super) const COLOURS: usize = 8;
 
 const _: () = assert!(COLOUR_STEP.is_multiple_of(corosensei::stack::STACK_ALIGNMENT));
 const _: () = assert!(COLOUR_STEP * (COLOURS - 1) < 1024);
-const _: () = assert!(COLOUR_STEP.is_multiple_of(HEAD));
 
 /// Which slot of which slab, packed: what the pool's free list holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +83,9 @@ impl Slab {
         self.mapping.start().saturating_add(index * self.size)
     }
 
-    /// Where a stack in this slot starts to grow down from: below its colour and its head.
+    /// Where a stack in this slot starts to grow down from, coloured.
     pub(super) fn base(&self, index: usize) -> NonZeroUsize {
-        self.limit(index).saturating_add(self.size - index % COLOURS * COLOUR_STEP - HEAD)
+        self.limit(index).saturating_add(self.size - index % COLOURS * COLOUR_STEP)
     }
 
     /// Installs the guards of slots `first..first + len`, and with lightweight guards has their top pages ready too:

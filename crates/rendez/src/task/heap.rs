@@ -1,4 +1,4 @@
-//! Memory for goroutines' headers: blocks of a few sizes, made by one thread and freed by another as a rule.
+//! Memory for goroutines' headers and fibers: blocks of a few sizes, made by one thread and often freed by another.
 //!
 //! A general allocator is at its worst with that: a block that another thread frees takes the lock of the arena that it came
 //! from, arenas grow by a system call a page, each of which stops every page fault of the process, and what a million
@@ -122,7 +122,7 @@ const fn blocks_of_chunk(class: usize) -> usize {
 /// Memory for a value of this layout, which has a size. Aborts, as a `Box` does, if there is none.
 #[inline]
 pub(super) fn allocate(layout: Layout) -> NonNull<u8> {
-    debug_assert!(layout.size() > 0, "a task has a header");
+    debug_assert!(layout.size() > 0, "a size");
     match class(layout) {
         Some(class) => take(class.max(FIRST_CLASS)).cast(),
         // SAFETY: not of size zero: see above.
