@@ -1,7 +1,7 @@
 //! The scheduler: workers, their queues, how work finds them and how they sleep.
 //!
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`timers`].
-//! * [`idle`]: stealing, spinning, sleeping. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
+//! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
@@ -17,6 +17,7 @@ mod queue;
 mod runtime;
 mod shared;
 mod sleep;
+mod starved;
 mod timers;
 mod worker;
 

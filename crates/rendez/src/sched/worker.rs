@@ -62,12 +62,16 @@ pub(crate) struct Worker {
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
-    /// Tasks for which there was no stack.
-    starved: RunQueue,
+    /// Tasks for which there was no stack and that must start here.
+    pub(super) starved: RunQueue,
     /// What runs now: null while the loop does.
     current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
-    runners: RefCell<Vec<*mut Fiber>>,
+    pub(super) runners: RefCell<Vec<*mut Fiber>>,
+    /// For the shutdown, when there is no other stack.
+    pub(super) reserve: Cell<Option<*mut Fiber>>,
+    /// The last request for runners that was heeded.
+    pub(super) heeded: Cell<u32>,
     /// The stacks that belong to goroutines.
     pub(super) owned: Cell<*mut Fiber>,
     load: Cell<u32>,
@@ -116,6 +120,8 @@ impl Worker {
             current: Cell::new(ptr::null()),
             fiber: Cell::new(ptr::null_mut()),
             runners: RefCell::new(Vec::new()),
+            reserve: Cell::new(None),
+            heeded: Cell::new(0),
             owned: Cell::new(ptr::null_mut()),
             load: Cell::new(0),
             timers: Timers::new(),
@@ -139,6 +145,7 @@ impl Worker {
 
     pub(super) fn run(&self) {
         self.shared.clock.adopt();
+        self.reserve_runner();
         loop {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
@@ -301,7 +308,7 @@ impl Worker {
         }
     }
 
-    /// Gets an unstarted task a stack; without one it waits in `starved`.
+    /// Gets an unstarted task a stack; without one it waits: see `starved`.
     unsafe fn prepare(&self, task: *mut Header) -> Option<*mut Fiber> {
         // SAFETY: as in `execute`; the header is ours until the task runs.
         unsafe {
@@ -311,7 +318,7 @@ impl Worker {
                 None => self.runner(),
             };
             let Some(fiber) = fiber else {
-                self.starved.push(task);
+                self.starve(NonNull::new_unchecked(task));
                 return None;
             };
             (*fiber).task.set(task);
@@ -321,10 +328,14 @@ impl Worker {
         }
     }
 
-    fn runner(&self) -> Option<*mut Fiber> {
+    pub(super) fn runner(&self) -> Option<*mut Fiber> {
         if let Some(fiber) = self.runners.borrow_mut().pop() {
             return Some(fiber);
         }
+        self.new_runner().or_else(|| if self.runtime.is_stopping() { self.reserve.take() } else { None })
+    }
+
+    pub(super) fn new_runner(&self) -> Option<*mut Fiber> {
         self.runtime.stacks.allocate().ok().map(|stack| Fiber::new(stack, false))
     }
 
@@ -361,25 +372,19 @@ impl Worker {
 
     /// The goroutine on `fiber` has ended.
     unsafe fn finished(&self, fiber: *mut Fiber) {
-        let published = &self.shared.published;
-        published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+        self.note_finished();
         // SAFETY: idle, and this worker's.
         unsafe {
             if (*fiber).owned.get() {
                 self.disown(fiber);
             }
-            let mut runners = self.runners.borrow_mut();
-            if (*fiber).special || runners.len() >= KEPT_RUNNERS {
-                drop(runners);
-                Fiber::dispose(fiber);
-            } else {
-                runners.push(fiber);
-            }
+            self.put_runner(fiber, KEPT_RUNNERS);
         }
-        if let Some(task) = self.starved.pop() {
-            // SAFETY: starved tasks are unstarted and ours.
-            unsafe { self.queue.push(task) };
-        }
+    }
+
+    pub(super) fn note_finished(&self) {
+        let published = &self.shared.published;
+        published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     fn count(&self, fiber: &Fiber, counted: bool) {
@@ -409,23 +414,6 @@ impl Worker {
         if self.runtime.is_stopping() {
             self.cancel_parked();
         }
-    }
-
-    /// Queues a task that waits for a stack if there is one by now (and only then: a worker that can't start any sleeps).
-    pub(super) fn retry_starved(&self) {
-        if !self.starved.is_empty()
-            && let Some(runner) = self.runner()
-        {
-            self.runners.borrow_mut().push(runner);
-            if let Some(task) = self.starved.pop() {
-                // SAFETY: starved tasks are unstarted and ours.
-                unsafe { self.queue.push(task) };
-            }
-        }
-    }
-
-    pub(super) fn is_starved(&self) -> bool {
-        !self.starved.is_empty()
     }
 
     pub(super) fn empty_inbox(&self) -> bool {
@@ -470,18 +458,14 @@ impl Worker {
 
     /// Gives back memory that only a burst needed: the runtime has been idle for a while.
     pub(super) fn tidy(&self) {
-        let surplus = {
-            let mut runners = self.runners.borrow_mut();
-            let kept = runners.len().min(1);
-            runners.split_off(kept)
-        };
-        for fiber in surplus {
-            // SAFETY: idle, and this worker's.
-            unsafe { Fiber::dispose(fiber) };
-        }
+        self.give_runners(1);
         self.runtime.stacks.trim();
-        heap::flush();
         heap::trim();
+        // What the others keep goes back when the last of them has slept for as long again. Once: they run nothing.
+        let progress = self.runtime.progress();
+        if self.runtime.tidied.swap(progress, Ordering::Relaxed) != progress {
+            self.request_runners();
+        }
     }
 
     // ---- called from goroutines ----
@@ -653,7 +637,7 @@ impl Worker {
 
     /// Gives everything back; nothing runs here any more.
     fn leave(&self) {
-        for fiber in self.runners.take() {
+        for fiber in self.runners.take().into_iter().chain(self.reserve.take()) {
             // SAFETY: idle, and this worker's.
             unsafe { Fiber::dispose(fiber) };
         }

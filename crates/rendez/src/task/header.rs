@@ -222,6 +222,12 @@ impl Header {
         self.flags.get() & flag != 0
     }
 
+    /// Whether only the worker that has it may start it.
+    pub(crate) fn must_stay(&self) -> bool {
+        self.has_flag(PINNED)
+            || self.extra.as_ref().is_some_and(|extra| extra.placement == crate::Placement::Near)
+    }
+
     /// How reports name it: `goroutine 7 "printer"`.
     pub(crate) fn title(&self) -> String {
         match self.name() {

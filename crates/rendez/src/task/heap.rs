@@ -122,12 +122,13 @@ const fn blocks_of_chunk(class: usize) -> usize {
 /// Memory for a value of this layout, which has a size. Aborts, as a `Box` does, if there is none.
 #[inline]
 pub(super) fn allocate(layout: Layout) -> NonNull<u8> {
-    debug_assert!(layout.size() > 0, "a size");
+    debug_assert!(layout.size() > 0, "nothing is allocated without a size");
     match class(layout) {
         Some(class) => take(class.max(FIRST_CLASS)).cast(),
-        // SAFETY: not of size zero: see above.
         None => {
-            NonNull::new(unsafe { alloc::alloc(layout) }).unwrap_or_else(|| alloc::handle_alloc_error(layout))
+            // SAFETY: the layout has a size.
+            let memory = unsafe { alloc::alloc(layout) };
+            NonNull::new(memory).unwrap_or_else(|| alloc::handle_alloc_error(layout))
         }
     }
 }
