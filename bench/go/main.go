@@ -27,6 +27,8 @@ var timed = map[string]func(n int) time.Duration{
 	"mpsc_128":    func(n int) time.Duration { return messages(4, 1, 128, n) },
 	"mpmc_0":      func(n int) time.Duration { return messages(4, 4, 0, n) },
 	"mpmc_128":    func(n int) time.Duration { return messages(4, 4, 128, n) },
+	"select_0":    func(n int) time.Duration { return selecting(0, n) },
+	"select_128":  func(n int) time.Duration { return selecting(128, n) },
 	"sieve":       sieve,
 	"skynet":      skynet,
 	"daisy":       daisy,

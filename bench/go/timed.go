@@ -115,6 +115,46 @@ func messages(senders, receivers, capacity, n int) time.Duration {
 	return elapsed
 }
 
+func selecting(capacity, n int) time.Duration {
+	start := time.Now()
+	var c [4]chan int
+	for k := range c {
+		ch := make(chan int, capacity)
+		c[k] = ch
+		go func() {
+			for i := range n / 4 {
+				ch <- i
+			}
+			close(ch)
+		}()
+	}
+	got, open := 0, 4
+	for open > 0 {
+		k, ok := 0, false
+		select {
+		case _, ok = <-c[0]:
+			k = 0
+		case _, ok = <-c[1]:
+			k = 1
+		case _, ok = <-c[2]:
+			k = 2
+		case _, ok = <-c[3]:
+			k = 3
+		}
+		if ok {
+			got++
+		} else {
+			c[k] = nil
+			open--
+		}
+	}
+	elapsed := time.Since(start)
+	if got != n/4*4 {
+		panic("lost messages")
+	}
+	return elapsed
+}
+
 // sieve leaves its goroutines parked, as the textbook program does: ending them would need a select at every send.
 func sieve(primes int) time.Duration {
 	start := time.Now()

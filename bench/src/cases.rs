@@ -232,6 +232,14 @@ pub(crate) const CASES: &[Case] = &[
     ),
     lower("mpmc_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
     lower(
+        "select_0",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Four senders, each on a rendezvous channel of its own, one receiver that selects over the four, leaving out \
+         those that have closed, until all have. One operation is one message.",
+    ),
+    lower("select_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
+    lower(
         "sieve",
         Unit::Ns,
         Size::Once { full: 2000, quick: 2000 },

@@ -5,7 +5,7 @@ use super::{
     Body,
 };
 use crate::gauge;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{bounded, never};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -21,6 +21,8 @@ pub(super) fn find(case: &str) -> Answer {
         "mpsc_128" => |n| messages(4, 1, 128, n),
         "mpmc_0" => |n| messages(4, 4, 0, n),
         "mpmc_128" => |n| messages(4, 4, 128, n),
+        "select_0" => |n| select(0, n),
+        "select_128" => |n| select(128, n),
         "pipeline_8" => pipeline,
         "speedup_workers" => {
             return Nearly("one OS thread against two: what the machine gives", Body::value(speedup_workers));
@@ -78,6 +80,38 @@ fn messages(senders: u64, receivers: u64, capacity: usize, n: u64) -> Duration {
     let got: u64 = receivers.into_iter().map(|r| r.join().expect("a receiver does not panic")).sum();
     let elapsed = start.elapsed();
     assert_eq!(got, n);
+    elapsed
+}
+
+fn select(capacity: usize, n: u64) -> Duration {
+    let start = Instant::now();
+    let [mut a, mut b, mut c, mut d] = std::array::from_fn(|_| {
+        let (tx, rx) = bounded(capacity);
+        thread::spawn(move || {
+            for i in 0..(n / 4) as usize {
+                tx.send(i).expect("somebody receives");
+            }
+        });
+        rx
+    });
+    let (mut got, mut open) = (0, 4);
+    while open > 0 {
+        let (arm, received) = crossbeam_channel::select! {
+            recv(a) -> v => (&mut a, v),
+            recv(b) -> v => (&mut b, v),
+            recv(c) -> v => (&mut c, v),
+            recv(d) -> v => (&mut d, v),
+        };
+        match received {
+            Ok(_) => got += 1,
+            Err(_) => {
+                *arm = never();
+                open -= 1;
+            }
+        }
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(got, n / 4 * 4);
     elapsed
 }
 

@@ -60,6 +60,11 @@ pub(crate) fn find(case: &str) -> Answer {
             channels::mem_async::<Flume>(CROWD),
         );
     }
+    if case.starts_with("select_") {
+        return Cannot(
+            "its Selector is for OS threads; a receive future that loses a select may lose a message",
+        );
+    }
     match on_tokio::channel_case::<Flume>(case).or_else(|| on_tokio::shared_case::<Flume>(case)) {
         Some(body) => Does(body),
         None => Cannot(on_tokio::NOT_THE_CHANNELS),

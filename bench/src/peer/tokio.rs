@@ -4,6 +4,7 @@ use super::{
     Answer::{self, Cannot, Does, Nearly},
     on_tokio::{self, Channel, many, timed},
 };
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 /// `tokio::sync::mpsc`, with capacity 1 where 0 is asked for.
@@ -44,6 +45,8 @@ pub(crate) fn find(case: &str) -> Answer {
         "flat_1k_1m" => Nearly(TASKS, timed(many::cycle)),
         "idle_cpu" => Nearly(TASKS, many::idle_cpu()),
         "rss_after" => Nearly(TASKS, many::rss_after()),
+        "select_0" => Nearly(NO_RENDEZVOUS, timed(|n| select(1, n))),
+        "select_128" => Does(timed(|n| select(128, n))),
         "speedup_fork_join" => Does(many::speedup_fork_join()),
         "seq_1" | "spsc_128" | "mpsc_128" => {
             Does(on_tokio::channel_case::<Mpsc>(case).expect("a channel case"))
@@ -53,4 +56,31 @@ pub(crate) fn find(case: &str) -> Answer {
             None => Cannot("unknown case"),
         },
     }
+}
+
+/// `n` numbers from four senders, each on its own channel, to one receiver.
+async fn select(capacity: usize, n: u64) -> Duration {
+    let start = Instant::now();
+    let [mut a, mut b, mut c, mut d] = std::array::from_fn(|_| {
+        let (tx, rx) = mpsc::channel(capacity);
+        tokio::spawn(async move {
+            for i in 0..(n / 4) as usize {
+                tx.send(i).await.expect("somebody receives");
+            }
+        });
+        rx
+    });
+    let mut got = 0;
+    loop {
+        tokio::select! {
+            Some(_) = a.recv() => got += 1,
+            Some(_) = b.recv() => got += 1,
+            Some(_) = c.recv() => got += 1,
+            Some(_) = d.recv() => got += 1,
+            else => break,
+        }
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(got, n / 4 * 4);
+    elapsed
 }

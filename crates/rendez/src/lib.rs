@@ -23,6 +23,8 @@
 //!   kilobytes each while they wait. [`JoinHandle`] waits for one and takes its result or its panic.
 //! * [`go_async`] runs a future as a goroutine without a stack; [`block_on`] runs one where you are.
 //! * [`run`], or `#[rendez::main]`, makes a closure the main goroutine; [`Runtime`] is for those who need several.
+//! * [`select!`] waits for several things at once, as Go's `select`; [`Select`] does for arms that are known only at run time,
+//!   and an [`Event`] is such a thing as a value.
 //! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has [`sync::WaitGroup`]; [`sleep`] and
 //!   [`time::Instant`] tell and pass the time.
 //!
@@ -48,9 +50,17 @@ struct Readme;
 
 pub mod chan;
 mod lock;
+/// Of `task`, the part that loom can check.
+#[cfg(all(test, loom))]
+#[path = "task/poll_state.rs"]
+mod poll_state;
 mod primitives;
 #[cfg(not(loom))]
 mod sched;
+#[cfg(all(loom, test))]
+#[path = "sched/loom.rs"]
+mod sched;
+pub mod select;
 #[cfg(not(loom))]
 mod stack;
 pub mod sync;
@@ -60,11 +70,17 @@ pub mod time;
 mod wait;
 
 #[cfg(not(loom))]
-pub use rendez_macros::main;
+pub use rendez_macros::{main, select};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub use select::macros as __private;
+pub use select::{Event, choose};
+#[cfg(not(loom))]
+pub use select::{Select, SelectedOperation};
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle, block_on, go,
-    go_async, go_local, scope,
+    Builder, JoinError, JoinEvent, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope,
+    ScopedJoinHandle, block_on, go, go_async, go_local, scope,
 };

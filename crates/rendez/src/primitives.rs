@@ -5,6 +5,9 @@
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{Arc, atomic};
+/// The same atomics, for protocols that need the one order of all sequentially consistent accesses.
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Condvar, Mutex, atomic as total_order};
 #[cfg(not(loom))]
 pub(crate) use std::{
     hint,
@@ -42,6 +45,114 @@ impl<T> UnsafeCell<T> {
     #[inline(always)]
     pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         f(self.0.get())
+    }
+}
+
+/// loom takes sequentially consistent accesses for acquire-release ones, and would report what their one order forbids: a
+/// load that sees an old value; a store that comes, in the word's own order, between what an exchange read and what it
+/// wrote. An exchange meets the newest value, so here one that fails stands in for such loads, and one that can't fail for
+/// such stores. They order no other accesses, as fences would: where one is missing beside them, loom still finds it.
+#[cfg(all(loom, test))]
+pub(crate) mod total_order {
+    pub(crate) use loom::sync::atomic::{Ordering, fence};
+    use std::ptr;
+
+    const NOBODYS: u32 = u32::MAX;
+
+    #[derive(Debug)]
+    pub(crate) struct AtomicU32(loom::sync::atomic::AtomicU32);
+
+    impl AtomicU32 {
+        pub(crate) fn new(value: u32) -> Self {
+            AtomicU32(loom::sync::atomic::AtomicU32::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> u32 {
+            match order {
+                Ordering::SeqCst => match self.0.compare_exchange(NOBODYS, NOBODYS, order, Ordering::Acquire)
+                {
+                    Ok(_) => unreachable!("no protocol has this value"),
+                    Err(newest) => newest,
+                },
+                _ => self.0.load(order),
+            }
+        }
+
+        pub(crate) fn store(&self, value: u32, order: Ordering) {
+            match order {
+                Ordering::SeqCst => _ = self.0.swap(value, Ordering::Release),
+                _ => self.0.store(value, order),
+            }
+        }
+    }
+
+    impl std::ops::Deref for AtomicU32 {
+        type Target = loom::sync::atomic::AtomicU32;
+
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct AtomicPtr<T>(loom::sync::atomic::AtomicPtr<T>);
+
+    impl<T> AtomicPtr<T> {
+        pub(crate) fn new(pointer: *mut T) -> Self {
+            AtomicPtr(loom::sync::atomic::AtomicPtr::new(pointer))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> *mut T {
+            let nobodys = ptr::without_provenance_mut(NOBODYS as usize);
+            match order {
+                Ordering::SeqCst => match self.0.compare_exchange(nobodys, nobodys, order, Ordering::Acquire)
+                {
+                    Ok(_) => unreachable!("no protocol has this value"),
+                    Err(newest) => newest,
+                },
+                _ => self.0.load(order),
+            }
+        }
+    }
+
+    impl<T> std::ops::Deref for AtomicPtr<T> {
+        type Target = loom::sync::atomic::AtomicPtr<T>;
+
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+}
+
+#[cfg(all(loom, test))]
+pub(crate) use loom::sync::Mutex;
+
+/// loom's condition variable, whose time limits may pass at any moment, whatever they say.
+#[cfg(all(loom, test))]
+#[derive(Debug)]
+pub(crate) struct Condvar(loom::sync::Condvar);
+
+#[cfg(all(loom, test))]
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Condvar(loom::sync::Condvar::new())
+    }
+
+    pub(crate) fn wait<'a, T>(
+        &self,
+        guard: loom::sync::MutexGuard<'a, T>,
+    ) -> loom::sync::LockResult<loom::sync::MutexGuard<'a, T>> {
+        self.0.wait(guard)
+    }
+
+    /// Leaves the mutex; the others can go on from there, and how far they come before the limit has passed is for loom
+    /// to vary.
+    pub(crate) fn wait_timeout<T>(&self, guard: loom::sync::MutexGuard<'_, T>, _: std::time::Duration) {
+        drop(guard);
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
     }
 }
 

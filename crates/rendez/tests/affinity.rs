@@ -2,36 +2,22 @@
 //! that unstarted work is spread all the same.
 #![cfg(not(loom))]
 
+mod setup;
+
 use rendez::{Runtime, block_on, chan, go, go_async, go_local, scope, sync::WaitGroup, yield_now};
+use setup::in_time;
 use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
     hint,
-    panic::resume_unwind,
     rc::Rc,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
-        mpsc,
     },
     thread::{self, ThreadId},
     time::{Duration, Instant},
 };
-
-/// Fails where it would hang.
-fn in_time(test: impl FnOnce() + Send + 'static) {
-    let (done, ended) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _done = done;
-        test();
-    });
-    if ended.recv_timeout(Duration::from_secs(30)) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("it hangs");
-    }
-    if let Err(payload) = thread.join() {
-        resume_unwind(payload);
-    }
-}
 
 /// What each thread owns, and how many `Rc`s of it were left when the thread ended: a count that two threads change at
 /// once, without atomics, comes out wrong sooner or later.

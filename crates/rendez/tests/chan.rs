@@ -130,6 +130,19 @@ fn a_send_into_a_free_slot_needs_no_receiver() {
 }
 
 #[test]
+fn unbounded_sends_never_wait() {
+    on_one_worker(|| {
+        let (tx, rx) = chan::unbounded();
+        // A send that waited would wait for ever: nobody else is there to receive.
+        (0..100_000).for_each(|i| tx.send(i).unwrap());
+        assert!(tx.try_send(100_000).is_ok());
+        assert_eq!((tx.len(), tx.capacity(), tx.is_full()), (100_001, None, false));
+        drop(tx);
+        assert!(rx.iter().eq(0..=100_000));
+    });
+}
+
+#[test]
 fn two_that_send_to_each_other_in_turn_never_lose_the_beat() {
     in_every_world(|crew| {
         let (ping, pings) = chan::bounded(0);
@@ -401,5 +414,9 @@ fn endpoints_describe_themselves_without_their_values() {
     assert!(tx.try_send(Opaque).is_ok());
     assert_eq!(format!("{tx:?}"), "Sender { len: 1, capacity: Some(2), closed: false }");
     tx.close();
-    assert_eq!(format!("{rx:?}"), "Receiver { len: 1, capacity: Some(2), closed: true }");
+    let described = "Receiver { len: 1, capacity: Some(2), closed: true }";
+    assert_eq!(format!("{rx:?}"), described);
+    assert_eq!(format!("{:?}", rx.iter()), format!("Iter({described})"));
+    assert_eq!(format!("{:?}", rx.try_iter()), format!("TryIter({described})"));
+    assert_eq!(format!("{:?}", rx.into_iter()), format!("IntoIter({described})"));
 }

@@ -2,57 +2,22 @@
 //! change the environment or a limit of the process run themselves again as a child process.
 #![cfg(not(any(loom, rendez_sanitize)))]
 
+mod child;
+mod setup;
+
+use child::{end, is_child, must_succeed_in_a_child, start, test_around};
 use rendez::{Builder, Runtime, chan, go, run, set_workers, sync::WaitGroup, workers};
+use setup::text;
 use std::{
-    env, io,
+    io,
     panic::catch_unwind,
-    process::{Command, Output, Stdio},
     sync::{
         Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-const CHILD: &str = "RENDEZ_TEST_CHILD";
-
-fn is_child() -> bool {
-    env::var_os(CHILD).is_some()
-}
-
-/// Runs the test again in a child process with these settings. A child that takes too long is killed.
-fn child(test: &str, settings: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
-    command.env(CHILD, "1").env("RUST_BACKTRACE", "0").envs(settings.iter().copied());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(30) {
-            child.kill().unwrap();
-            panic!("it hangs: {:?}", child.wait_with_output().unwrap());
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().unwrap()
-}
-
-/// Runs `body` in a child process, which must succeed.
-fn in_a_child(test: &str, body: impl FnOnce()) {
-    if is_child() {
-        return body();
-    }
-    let output = child(test, &[]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn message(panic: Box<dyn std::any::Any + Send>) -> String {
-    match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => panic.downcast::<&str>().unwrap().to_string(),
-    }
-}
 
 // ---- settings ----
 
@@ -70,9 +35,9 @@ fn a_number_of_workers_out_of_range_is_an_error_of_build() {
 #[test]
 fn a_number_of_workers_out_of_range_is_a_panic_of_set_workers() {
     for n in [0, 1025, usize::MAX] {
-        let said = message(catch_unwind(|| set_workers(n)).unwrap_err());
+        let said = text(catch_unwind(|| set_workers(n)).unwrap_err());
         assert_eq!(said, format!("set_workers: the number of workers must be from 1 to 1024, not {n}"));
-        let said = message(catch_unwind(|| run(|| set_workers(n))).unwrap_err());
+        let said = text(catch_unwind(|| run(|| set_workers(n))).unwrap_err());
         assert!(said.starts_with("set_workers: "), "{said}");
     }
 }
@@ -82,10 +47,10 @@ fn a_stack_size_out_of_range_is_an_error_of_build_and_of_spawn() {
     for size in [0, 1, 16 * 1024 - 1, (1 << 30) + 1, usize::MAX] {
         let error = Runtime::builder().workers(1).stack_size(size).build().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        let text = error.to_string();
+        let told = error.to_string();
         assert!(
-            text.starts_with("RuntimeBuilder::stack_size: ") && text.contains(&size.to_string()),
-            "{text}"
+            told.starts_with("RuntimeBuilder::stack_size: ") && told.contains(&size.to_string()),
+            "{told}"
         );
         let error = Builder::new().stack_size(size).spawn(|| ()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
@@ -107,15 +72,14 @@ fn the_smallest_stack_and_an_odd_size_will_do() {
 
 #[test]
 fn a_bad_setting_in_the_environment_is_named_by_run_and_by_build() {
-    let test = "a_bad_setting_in_the_environment_is_named_by_run_and_by_build";
     if is_child() {
         let said = Runtime::builder().build().map(drop).map_err(|error| {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
             error.to_string()
         });
         println!("build=<{}>", said.unwrap_err());
-        println!("run=<{}>", message(catch_unwind(|| run(|| ())).unwrap_err()));
-        println!("go=<{}>", message(catch_unwind(|| drop(go(|| ()))).unwrap_err()));
+        println!("run=<{}>", text(catch_unwind(|| run(|| ())).unwrap_err()));
+        println!("go=<{}>", text(catch_unwind(|| drop(go(|| ()))).unwrap_err()));
         // What is set in the program goes before the environment.
         Runtime::builder().workers(1).stack_size(1 << 20).build().unwrap().run(|| ());
         return;
@@ -133,23 +97,21 @@ fn a_bad_setting_in_the_environment_is_named_by_run_and_by_build() {
         ("RENDEZ_STACK_SIZE", "1", "RENDEZ_STACK_SIZE: a stack of 1 bytes is too small"),
         ("RENDEZ_STACK_SIZE", "256k", "RENDEZ_STACK_SIZE=\"256k\" is not a stack size in bytes"),
     ] {
-        let output = child(test, &[(name, value)]);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{name}={value}: {out}{err}");
+        let ended = end(start(test_around(&|| ()), &[(name, value)]));
+        assert!(ended.status.success(), "{name}={value}: {ended:?}");
         let prefix = "rendez: the runtime could not be started: ";
         for told in [
             format!("build=<{expected}"),
             format!("run=<{prefix}{expected}"),
             format!("go=<{prefix}{expected}"),
         ] {
-            assert!(out.contains(&told), "{name}={value}: {told} is not in {out}");
+            assert!(ended.out.contains(&told), "{name}={value}: {told} is not in {ended:?}");
         }
     }
 }
 
 #[test]
 fn good_settings_in_the_environment_are_taken() {
-    let test = "good_settings_in_the_environment_are_taken";
     if is_child() {
         assert_eq!(workers(), 3);
         run(|| assert_eq!(workers(), 3));
@@ -158,8 +120,8 @@ fn good_settings_in_the_environment_are_taken() {
         runtime.run(|| assert_eq!(workers(), 2));
         return;
     }
-    let output = child(test, &[("RENDEZ_WORKERS", " 3 "), ("RENDEZ_STACK_SIZE", "65536")]);
-    assert!(output.status.success(), "{output:?}");
+    let ended = end(start(test_around(&|| ()), &[("RENDEZ_WORKERS", " 3 "), ("RENDEZ_STACK_SIZE", "65536")]));
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 // ---- what runs out ----
@@ -204,7 +166,7 @@ fn set_address_space(bytes: u64) -> u64 {
 #[test]
 #[cfg(target_os = "linux")]
 fn without_address_space_build_and_spawn_return_errors() {
-    in_a_child("without_address_space_build_and_spawn_return_errors", || {
+    must_succeed_in_a_child(|| {
         let before = limit_address_space(8 << 20);
         let error = Runtime::builder().workers(2).build().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
@@ -225,11 +187,11 @@ fn without_address_space_build_and_spawn_return_errors() {
 #[test]
 #[cfg(target_os = "linux")]
 fn workers_that_cannot_be_started_are_an_error_and_may_be_asked_for_again() {
-    in_a_child("workers_that_cannot_be_started_are_an_error_and_may_be_asked_for_again", || {
+    must_succeed_in_a_child(|| {
         warmed_up(1).run(|| {
             // Less than a thread's stack.
             let before = limit_address_space(1 << 20);
-            let said = message(catch_unwind(|| set_workers(1000)).unwrap_err());
+            let said = text(catch_unwind(|| set_workers(1000)).unwrap_err());
             assert!(said.starts_with("rendez: could not start 1000 workers: "), "{said}");
             set_address_space(before);
             assert_eq!(go(|| 3).join().unwrap(), 3);
@@ -240,10 +202,57 @@ fn workers_that_cannot_be_started_are_an_error_and_may_be_asked_for_again() {
     });
 }
 
+/// How many threads this process has.
+#[cfg(target_os = "linux")]
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Limits the processes and threads of this process's user, and returns the old limit.
+#[cfg(target_os = "linux")]
+fn limit_threads(number: u64) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is there to be written, and then to be read.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit), 0);
+        let before = limit.rlim_cur;
+        limit.rlim_cur = number;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit), 0);
+        before
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_runtime_of_which_some_threads_cannot_be_started_is_an_error_and_leaves_none_behind() {
+    must_succeed_in_a_child(|| {
+        // The limit does not hold for root, so this process becomes some user that most likely has no other processes.
+        // SAFETY: it has no preconditions. The child has one thread, this one, which is all that the calls change.
+        unsafe {
+            if libc::geteuid() == 0 {
+                assert_eq!(libc::setresuid(54_321, 54_321, 54_321), 0);
+            }
+        }
+        let before = limit_threads(20);
+        let had = threads();
+        for _ in 0..5 {
+            let error = Runtime::builder().workers(64).build().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+            assert_eq!(threads(), had);
+        }
+        let said = text(catch_unwind(|| run(|| set_workers(64))).unwrap_err());
+        assert!(said.starts_with("rendez: "), "{said}");
+        assert_eq!(threads(), had);
+        limit_threads(before);
+        assert_eq!(run(|| go(|| 3).join().unwrap()), 3);
+        Runtime::builder().workers(64).build().unwrap().run(|| assert_eq!(workers(), 64));
+    });
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn goroutines_beyond_the_stacks_that_can_be_had_wait_for_one() {
-    in_a_child("goroutines_beyond_the_stacks_that_can_be_had_wait_for_one", || {
+    must_succeed_in_a_child(|| {
         for n in [1, 2] {
             let runtime = warmed_up(n);
             runtime.run(|| {
@@ -273,7 +282,7 @@ fn goroutines_beyond_the_stacks_that_can_be_had_wait_for_one() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_shutdown_with_goroutines_that_wait_for_a_stack_ends_them() {
-    in_a_child("a_shutdown_with_goroutines_that_wait_for_a_stack_ends_them", || {
+    must_succeed_in_a_child(|| {
         let runtime = warmed_up(2);
         let drops = Arc::new(());
         let handles = runtime.run(|| {
@@ -315,7 +324,7 @@ fn cpu_time() -> Duration {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_idle_runtime_uses_no_processor_time() {
-    in_a_child("an_idle_runtime_uses_no_processor_time", || {
+    must_succeed_in_a_child(|| {
         for n in [1, 2, 8] {
             let runtime = Runtime::builder().workers(n).build().unwrap();
             let (tx, rx) = chan::bounded::<()>(0);

@@ -417,3 +417,26 @@ fn a_wait_group_whose_waiter_gave_up_counts_a_second_round_right() {
         worker.join().unwrap();
     });
 }
+
+#[test]
+fn an_add_beside_the_last_done_counts_or_panics_and_the_waiter_goes_on() {
+    // The default hook would print each of the many panics.
+    std::panic::set_hook(Box::new(|_| ()));
+    explore(|| {
+        let group = WaitGroup::new();
+        group.add(1);
+        let mut waits = Box::pin(group.wait_async());
+        assert!(poll_once(waits.as_mut()).is_none());
+        let last = thread::spawn({
+            let group = group.clone();
+            move || group.done()
+        });
+        let added = std::panic::catch_unwind(|| group.add(1)).is_ok();
+        last.join().unwrap();
+        if added {
+            group.done();
+        }
+        assert!(poll_once(waits.as_mut()).is_some());
+        group.wait();
+    });
+}

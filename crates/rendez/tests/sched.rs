@@ -1,41 +1,24 @@
 //! The scheduler: yielding, sleeping, workers that come and go, and nobody starved.
 #![cfg(not(loom))]
 
+mod setup;
+
 use rendez::{
     Builder, Placement, Runtime, chan, go, go_async, run, set_workers, sync::WaitGroup, time::Instant,
     workers, yield_now,
 };
+use setup::{in_time, runtime};
 use std::{
+    cell::Cell,
     collections::HashSet,
     hint,
-    panic::resume_unwind,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
     },
     thread,
     time::Duration,
 };
-
-/// Fails where it would hang.
-fn in_time(test: impl FnOnce() + Send + 'static) {
-    let (done, ended) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _done = done;
-        test();
-    });
-    if ended.recv_timeout(Duration::from_secs(20)) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("it hangs");
-    }
-    if let Err(payload) = thread.join() {
-        resume_unwind(payload);
-    }
-}
-
-fn runtime(workers: usize) -> Runtime {
-    Runtime::builder().workers(workers).build().unwrap()
-}
 
 // ---- yield ----
 
@@ -123,6 +106,18 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
                 assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
             });
         }
+    });
+}
+
+#[test]
+fn a_sleep_of_nothing_returns_at_once_and_gives_way_to_nobody() {
+    in_time(|| {
+        runtime(1).run(|| {
+            let other = go(|| ());
+            rendez::sleep(Duration::ZERO);
+            assert!(!other.is_finished());
+            other.join().unwrap();
+        });
     });
 }
 
@@ -224,6 +219,106 @@ fn two_that_always_find_each_other_ready_do_not_starve_a_third() {
             while !started.load(Ordering::SeqCst) || resumed.load(Ordering::SeqCst) < 10 {
                 there.send(1).unwrap();
                 pong.recv().unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn what_has_not_started_does_so_whatever_the_mixture_of_those_that_are_always_ready() {
+    thread_local! {
+        static TURNS: Cell<usize> = const { Cell::new(0) };
+    }
+    /// Counts a turn; of the one worker that there is.
+    fn turn() -> usize {
+        TURNS.replace(TURNS.get() + 1)
+    }
+    fn talk() {
+        let (tx, rx) = chan::bounded::<()>(0);
+        go(move || rx.iter().for_each(drop));
+        while tx.send(()).is_ok() {
+            turn();
+        }
+    }
+    fn give_way() {
+        loop {
+            turn();
+            yield_now();
+        }
+    }
+    fn start_others() {
+        while go(|| ()).join().is_ok() {
+            turn();
+        }
+    }
+    in_time(|| {
+        let kinds = [talk as fn(), give_way, start_others];
+        for mixture in (0..64).map(|i| [i % 4, i / 4 % 4, i / 16]) {
+            runtime(1).run(|| {
+                let started = Arc::new(AtomicUsize::new(0));
+                for (kind, count) in kinds.into_iter().zip(mixture) {
+                    for _ in 0..count {
+                        let started = started.clone();
+                        go(move || {
+                            started.fetch_add(1, Ordering::SeqCst);
+                            kind();
+                        });
+                    }
+                }
+                while started.load(Ordering::SeqCst) < mixture.iter().sum() {
+                    yield_now();
+                }
+                for _ in 0..20 {
+                    let before = turn();
+                    let took = go(turn).join().unwrap() - before;
+                    assert!(took < 5000, "{took} turns among {mixture:?}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_others_hand_over_does_not_keep_a_worker_from_what_it_has_itself() {
+    static HANDED: AtomicUsize = AtomicUsize::new(0);
+    fn near(f: fn()) {
+        drop(Builder::new().placement(Placement::Near).spawn(f).unwrap());
+    }
+    fn spread<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> rendez::JoinHandle<R> {
+        Builder::new().placement(Placement::Spread).spawn(f).unwrap()
+    }
+    in_time(|| {
+        runtime(2).run(|| {
+            let here = thread::current().id();
+            // The other worker is never idle, and has so many goroutines that what it starts is for this one.
+            let (ready, wait) = chan::bounded(0);
+            (0..10).for_each(|_| near(|| rendez::sleep(Duration::MAX)));
+            yield_now();
+            let other = spread(move || {
+                (0..100).for_each(|_| near(|| rendez::sleep(Duration::MAX)));
+                near(|| {
+                    loop {
+                        yield_now();
+                    }
+                });
+                for _ in 0..50 {
+                    near(|| while spread(|| HANDED.fetch_add(1, Ordering::SeqCst)).join().is_ok() {});
+                }
+                ready.send(thread::current().id()).unwrap();
+            });
+            assert_ne!(wait.recv(), Ok(here));
+            other.join().unwrap();
+            while HANDED.load(Ordering::SeqCst) < 500 {
+                yield_now();
+            }
+            for _ in 0..20 {
+                let mut turns = 0;
+                let mine = go(|| ());
+                while !mine.is_finished() {
+                    assert!(turns < 20_000, "it has not started");
+                    turns += 1;
+                    yield_now();
+                }
             }
         });
     });
@@ -465,6 +560,47 @@ fn the_number_of_workers_may_change_while_all_are_busy() {
         }
         stop.store(true, Ordering::SeqCst);
         pairs.into_iter().for_each(|pair| pair.join().unwrap());
+    });
+}
+
+#[test]
+fn what_was_handed_to_a_worker_that_is_no_longer_wanted_is_started_all_the_same() {
+    in_time(|| {
+        let runtime = Arc::new(runtime(4));
+        let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let spreaders: Vec<_> = (0..4)
+            .map(|_| {
+                let (stop, count) = (stop.clone(), count.clone());
+                runtime.spawn(move || {
+                    let mut spread = Vec::new();
+                    while !stop.load(Ordering::SeqCst) {
+                        for _ in 0..20 {
+                            let count = count.clone();
+                            let builder = Builder::new().placement(Placement::Spread);
+                            let handle = builder.spawn(move || {
+                                yield_now();
+                                count.fetch_add(1, Ordering::SeqCst);
+                            });
+                            spread.push(handle.unwrap());
+                        }
+                        yield_now();
+                    }
+                    let started = spread.len();
+                    spread.into_iter().for_each(|handle| handle.join().unwrap());
+                    started
+                })
+            })
+            .collect();
+        for n in [1, 4, 2, 8, 1, 3].into_iter().cycle().take(120) {
+            let before = count.load(Ordering::SeqCst);
+            runtime.run(|| set_workers(n));
+            while count.load(Ordering::SeqCst) < before + 20 {
+                thread::yield_now();
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+        let started: usize = spreaders.into_iter().map(|spreader| spreader.join().unwrap()).sum();
+        assert_eq!(count.load(Ordering::SeqCst), started);
     });
 }
 

@@ -1,46 +1,20 @@
 //! `scope`: goroutines that borrow, and the order in which everything ends.
 #![cfg(not(loom))]
 
-use rendez::{Runtime, chan, go, go_async, run, scope, yield_now};
+mod setup;
+
+use rendez::{Runtime, chan, go, run, scope, yield_now};
+use setup::{in_every_world, in_time, text};
 use std::{
     mem,
-    panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, panic_any},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
     },
     thread,
     time::Duration,
 };
-
-/// Fails where it would hang.
-fn in_time(test: impl FnOnce() + Send + 'static) {
-    let (done, ended) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _done = done;
-        test();
-    });
-    if ended.recv_timeout(Duration::from_secs(20)) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("it hangs");
-    }
-    if let Err(payload) = thread.join() {
-        resume_unwind(payload);
-    }
-}
-
-/// Runs `body` in all three worlds: on an OS thread, in a goroutine and in an async goroutine; the latter two on one, two
-/// and eight workers.
-fn in_every_world(body: fn()) {
-    in_time(move || {
-        body();
-        for workers in [1, 2, 8] {
-            let runtime = Runtime::builder().workers(workers).build().unwrap();
-            runtime.run(body);
-            runtime.run(|| go_async(async move { body() }).join()).unwrap();
-        }
-    });
-}
 
 struct Token<'a>(&'a AtomicUsize);
 
@@ -48,10 +22,6 @@ impl Drop for Token<'_> {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
-}
-
-fn text(payload: Box<dyn std::any::Any + Send>) -> &'static str {
-    *payload.downcast::<&str>().unwrap()
 }
 
 #[test]

@@ -1,78 +1,22 @@
-//! Ending a runtime: Go's rule of exit, with destructors.
+//! Ending a runtime: Go's rule of exit, with destructors. (`unwinding.rs` has destructors that wait, and unwinding that is
+//! caught.)
 #![cfg(not(loom))]
+
+mod setup;
 
 use rendez::{
     JoinHandle, PanicPolicy, Runtime, block_on, chan, go, go_async, run, scope, sync::WaitGroup, yield_now,
 };
+use setup::{Drops, OnDrop, in_time, runtime, text};
 use std::{
-    cell::RefCell,
-    panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, panic_any},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-/// Fails where it would hang.
-fn in_time(test: impl FnOnce() + Send + 'static) {
-    let (done, ended) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _done = done;
-        test();
-    });
-    if ended.recv_timeout(Duration::from_secs(20)) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("it hangs");
-    }
-    if let Err(payload) = thread.join() {
-        resume_unwind(payload);
-    }
-}
-
-fn runtime(workers: usize) -> Runtime {
-    Runtime::builder().workers(workers).build().unwrap()
-}
-
-/// Counts how often it is dropped.
-#[derive(Clone, Debug, Default)]
-struct Drops(Arc<AtomicUsize>);
-
-impl Drops {
-    fn token(&self) -> Token {
-        Token(self.0.clone())
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-#[derive(Debug)]
-struct Token(Arc<AtomicUsize>);
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// Does something when it is dropped.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-fn text(payload: Box<dyn std::any::Any + Send>) -> String {
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(payload) => payload.downcast::<&str>().unwrap().to_string(),
-    }
-}
 
 // ---- run ----
 
@@ -213,6 +157,38 @@ fn a_goroutine_whose_run_on_another_runtime_was_shut_down_is_told_by_a_panic() {
     });
 }
 
+#[test]
+fn a_goroutine_whose_run_on_its_own_runtime_is_cut_short_is_unwound() {
+    in_time(|| {
+        for workers in [1, 2] {
+            let runtime = Arc::new(runtime(workers));
+            let drops = Drops::default();
+            let (ready, wait) = chan::bounded::<()>(0);
+            // One whose closure is running, and one whose closure will not start: it calls `run` when all has been stopped.
+            let (theirs, token) = (runtime.clone(), drops.token());
+            let started = runtime.spawn(move || {
+                let _token = token;
+                theirs.run(|| {
+                    ready.send(()).unwrap();
+                    rendez::sleep(Duration::MAX);
+                });
+                unreachable!("`run` has nothing to return");
+            });
+            wait.recv().unwrap();
+            let (theirs, token) = (runtime.clone(), drops.token());
+            let unstarted = runtime.spawn(move || {
+                let _token = token;
+                theirs.shutdown();
+                theirs.run(|| unreachable!("started on a runtime that ends"));
+            });
+            assert!(unstarted.join().unwrap_err().is_cancelled());
+            assert!(started.join().unwrap_err().is_cancelled());
+            runtime.shutdown();
+            assert_eq!(drops.count(), 2);
+        }
+    });
+}
+
 // ---- unstarted ones ----
 
 #[test]
@@ -283,6 +259,52 @@ fn destructors_that_start_goroutines_while_they_unwind_get_cancelled_ones() {
         (0..10).for_each(|_| rx.recv().unwrap());
         runtime.shutdown();
         assert_eq!(drops.count(), 10);
+    });
+}
+
+#[test]
+fn what_foreign_threads_start_while_the_runtime_stops_runs_or_is_dropped_and_tells_which() {
+    in_time(|| {
+        for round in 0..100 {
+            let runtime = Arc::new(runtime(1 + round % 3));
+            let (drops, ran) = (Drops::default(), Arc::new(AtomicUsize::new(0)));
+            let (started, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    let (runtime, drops, ran) = (runtime.clone(), drops.clone(), ran.clone());
+                    let (started, stopped) = (started.clone(), stopped.clone());
+                    thread::spawn(move || {
+                        let mut handles = Vec::new();
+                        while !stopped.load(Ordering::SeqCst) {
+                            let (token, ran) = (drops.token(), ran.clone());
+                            handles.push(runtime.spawn(move || {
+                                let _token = token;
+                                ran.fetch_add(1, Ordering::SeqCst);
+                            }));
+                            started.fetch_add(1, Ordering::SeqCst);
+                        }
+                        handles
+                    })
+                })
+                .collect();
+            while started.load(Ordering::SeqCst) < 1 + 10 * (round % 7) {
+                std::hint::spin_loop();
+            }
+            runtime.shutdown();
+            stopped.store(true, Ordering::SeqCst);
+            let (mut done, mut cancelled) = (0, 0);
+            for handle in threads.into_iter().flat_map(|thread| thread.join().unwrap()) {
+                match handle.join() {
+                    Ok(()) => done += 1,
+                    Err(error) => {
+                        assert!(error.is_cancelled());
+                        cancelled += 1;
+                    }
+                }
+            }
+            assert_eq!((ran.load(Ordering::SeqCst), drops.count()), (done, done + cancelled));
+            assert_eq!(started.load(Ordering::SeqCst), done + cancelled);
+        }
     });
 }
 
@@ -557,242 +579,6 @@ fn a_value_whose_sender_is_unwound_is_dropped_once_and_its_receiver_finds_the_ch
         drop(received);
         assert_eq!(drops.count(), 10);
         assert!(rx.recv().is_err());
-    });
-}
-
-// ---- destructors that wait ----
-
-#[test]
-fn a_destructor_may_wait_while_its_goroutine_is_unwound() {
-    in_time(|| {
-        for workers in [1, 2] {
-            let runtime = runtime(workers);
-            let ((ready, wait), (ask, asked), (answer, answers)) =
-                (chan::bounded(0), chan::bounded(0), chan::bounded(0));
-            let helper = thread::spawn(move || {
-                let question: u32 = asked.recv().unwrap();
-                answer.send(question + 1).unwrap();
-            });
-            let got = Arc::new(AtomicUsize::new(0));
-            let theirs = got.clone();
-            runtime.spawn(move || {
-                let _asks = OnDrop(move || {
-                    rendez::sleep(Duration::from_millis(5));
-                    ask.send(41).unwrap();
-                    let value = answers.recv().unwrap();
-                    theirs.store(value as usize, Ordering::SeqCst);
-                });
-                ready.send(()).unwrap();
-                rendez::sleep(Duration::MAX);
-            });
-            wait.recv().unwrap();
-            runtime.shutdown();
-            assert_eq!(got.load(Ordering::SeqCst), 42);
-            helper.join().unwrap();
-        }
-    });
-}
-
-#[test]
-fn goroutines_that_share_a_worker_with_a_destructor_that_waits_for_them_are_ended_too() {
-    in_time(|| {
-        let others: &[fn()] = &[
-            || {
-                loop {
-                    yield_now();
-                }
-            },
-            || rendez::sleep(Duration::MAX),
-            || {
-                // Caught once: it is to be ended at the next wait.
-                let _ = catch_unwind(|| rendez::sleep(Duration::MAX));
-                rendez::sleep(Duration::MAX);
-            },
-            || {
-                scope(|s| {
-                    s.go(|| rendez::sleep(Duration::MAX));
-                })
-            },
-            || {
-                let (tx, rx) = chan::bounded(1);
-                loop {
-                    tx.send(()).unwrap();
-                    rx.recv().unwrap();
-                }
-            },
-        ];
-        let start = Instant::now();
-        for (i, &other) in others.iter().enumerate() {
-            let runtime = runtime(1);
-            let drops = Drops::default();
-            let (ready, wait) = chan::bounded(0);
-            let token = drops.token();
-            let theirs = ready.clone();
-            let other = runtime.spawn(move || {
-                let _token = token;
-                theirs.send(()).unwrap();
-                other();
-            });
-            wait.recv().unwrap();
-            let (tx, rx) = chan::bounded(1);
-            let mut other = Some(other);
-            runtime.spawn(move || {
-                let _joins = OnDrop(move || {
-                    let other = other.take().unwrap();
-                    tx.send(other.join().unwrap_err().is_cancelled()).unwrap();
-                });
-                ready.send(()).unwrap();
-                rendez::sleep(Duration::MAX);
-            });
-            wait.recv().unwrap();
-            runtime.shutdown();
-            assert_eq!(rx.recv(), Ok(true), "case {i}");
-            assert_eq!(drops.count(), 1, "case {i}");
-        }
-        assert!(start.elapsed() < Duration::from_secs(2), "something was left behind");
-    });
-}
-
-#[test]
-fn a_user_panic_whose_destructor_waits_is_not_interrupted_by_a_shutdown() {
-    in_time(|| {
-        let runtime = runtime(1);
-        let ((ready, wait), (tx, rx)) = (chan::bounded(0), chan::bounded(0));
-        let (told, tell) = chan::bounded(1);
-        let theirs = ready.clone();
-        let panics = runtime.spawn(move || {
-            let _waits = OnDrop(move || {
-                theirs.send(()).unwrap();
-                told.send(rx.recv()).unwrap();
-            });
-            panic_any("user");
-        });
-        wait.recv().unwrap();
-        // A second one on the same worker is ended as usual.
-        let sleeper = runtime.spawn(move || {
-            ready.send(()).unwrap();
-            rendez::sleep(Duration::MAX);
-        });
-        wait.recv().unwrap();
-        let helper = thread::spawn(move || {
-            assert!(sleeper.join().unwrap_err().is_cancelled());
-            tx.send(7).unwrap();
-        });
-        runtime.shutdown();
-        helper.join().unwrap();
-        assert_eq!(tell.recv(), Ok(Ok(7)));
-        assert_eq!(text(panics.join().unwrap_err().into_panic()), "user");
-    });
-}
-
-#[test]
-fn a_result_whose_destructor_waits_is_ended_by_a_shutdown() {
-    in_time(|| {
-        let runtime = runtime(1);
-        let (ready, wait) = chan::bounded(0);
-        let drops = Drops::default();
-        let token = drops.token();
-        drop(runtime.spawn(move || {
-            OnDrop(move || {
-                let _token = &token;
-                ready.send(()).unwrap();
-                rendez::sleep(Duration::MAX);
-            })
-        }));
-        wait.recv().unwrap();
-        runtime.shutdown();
-        assert_eq!(drops.count(), 1);
-    });
-}
-
-#[test]
-fn a_thread_local_destructor_of_a_worker_may_wait_like_any_thread() {
-    type LastWords = OnDrop<Box<dyn FnMut()>>;
-    thread_local! {
-        static LAST_WORDS: RefCell<Option<LastWords>> = const { RefCell::new(None) };
-    }
-    in_time(|| {
-        let runtime = runtime(1);
-        let ((ask, asked), (answer, answers)) = (chan::bounded(0), chan::bounded(0));
-        let (tx, rx) = mpsc::channel();
-        runtime.run(move || {
-            LAST_WORDS.with_borrow_mut(|words| {
-                *words = Some(OnDrop(Box::new(move || {
-                    ask.send(1).unwrap();
-                    rendez::sleep(Duration::from_millis(1));
-                    yield_now();
-                    // The thread is no worker any more: this runs on the global runtime.
-                    let sum = answers.recv().unwrap() + go(|| 10).join().unwrap();
-                    tx.send(sum).unwrap();
-                })));
-            });
-        });
-        let helper = thread::spawn(move || answer.send(asked.recv().unwrap() + 1).unwrap());
-        runtime.shutdown();
-        helper.join().unwrap();
-        assert_eq!(rx.try_recv(), Ok(12));
-    });
-}
-
-// ---- unwinding that is caught ----
-
-#[test]
-fn a_forced_unwind_that_is_caught_is_raised_again_at_the_next_wait() {
-    in_time(|| {
-        for workers in [1, 2] {
-            let runtime = runtime(workers);
-            let (ready, wait) = chan::bounded(0);
-            let (log, logged) = chan::unbounded();
-            let handle = runtime.spawn(move || {
-                ready.send(()).unwrap();
-                let caught = catch_unwind(|| rendez::sleep(Duration::MAX));
-                log.send(caught.is_err()).unwrap();
-                yield_now();
-                log.send(false).unwrap();
-            });
-            wait.recv().unwrap();
-            runtime.shutdown();
-            assert!(handle.join().unwrap_err().is_cancelled());
-            assert_eq!(logged.iter().collect::<Vec<_>>(), [true]);
-        }
-    });
-}
-
-#[test]
-fn a_goroutine_that_catches_its_forced_unwind_and_returns_has_a_result() {
-    in_time(|| {
-        let runtime = runtime(1);
-        let (ready, wait) = chan::bounded(0);
-        let handle = runtime.spawn(move || {
-            ready.send(()).unwrap();
-            if catch_unwind(|| rendez::sleep(Duration::MAX)).is_err() { "cleaned up" } else { "slept" }
-        });
-        wait.recv().unwrap();
-        runtime.shutdown();
-        assert_eq!(handle.join().unwrap(), "cleaned up");
-    });
-}
-
-#[test]
-fn a_forced_unwind_poisons_no_mutex_that_was_not_held() {
-    in_time(|| {
-        let runtime = runtime(1);
-        let (ready, wait) = chan::bounded(0);
-        let (held, free) = (Arc::new(Mutex::new(1)), Arc::new(Mutex::new(2)));
-        let theirs = (held.clone(), free.clone());
-        runtime.spawn(move || {
-            let (held, free) = theirs;
-            assert_eq!(*free.lock().unwrap(), 2);
-            let _guard = held.lock().unwrap();
-            ready.send(()).unwrap();
-            rendez::sleep(Duration::MAX);
-        });
-        wait.recv().unwrap();
-        runtime.shutdown();
-        assert!(!free.is_poisoned());
-        // As by any panic.
-        assert!(held.is_poisoned());
-        assert_eq!(*held.lock().unwrap_err().into_inner(), 1);
     });
 }
 

@@ -1,79 +1,26 @@
 //! What can only be seen from outside a process: what is printed, the status, and what a goroutine leaves behind that
-//! can't be ended. Each test runs itself again as a child process.
+//! can't be ended.
 #![cfg(not(any(loom, rendez_sanitize)))]
 
+mod child;
+mod setup;
+
+use child::{end, in_a_child, is_child, start, test_around};
 use rendez::{Builder, PanicPolicy, Runtime, chan, go, go_async, run, scope};
+use setup::OnDrop;
 use std::{
-    env,
-    io::Read,
+    future::{Future, poll_fn},
+    io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
-    process::{Child, Command, Stdio},
+    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Poll, Waker},
     thread,
     time::{Duration, Instant},
 };
-
-const CHILD: &str = "RENDEZ_TEST_CHILD";
-
-fn is_child() -> bool {
-    env::var_os(CHILD).is_some()
-}
-
-fn start(test: &str) -> Child {
-    Command::new(env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .env("RUST_BACKTRACE", "0")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// The status and the error output of a child, which is killed if it takes too long.
-fn end(mut child: Child) -> (Option<i32>, String) {
-    let mut pipe = child.stderr.take();
-    let reader = thread::spawn(move || {
-        let mut text = String::new();
-        if let Some(pipe) = &mut pipe {
-            pipe.read_to_string(&mut text).unwrap();
-        }
-        text
-    });
-    let start = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if start.elapsed() > Duration::from_secs(30) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("it hangs: {}", reader.join().unwrap());
-        }
-        thread::sleep(Duration::from_millis(5));
-    };
-    (status.code(), reader.join().unwrap())
-}
-
-/// Runs `body` in a child process, and gives back its status and error output here.
-fn in_a_child(test: &str, body: impl FnOnce()) -> Option<(Option<i32>, String)> {
-    if is_child() {
-        body();
-        return None;
-    }
-    Some(end(start(test)))
-}
-
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
 
 // ---- panics that nobody joins ----
 
@@ -104,9 +51,9 @@ fn a_detached_panic_is_printed_with_number_name_and_spawn_site_and_the_process_g
         });
         eprintln!("went on");
     };
-    let test = "a_detached_panic_is_printed_with_number_name_and_spawn_site_and_the_process_goes_on";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!(status, Some(0), "{text}");
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(0), "{text}");
     assert!(text.contains("out of paper") && text.contains("no name") && text.contains("joined"), "{text}");
     let number = text.split("number=").nth(1).unwrap().lines().next().unwrap();
     let told: Vec<&str> = text.lines().filter(|line| line.starts_with("rendez: ")).collect();
@@ -130,9 +77,9 @@ fn with_the_policy_exit_a_detached_panic_ends_the_process_with_status_2() {
             rendez::sleep(Duration::MAX);
         });
     };
-    let test = "with_the_policy_exit_a_detached_panic_ends_the_process_with_status_2";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!(status, Some(2), "{text}");
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(2), "{text}");
     assert!(text.contains("a joined panic is no reason") && text.contains("detached"), "{text}");
     assert!(text.contains("rendez: goroutine "), "{text}");
 }
@@ -140,8 +87,10 @@ fn with_the_policy_exit_a_detached_panic_ends_the_process_with_status_2() {
 #[test]
 fn a_panic_that_nobody_can_read_about_does_no_harm() {
     let body = || {
-        // The parent has closed the other end of the pipe.
-        thread::sleep(Duration::from_millis(50));
+        // Until the parent has closed the other end of the pipe.
+        while writeln!(io::stderr(), "is anybody there?").is_ok() {
+            thread::sleep(Duration::from_millis(1));
+        }
         run(|| {
             for _ in 0..10 {
                 let handle = go(|| panic!("unheard"));
@@ -156,9 +105,9 @@ fn a_panic_that_nobody_can_read_about_does_no_harm() {
     if is_child() {
         return body();
     }
-    let mut child = start("a_panic_that_nobody_can_read_about_does_no_harm");
+    let mut child = start(test_around(&|| ()), &[]);
     drop(child.stderr.take());
-    assert_eq!(end(child).0, Some(7));
+    assert_eq!(end(child).status.code(), Some(7));
 }
 
 #[test]
@@ -183,8 +132,8 @@ fn a_shutdown_prints_nothing() {
             (0..11).for_each(|_| wait.recv().unwrap());
         });
     };
-    let Some((status, text)) = in_a_child("a_shutdown_prints_nothing", body) else { return };
-    assert_eq!((status, text.as_str()), (Some(0), ""));
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
 }
 
 // ---- what can't be ended ----
@@ -235,15 +184,174 @@ fn a_destructor_that_waits_for_ever_is_reported_and_left_behind() {
         // And the process is fit for more.
         assert_eq!(run(|| go(|| 5).join().unwrap()), 5);
     };
-    let test = "a_destructor_that_waits_for_ever_is_reported_and_left_behind";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!(status, Some(0), "{text}");
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(0), "{text}");
     let told = text.lines().filter(|line| {
         line.starts_with("rendez: goroutine ")
             && line.contains(" \"stuck\" (created at ")
             && line.contains("waits in a destructor and can't be ended: its stack is left behind")
     });
     assert_eq!(told.count(), 2, "{text}");
+}
+
+#[test]
+fn a_scope_whose_child_is_left_behind_is_left_behind_with_what_the_child_borrows() {
+    let body = || {
+        for workers in [1, 2] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            let ((ready, wait), (tx, rx)) = (chan::bounded(0), chan::bounded::<u32>(0));
+            let drops = Arc::new(AtomicUsize::new(0));
+            let (inner, outer) = (drops.clone(), drops.clone());
+            let handle = runtime.spawn(move || {
+                let borrowed = OnDrop(move || _ = outer.fetch_add(1, Ordering::SeqCst));
+                scope(|s| {
+                    scope(|s| {
+                        s.go(|| {
+                            let _waits = OnDrop(|| _ = rx.recv());
+                            ready.send(()).unwrap();
+                            rendez::sleep(Duration::MAX);
+                            _ = &borrowed;
+                        });
+                        // A sibling is ended as ever.
+                        let counts = OnDrop(move || _ = inner.fetch_add(10, Ordering::SeqCst));
+                        s.go(move || {
+                            let _counts = counts;
+                            rendez::sleep(Duration::MAX);
+                        });
+                    });
+                    s.go(|| ());
+                });
+            });
+            wait.recv().unwrap();
+            runtime.shutdown();
+            assert!(handle.join().unwrap_err().is_cancelled());
+            // What the child's destructor may still look at has not been dropped, nor is anybody woken to look.
+            assert_eq!(drops.load(Ordering::SeqCst), 10);
+            assert!(tx.try_send(1).is_err());
+        }
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    let told = ended.err.lines().filter(|line| line.contains("its stack is left behind")).count();
+    // The child and its parent, on each runtime.
+    assert_eq!(told, 4, "{}", ended.err);
+}
+
+#[test]
+fn an_async_goroutine_whose_poll_is_left_behind_was_cancelled() {
+    let body = || {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let (ready, wait) = chan::unbounded();
+        let handles: Vec<_> = (0..4)
+            .map(|i| {
+                let ready = ready.clone();
+                let waits = OnDrop(|| _ = chan::never::<()>().recv());
+                let poll = async move {
+                    let _waits = waits;
+                    ready.send(()).unwrap();
+                    rendez::sleep(Duration::MAX);
+                };
+                // Somebody may wait for it already.
+                let handle = runtime.run(|| go_async(poll));
+                (i % 2 == 0).then(|| thread::spawn(|| handle.join().unwrap_err().is_cancelled()))
+            })
+            .collect();
+        (0..4).for_each(|_| wait.recv().unwrap());
+        runtime.shutdown();
+        assert!(handles.into_iter().flatten().all(|joiner| joiner.join().unwrap()));
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    let told = ended.err.lines().filter(|line| line.contains("its stack is left behind")).count();
+    assert_eq!(told, 4, "{}", ended.err);
+}
+
+#[test]
+fn an_async_goroutine_that_waits_in_a_destructor_for_ever_is_left_behind_with_its_future() {
+    let body = || {
+        for workers in [1, 2] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            let (ready, wait) = chan::bounded(0);
+            let (tx, rx) = chan::bounded::<u64>(0);
+            let waker = Arc::new(Mutex::new(None::<Waker>));
+            let handle = runtime.run(|| {
+                let kept = waker.clone();
+                go_async(async move {
+                    // Queued at a channel, from inside the future, when the poll blocks.
+                    let mut receive = pin!(rx.recv_async());
+                    let first = poll_fn(|cx| {
+                        *kept.lock().unwrap() = Some(cx.waker().clone());
+                        Poll::Ready(receive.as_mut().poll(cx).is_pending())
+                    });
+                    assert!(first.await);
+                    let _waits = OnDrop(|| {
+                        let _ = chan::never::<()>().recv();
+                        unreachable!("it was left behind");
+                    });
+                    ready.send(()).unwrap();
+                    rendez::sleep(Duration::MAX);
+                    [0_u64; 20]
+                })
+            });
+            wait.recv().unwrap();
+            runtime.shutdown();
+            assert!(handle.join().unwrap_err().is_cancelled());
+            // The queued receive is still where it was: it takes the value, and wakes a task that can't be polled.
+            tx.send(7).unwrap();
+            let waker = waker.lock().unwrap().take().unwrap();
+            waker.wake_by_ref();
+            waker.wake();
+        }
+        assert_eq!(run(|| go_async(async { 5 }).join().unwrap()), 5);
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    let told = ended.err.lines().filter(|line| line.contains("its stack is left behind")).count();
+    assert_eq!(told, 2, "{}", ended.err);
+}
+
+#[test]
+fn one_that_is_woken_while_it_is_left_behind_gets_the_value_or_the_sender_keeps_it() {
+    let body = || {
+        let start = Instant::now();
+        let races: Vec<_> = (0..24)
+            .map(|i| {
+                thread::spawn(move || {
+                    let runtime = Arc::new(Runtime::builder().workers(1 + i % 2).build().unwrap());
+                    let ((ready, wait), (tx, rx)) = (chan::bounded(0), chan::bounded::<Arc<()>>(0));
+                    let got = Arc::new(AtomicUsize::new(0));
+                    let theirs = got.clone();
+                    let handle = runtime.spawn(move || {
+                        let _waits = OnDrop(move || {
+                            // The count tells whether it went on after its wait, and had a value then.
+                            let received = rx.recv();
+                            theirs.store(1 + usize::from(received.is_ok()), Ordering::SeqCst);
+                        });
+                        ready.send(()).unwrap();
+                        rendez::sleep(Duration::MAX);
+                    });
+                    wait.recv().unwrap();
+                    let stopping = runtime.clone();
+                    let shutdown = thread::spawn(move || stopping.shutdown());
+                    // One after another about when it is given up.
+                    let at = Duration::from_millis(2000 + 25 * i as u64);
+                    thread::sleep(at.saturating_sub(start.elapsed()));
+                    let value = Arc::new(());
+                    let sent = tx.try_send(value.clone()).is_ok();
+                    shutdown.join().unwrap();
+                    assert!(handle.join().unwrap_err().is_cancelled());
+                    assert_eq!(got.load(Ordering::SeqCst), if sent { 2 } else { 0 });
+                    assert_eq!(Arc::strong_count(&value), 1);
+                    sent
+                })
+            })
+            .collect();
+        let sent = races.into_iter().map(|race| race.join().unwrap());
+        eprintln!("sent={}", sent.filter(|sent| *sent).count());
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
 }
 
 #[test]
@@ -270,9 +378,8 @@ fn a_scope_whose_child_computes_for_seconds_is_not_given_up() {
         });
         assert_eq!(ended.load(Ordering::SeqCst), 10);
     };
-    let test = "a_scope_whose_child_computes_for_seconds_is_not_given_up";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!((status, text.as_str()), (Some(0), ""));
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -294,9 +401,8 @@ fn a_destructor_that_sleeps_for_seconds_is_not_given_up() {
         });
         assert_eq!(ended.load(Ordering::SeqCst), 1);
     };
-    let test = "a_destructor_that_sleeps_for_seconds_is_not_given_up";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!((status, text.as_str()), (Some(0), ""));
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -318,9 +424,8 @@ fn an_ordinary_main_ends_the_process_whatever_the_global_runtime_does() {
         }
         (0..20).for_each(|_| wait.recv().unwrap());
     };
-    let test = "an_ordinary_main_ends_the_process_whatever_the_global_runtime_does";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!((status, text.as_str()), (Some(0), ""));
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -344,7 +449,7 @@ fn a_panic_hook_sees_the_panics_of_goroutines_and_no_shutdown() {
         });
         assert_eq!(seen.load(Ordering::SeqCst), 1);
     };
-    let test = "a_panic_hook_sees_the_panics_of_goroutines_and_no_shutdown";
-    let Some((status, text)) = in_a_child(test, body) else { return };
-    assert_eq!(status, Some(0), "{text}");
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(0), "{text}");
 }

@@ -1,10 +1,12 @@
 //! Goroutines: starting, joining, panicking, and what becomes of results.
 #![cfg(not(loom))]
 
+mod setup;
+
 use rendez::{
-    Builder, JoinHandle, Placement, Runtime, block_on, chan, go, go_async, go_local, run, sync::WaitGroup,
-    yield_now,
+    Builder, JoinHandle, Placement, Runtime, block_on, chan, go, go_local, run, sync::WaitGroup, yield_now,
 };
+use setup::{Drops, Token, in_every_world, in_time, wait_until};
 use std::{
     cell::Cell,
     collections::HashSet,
@@ -13,69 +15,10 @@ use std::{
     sync::{
         Arc, Mutex, TryLockError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
     },
     thread,
     time::Duration,
 };
-
-/// Fails where it would hang.
-fn in_time(test: impl FnOnce() + Send + 'static) {
-    let (done, ended) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _done = done;
-        test();
-    });
-    if ended.recv_timeout(Duration::from_secs(20)) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("it hangs");
-    }
-    if let Err(payload) = thread.join() {
-        resume_unwind(payload);
-    }
-}
-
-/// Runs `body` in all three worlds: on an OS thread, in a goroutine and in an async goroutine; the latter two on one, two
-/// and eight workers.
-fn in_every_world(body: fn()) {
-    in_time(move || {
-        body();
-        for workers in [1, 2, 8] {
-            let runtime = Runtime::builder().workers(workers).build().unwrap();
-            runtime.run(body);
-            runtime.spawn(body).join().unwrap();
-            runtime.run(|| go_async(async move { body() }).join()).unwrap();
-        }
-    });
-}
-
-/// Counts how often it is dropped.
-#[derive(Clone, Debug, Default)]
-struct Drops(Arc<AtomicUsize>);
-
-impl Drops {
-    fn token(&self) -> Token {
-        Token(self.0.clone())
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-#[derive(Debug)]
-struct Token(Arc<AtomicUsize>);
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-fn wait_until(condition: impl Fn() -> bool) {
-    while !condition() {
-        rendez::sleep(Duration::from_micros(200));
-    }
-}
 
 // ---- join ----
 

@@ -194,18 +194,69 @@ fn go_may_be_called_by_the_goroutines_of_the_group() {
 }
 
 #[test]
-fn a_counter_below_zero_panics_in_gos_words() {
+fn a_counter_below_zero_panics_in_gos_words_and_stays_as_it_was() {
     assert_eq!(panic_of(|| WaitGroup::new().done()), "sync: negative WaitGroup counter");
     assert_eq!(panic_of(|| WaitGroup::new().add(-3)), "sync: negative WaitGroup counter");
     let group = WaitGroup::new();
     group.add(1);
+    let mut wait = pin!(group.wait_async());
+    assert!(poll_once(wait.as_mut()).is_none());
     assert_eq!(panic_of(|| group.add(-2)), "sync: negative WaitGroup counter");
+    // Neither was anybody let go, nor is anything left to be made up for.
+    assert!(poll_once(wait.as_mut()).is_none());
+    group.done();
+    assert_eq!(poll_once(wait), Some(()));
+    assert_eq!(panic_of(|| group.done()), "sync: negative WaitGroup counter");
+    group.wait();
 }
 
 #[test]
-fn a_delta_beyond_the_counter_panics() {
-    let text = panic_of(|| WaitGroup::new().add(1 << 40));
+fn a_counter_beyond_32_bits_panics_and_stays_as_it_was() {
+    let group = WaitGroup::new();
+    for delta in [1 << 40, i64::MIN, i64::from(i32::MAX) + 1] {
+        let text = panic_of(|| group.add(delta));
+        assert!(text.contains("WaitGroup counter out of range"), "{text}");
+    }
+    group.wait();
+    group.add(i64::from(i32::MAX));
+    let text = panic_of(|| group.add(1));
     assert!(text.contains("WaitGroup counter out of range"), "{text}");
+    group.add(-i64::from(i32::MAX));
+    group.wait();
+}
+
+#[test]
+fn a_bad_call_beside_good_ones_disturbs_none_of_them() {
+    in_every_world(|crew| {
+        for _ in 0..20 {
+            let group = WaitGroup::new();
+            group.add(1);
+            let careless: Vec<_> = (0..2)
+                .map(|_| {
+                    let group = group.clone();
+                    crew.start(move |_| async move {
+                        // The counter is never above 3.
+                        (0..20).filter(|_| catch_unwind(|| group.add(-100)).is_err()).count()
+                    })
+                })
+                .collect();
+            let careful: Vec<_> = (0..2)
+                .map(|_| {
+                    let group = group.clone();
+                    crew.start(move |_| async move {
+                        for _ in 0..100 {
+                            group.add(1);
+                            group.done();
+                        }
+                    })
+                })
+                .collect();
+            careless.into_iter().for_each(|role| assert_eq!(role.join(), 20));
+            careful.into_iter().for_each(|role| role.join());
+            group.done();
+            group.wait();
+        }
+    });
 }
 
 #[test]

@@ -15,8 +15,13 @@ mod p11_closed_channel;
 mod p12_range;
 mod p13_close_as_signal;
 mod p14_buffered_channel;
+mod p15_nil_channels;
+mod p16_table;
 mod p17_channel_owner;
+mod p18_select;
+mod p19_for_select;
 mod p21_confinement;
+mod p22_goroutine_leaks;
 mod p25_pipeline;
 
 /// A program of the tour.
@@ -50,8 +55,13 @@ pub(crate) const ALL: &[Program] = &[
         title: "buffered channels, and the buffer bypassed",
         body: p14_buffered_channel::run,
     },
+    Program { number: 15, title: "nil channels: arms that are never ready", body: p15_nil_channels::run },
+    Program { number: 16, title: "the table: operation by state of the channel", body: p16_table::run },
     Program { number: 17, title: "a channel's owner and its consumer", body: p17_channel_owner::run },
+    Program { number: 18, title: "select: fair, with time-out, with default", body: p18_select::run },
+    Program { number: 19, title: "the for-select loop", body: p19_for_select::run },
     Program { number: 21, title: "confinement: ad hoc and lexical", body: p21_confinement::run },
+    Program { number: 22, title: "goroutine leaks, prevented", body: p22_goroutine_leaks::run },
     Program {
         number: 25,
         title: "pipeline: add 1, times 2, and cancelled half-way",

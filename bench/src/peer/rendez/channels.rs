@@ -61,6 +61,39 @@ pub(super) fn messages(senders: u64, receivers: u64, capacity: usize, n: u64) ->
     elapsed
 }
 
+/// `n` numbers from four senders, each on its own channel, to one receiver.
+pub(super) fn select(capacity: usize, n: u64) -> Duration {
+    let start = Instant::now();
+    let [mut a, mut b, mut c, mut d] = std::array::from_fn(|_| {
+        let (tx, rx) = bounded(capacity);
+        go(move || {
+            for i in 0..(n / 4) as usize {
+                tx.send(i).expect("somebody receives");
+            }
+        });
+        Some(rx)
+    });
+    let (mut got, mut open) = (0, 4);
+    while open > 0 {
+        let (arm, received) = rendez::select! {
+            recv(a) -> v => (&mut a, v),
+            recv(b) -> v => (&mut b, v),
+            recv(c) -> v => (&mut c, v),
+            recv(d) -> v => (&mut d, v),
+        };
+        match received {
+            Ok(_) => got += 1,
+            Err(_) => {
+                *arm = None;
+                open -= 1;
+            }
+        }
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(got, n / 4 * 4);
+    elapsed
+}
+
 pub(super) fn sieve(primes: u64) -> Duration {
     let start = Instant::now();
     let (tx, mut numbers) = bounded(0);

@@ -33,6 +33,8 @@ pub(super) fn find(case: &str) -> Answer {
         "mpsc_128" => Body::timed(|n| channels::messages(4, 1, 128, n)),
         "mpmc_0" => Body::timed(|n| channels::messages(4, 4, 0, n)),
         "mpmc_128" => Body::timed(|n| channels::messages(4, 4, 128, n)),
+        "select_0" => Body::timed(|n| channels::select(0, n)),
+        "select_128" => Body::timed(|n| channels::select(128, n)),
         "sieve" => Body::timed(channels::sieve),
         "skynet" => Body::timed(channels::skynet),
         "daisy" => Body::timed(channels::daisy),

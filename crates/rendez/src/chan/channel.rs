@@ -17,10 +17,18 @@
 //! [`Channel::give_back`]: to the oldest waiting receiver, else to the *front* of the buffer, which may thereby hold one
 //! value more than the capacity, so that later values stay behind it.
 //!
+//! A [`Select`](crate::Select) that offers a send brings no value before it has been chosen: its node has no packet. It
+//! does not count as a waiting sender in rules 1 and 2, and is not matched: a receiver that queues up beside it, or
+//! frees a slot, tells it to try again (`Status::Retry`). It then reserves what it needs, a slot or the receiver itself,
+//! until it is given the value.
+//!
 //! The endpoints are counted apart from the reference count of the memory: when the last of a side goes, the channel is
 //! closed; when the last receiver goes, what is buffered is dropped too, outside the lock.
 
-use super::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use super::{
+    Receiver, Sender, TryRecvError,
+    state::{Refusal, State},
+};
 use crate::{
     lock::{SpinGuard, SpinLock},
     primitives::{
@@ -28,29 +36,19 @@ use crate::{
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
-    wait::{self, Node, Outcome, Reason, Status, WaitQueue, Waiter, WakeBatch},
+    wait::{self, Node, Outcome, Reason, Searcher, Status, Waiter, WakeBatch},
 };
-use std::{cell::UnsafeCell, collections::VecDeque, mem, mem::MaybeUninit};
+use std::{cell::UnsafeCell, mem, mem::MaybeUninit, ptr};
 
 pub(super) struct Channel<T> {
-    state: SpinLock<State<T>>,
+    pub(super) state: SpinLock<State<T>>,
     /// `usize::MAX` stands for unbounded.
-    capacity: usize,
+    pub(super) capacity: usize,
     /// Nil channels can't be closed.
     never: bool,
     pub(super) senders: AtomicUsize,
     pub(super) receivers: AtomicUsize,
 }
-
-pub(super) struct State<T> {
-    buffer: VecDeque<T>,
-    receivers: WaitQueue,
-    senders: WaitQueue,
-    closed: bool,
-}
-
-/// The memory of an emptied unbounded buffer is given back when it is larger than this.
-const KEPT_BYTES: usize = 64 * 1024;
 
 /// Where a value waits to be handed over, or is handed to.
 pub(super) type Packet<T> = UnsafeCell<MaybeUninit<T>>;
@@ -58,6 +56,23 @@ pub(super) type Packet<T> = UnsafeCell<MaybeUninit<T>>;
 pub(super) enum Side {
     Senders,
     Receivers,
+}
+
+/// Why an operation that was ready to wait has not happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    Closed,
+    TimedOut,
+}
+
+/// How a receive's wait has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    Done,
+    Closed,
+    TimedOut,
+    /// It is to begin anew.
+    Retry,
 }
 
 impl<T> Channel<T> {
@@ -72,12 +87,7 @@ impl<T> Channel<T> {
 
     fn new(capacity: usize, never: bool) -> Self {
         Channel {
-            state: SpinLock::new(State {
-                buffer: VecDeque::new(),
-                receivers: WaitQueue::new(),
-                senders: WaitQueue::new(),
-                closed: false,
-            }),
+            state: SpinLock::new(State::new()),
             capacity,
             never,
             senders: AtomicUsize::new(1),
@@ -94,7 +104,7 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.state.lock().buffer.len() >= self.capacity
+        !self.state.lock().has_room(self.capacity)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -103,207 +113,200 @@ impl<T> Channel<T> {
 
     // ---- send ----
 
-    /// Hands `value` over without waiting, or gives it back with the lock still held.
+    /// Moves the value at `from` on without waiting, or says why not with the lock still held.
+    ///
+    /// # Safety
+    /// `from` holds a value, which has been moved if the answer is `Ok`.
     #[inline(always)]
-    fn offer(&self, value: T) -> Result<(), (TrySendError<T>, SpinGuard<'_, State<T>>)> {
-        let mut state = self.state.lock();
-        if state.closed {
-            return Err((TrySendError::Closed(value), state));
-        }
-        if !state.receivers.is_empty()
-            && let Some(receiver) = state.receivers.pop_winner()
-        {
-            // SAFETY: a node in `receivers` has an empty packet of this channel's `T`; having won it, we alone fill it.
-            unsafe { receiver.packet().cast::<T>().write(value) };
-            let wakeup = receiver.complete(Status::Done);
-            drop(state);
-            wakeup.wake();
-            return Ok(());
-        }
-        if state.buffer.len() < self.capacity {
-            state.buffer.push_back(value);
-            return Ok(());
-        }
-        Err((TrySendError::Full(value), state))
+    unsafe fn offer(&self, from: *const T) -> Result<(), (Refusal, SpinGuard<'_, State<T>>)> {
+        // SAFETY: passed on.
+        unsafe { State::give(self.state.lock(), self.capacity, from, Searcher::Plain) }
     }
 
-    pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        wait::spend_budget();
-        match self.offer(value) {
+    /// # Safety
+    /// As for [`offer`](Self::offer).
+    #[inline(always)]
+    pub(super) unsafe fn try_send(&self, from: *const T) -> Result<(), Refusal> {
+        // SAFETY: passed on.
+        unsafe { self.offer(from) }.map_err(|(refusal, _)| refusal)
+    }
+
+    /// # Safety
+    /// As for [`offer`](Self::offer). A shutdown unwinds with the value dropped.
+    #[inline(always)]
+    pub(super) unsafe fn send(&self, from: *mut T, deadline: Option<Instant>) -> Result<(), Failure> {
+        // SAFETY: passed on.
+        match unsafe { self.offer(from) } {
             Ok(()) => Ok(()),
-            Err((error, state)) => {
-                drop(state);
-                Err(error)
+            Err((Refusal::Closed, _)) => Err(Failure::Closed),
+            Err((_, state)) => {
+                if !Self::IS_SMALL {
+                    // SAFETY: passed on; the value is still there.
+                    return unsafe { self.send_waiting(from, deadline, state) };
+                }
+                // SAFETY: the value is still there, and moved; back, if it could not be sent.
+                unsafe {
+                    let from = from.cast::<MaybeUninit<T>>();
+                    let mut value = from.read();
+                    let result = self.send_waiting(value.as_mut_ptr(), deadline, state);
+                    if result.is_err() {
+                        from.write(value);
+                    }
+                    result
+                }
             }
         }
     }
 
-    #[inline]
-    pub(super) fn send(&self, value: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
-        wait::spend_budget();
-        match self.offer(value) {
-            Ok(()) => Ok(()),
-            Err((TrySendError::Closed(value), state)) => {
-                drop(state);
-                Err(SendTimeoutError::Closed(value))
-            }
-            Err((TrySendError::Full(value), state)) => self.send_waiting(value, deadline, state),
-        }
-    }
+    /// Small values go through registers as long as nobody has to wait: the place that others see is another one, made when
+    /// it comes to that, so that the caller's need not exist.
+    const IS_SMALL: bool = mem::size_of::<T>() <= 2 * mem::size_of::<usize>();
 
-    fn send_waiting(
+    #[inline(never)]
+    unsafe fn send_waiting(
         &self,
-        value: T,
+        from: *mut T,
         deadline: Option<Instant>,
         mut state: SpinGuard<'_, State<T>>,
-    ) -> Result<(), SendTimeoutError<T>> {
-        let packet: Packet<T> = UnsafeCell::new(MaybeUninit::new(value));
+    ) -> Result<(), Failure> {
         let waiter = Waiter::current();
-        let node = Node::new(&waiter, 0, packet.get().cast());
-        // SAFETY: node, waiter and packet stay in this frame until the wait is decided and the node out of the queue;
-        // nothing in between unwinds.
+        let node = Node::new(&waiter, 0, from.cast());
+        // SAFETY: node, waiter and packet stay in this frame or the caller's until the wait is decided and the node out of
+        // the queue; nothing in between unwinds.
         unsafe { state.senders.push(&node) };
         drop(state);
         let outcome = waiter.wait(deadline, Reason::ChanSend);
-        if let Outcome::Arm(_) = outcome
-            && node.status() == Status::Done
-        {
-            return Ok(());
-        }
-        if !matches!(outcome, Outcome::Arm(_)) {
-            // SAFETY: this node is queued here or nowhere.
-            unsafe { self.state.lock().senders.remove(&node) };
-        }
-        // SAFETY: the status is not `Done`, so nobody took the value, and nobody can reach the packet any more.
-        let value = unsafe { packet.into_inner().assume_init() };
         match outcome {
-            Outcome::Arm(_) => Err(SendTimeoutError::Closed(value)),
-            Outcome::TimedOut => Err(SendTimeoutError::Timeout(value)),
-            Outcome::Cancelled => {
-                drop(value);
-                wait::unwind_cancelled()
-            }
+            Outcome::Arm(_) if node.status() == Status::Done => return Ok(()),
+            Outcome::Arm(_) => return Err(Failure::Closed),
+            Outcome::TimedOut | Outcome::Cancelled => {}
         }
+        // SAFETY: this node is queued here or nowhere.
+        unsafe { self.state.lock().senders.remove(&node) };
+        if outcome == Outcome::Cancelled {
+            // SAFETY: nobody took the value, and nobody can reach it any more.
+            unsafe { ptr::drop_in_place(from) };
+            wait::unwind_cancelled();
+        }
+        Err(Failure::TimedOut)
     }
 
-    /// The first poll of an async send: done, closed, or queued with the value left in `packet`.
+    /// The first poll of an async send: done, closed, or queued.
     ///
     /// # Safety
-    /// `packet` holds a value and `node` points to it and to a live waiter; if the answer is `None`, neither moves nor
-    /// ends before the node has left the queue.
-    pub(super) unsafe fn send_or_queue(&self, packet: &Packet<T>, node: &Node) -> Option<Result<(), T>> {
-        // SAFETY: the packet is full, by contract, and nobody else can reach it yet.
-        let value = unsafe { (*packet.get()).assume_init_read() };
-        match self.offer(value) {
-            Ok(()) => Some(Ok(())),
-            Err((TrySendError::Closed(value), state)) => {
-                drop(state);
-                Some(Err(value))
-            }
-            Err((TrySendError::Full(value), mut state)) => {
-                // SAFETY: still ours; the lock is held, so nobody sees the node before the value is back in place.
-                unsafe {
-                    (*packet.get()).write(value);
+    /// `from` holds a value, and `node` points to it and to a live waiter; if the answer is `Err(Refusal::Wait)`, none of
+    /// them moves or ends before the node has left the queue.
+    pub(super) unsafe fn send_or_queue(&self, from: *const T, node: &Node) -> Result<(), Refusal> {
+        // SAFETY: passed on.
+        unsafe {
+            match self.offer(from) {
+                Err((Refusal::Wait, mut state)) => {
                     state.senders.push(node);
+                    Err(Refusal::Wait)
                 }
-                None
+                other => other.map_err(|(refusal, _)| refusal),
             }
         }
     }
 
     // ---- receive ----
 
-    /// Takes a value without waiting, or says why not with the lock still held.
+    /// Moves a value to `into` without waiting, or says why not with the lock still held.
+    ///
+    /// # Safety
+    /// `into` can be written, and has been if the answer is `Ok`.
     #[inline(always)]
-    fn take(&self) -> Result<T, (TryRecvError, SpinGuard<'_, State<T>>)> {
-        let mut state = self.state.lock();
-        if let Some(value) = state.buffer.pop_front() {
-            let mut wakeup = None;
-            if state.buffer.len() < self.capacity
-                && !state.senders.is_empty()
-                && !state.closed
-                && let Some(sender) = state.senders.pop_winner()
-            {
-                // SAFETY: a node in `senders` has a full packet of this channel's `T`; having won it, we alone empty it.
-                state.buffer.push_back(unsafe { sender.packet().cast::<T>().read() });
-                wakeup = Some(sender.complete(Status::Done));
-            }
-            let surplus = (state.buffer.is_empty()
-                && self.capacity == usize::MAX
-                && state.buffer.capacity().saturating_mul(mem::size_of::<T>()) > KEPT_BYTES)
-                .then(|| mem::take(&mut state.buffer));
-            drop(state);
-            drop(wakeup);
-            drop(surplus);
-            return Ok(value);
-        }
-        // Senders that are still queued at a closed channel are about to get their values back.
-        if !state.senders.is_empty()
-            && !state.closed
-            && let Some(sender) = state.senders.pop_winner()
-        {
-            // SAFETY: as above.
-            let value = unsafe { sender.packet().cast::<T>().read() };
-            let wakeup = sender.complete(Status::Done);
-            drop(state);
-            wakeup.wake();
-            return Ok(value);
-        }
-        let error = if state.closed { TryRecvError::Closed } else { TryRecvError::Empty };
-        Err((error, state))
+    unsafe fn take(&self, into: *mut T) -> Result<(), (Refusal, SpinGuard<'_, State<T>>)> {
+        // SAFETY: passed on.
+        unsafe { State::get(self.state.lock(), self.capacity, into, Searcher::Plain) }
     }
 
-    pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
-        // Before the value is taken: spending may yield, and a shutdown may end the goroutine there.
-        wait::spend_budget();
-        match self.take() {
-            Ok(value) => Ok(value),
-            Err((error, state)) => {
-                drop(state);
-                Err(error)
-            }
-        }
+    /// # Safety
+    /// As for [`take`](Self::take).
+    #[inline(always)]
+    pub(super) unsafe fn take_now(&self, into: *mut T) -> Result<(), Refusal> {
+        // SAFETY: passed on.
+        unsafe { self.take(into) }.map_err(|(refusal, _)| refusal)
     }
 
-    #[inline]
-    pub(super) fn recv(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        // Before the value is taken: spending may yield, and a shutdown may end the goroutine there.
-        wait::spend_budget();
-        match self.take() {
-            Ok(value) => Ok(value),
-            Err((TryRecvError::Closed, state)) => {
-                drop(state);
-                Err(RecvTimeoutError::Closed)
+    /// # Safety
+    /// As for [`take`](Self::take).
+    #[inline(always)]
+    pub(super) unsafe fn try_recv(&self, into: *mut T) -> Result<(), TryRecvError> {
+        // SAFETY: passed on.
+        unsafe { self.take_now(into) }.map_err(|refusal| match refusal {
+            Refusal::Closed => TryRecvError::Closed,
+            _ => TryRecvError::Empty,
+        })
+    }
+
+    /// # Safety
+    /// As for [`take`](Self::take).
+    #[inline(always)]
+    pub(super) unsafe fn recv(&self, into: *mut T, deadline: Option<Instant>) -> Result<(), Failure> {
+        loop {
+            // SAFETY: passed on.
+            match unsafe { self.take(into) } {
+                Ok(()) => return Ok(()),
+                Err((Refusal::Closed, _)) => return Err(Failure::Closed),
+                Err((_, state)) => {
+                    let waited = if Self::IS_SMALL {
+                        let mut value = MaybeUninit::<T>::uninit();
+                        // SAFETY: it can be written, and so can `into`.
+                        unsafe {
+                            let waited = self.recv_waiting(value.as_mut_ptr(), deadline, state);
+                            if waited == Waited::Done {
+                                into.cast::<MaybeUninit<T>>().write(value);
+                            }
+                            waited
+                        }
+                    } else {
+                        // SAFETY: passed on.
+                        unsafe { self.recv_waiting(into, deadline, state) }
+                    };
+                    match waited {
+                        Waited::Done => return Ok(()),
+                        Waited::Closed => return Err(Failure::Closed),
+                        Waited::TimedOut => return Err(Failure::TimedOut),
+                        Waited::Retry => {}
+                    }
+                }
             }
-            Err((TryRecvError::Empty, state)) => self.recv_waiting(deadline, state),
         }
     }
 
-    fn recv_waiting(
+    #[inline(never)]
+    unsafe fn recv_waiting(
         &self,
+        into: *mut T,
         deadline: Option<Instant>,
         mut state: SpinGuard<'_, State<T>>,
-    ) -> Result<T, RecvTimeoutError> {
-        let packet: Packet<T> = UnsafeCell::new(MaybeUninit::uninit());
+    ) -> Waited {
         let waiter = Waiter::current();
-        let node = Node::new(&waiter, 0, packet.get().cast());
+        let node = Node::new(&waiter, 0, into.cast());
         // SAFETY: as in `send_waiting`.
         unsafe { state.receivers.push(&node) };
-        drop(state);
+        if state.senders.is_empty() {
+            drop(state);
+        } else {
+            let told = state.tell_offers(Searcher::Plain);
+            drop(state);
+            drop(told);
+        }
         let outcome = waiter.wait(deadline, Reason::ChanReceive);
         match outcome {
-            Outcome::Arm(_) if node.status() == Status::Done => {
-                // SAFETY: the status says that a sender has filled the packet, and the wait is decided.
-                Ok(unsafe { packet.into_inner().assume_init() })
-            }
-            Outcome::Arm(_) => Err(RecvTimeoutError::Closed),
+            Outcome::Arm(_) => match node.status() {
+                Status::Done => Waited::Done,
+                Status::Retry => Waited::Retry,
+                Status::Closed | Status::Pending => Waited::Closed,
+            },
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.
                 unsafe { self.state.lock().receivers.remove(&node) };
                 if outcome == Outcome::Cancelled {
                     wait::unwind_cancelled();
                 }
-                Err(RecvTimeoutError::Timeout)
+                Waited::TimedOut
             }
         }
     }
@@ -311,34 +314,39 @@ impl<T> Channel<T> {
     /// The first poll of an async receive: a value, the end, or queued.
     ///
     /// # Safety
-    /// `node` points to an empty packet of this `T` and to a live waiter; if the answer is `None`, neither moves nor ends
-    /// before the node has left the queue.
-    pub(super) unsafe fn recv_or_queue(&self, node: &Node) -> Option<Option<T>> {
-        match self.take() {
-            Ok(value) => Some(Some(value)),
-            Err((TryRecvError::Closed, state)) => {
-                drop(state);
-                Some(None)
-            }
-            Err((TryRecvError::Empty, mut state)) => {
-                // SAFETY: passed on.
-                unsafe { state.receivers.push(node) };
-                None
+    /// `node` points to the empty packet `into` and to a live waiter; if the answer is `Err(Refusal::Wait)`, none of them
+    /// moves or ends before the node has left the queue.
+    pub(super) unsafe fn recv_or_queue(&self, into: *mut T, node: &Node) -> Result<(), Refusal> {
+        // SAFETY: passed on.
+        unsafe {
+            match self.take(into) {
+                Err((Refusal::Wait, mut state)) => {
+                    state.receivers.push(node);
+                    let told = state.tell_offers(Searcher::Plain);
+                    drop(state);
+                    drop(told);
+                    Err(Refusal::Wait)
+                }
+                other => other.map_err(|(refusal, _)| refusal),
             }
         }
     }
 
-    /// A value that was handed to an async receiver which is dropped before it could return it.
-    pub(super) fn give_back(&self, value: T) {
+    /// Takes back the value at `from`, which was handed to a receiver that is dropped before it could return it.
+    ///
+    /// # Safety
+    /// `from` holds a value, which is moved.
+    pub(super) unsafe fn give_back(&self, from: *const T) {
         let mut state = self.state.lock();
         if let Some(receiver) = state.receivers.pop_winner() {
-            // SAFETY: as in `offer`.
-            unsafe { receiver.packet().cast::<T>().write(value) };
+            // SAFETY: as in `give`.
+            unsafe { ptr::copy_nonoverlapping(from, receiver.packet().cast::<T>(), 1) };
             let wakeup = receiver.complete(Status::Done);
             drop(state);
             wakeup.wake();
         } else {
-            state.buffer.push_front(value);
+            // SAFETY: passed on.
+            unsafe { state.buffer.push_front(from) };
         }
     }
 
@@ -350,15 +358,9 @@ impl<T> Channel<T> {
     /// # Safety
     /// `node` belongs to `waiter` and is, if at all, queued at this side of this channel.
     pub(super) unsafe fn leave(&self, side: Side, waiter: &Waiter, node: &Node) {
-        let mut state = self.state.lock();
-        // Winners complete under the lock that we hold, so the wait is either open or wholly decided.
-        waiter.cancel();
-        let queue = match side {
-            Side::Senders => &mut state.senders,
-            Side::Receivers => &mut state.receivers,
-        };
+        waiter.end();
         // SAFETY: passed on.
-        unsafe { queue.remove(node) };
+        unsafe { self.unqueue(side, node) };
     }
 
     /// Closes the channel and wakes everybody: receivers first, then senders. `false` if it was closed before.
@@ -399,7 +401,7 @@ impl<T> Channel<T> {
         }
         self.close();
         if receivers {
-            let buffer = mem::take(&mut self.state.lock().buffer);
+            let buffer = self.state.lock().take_buffer();
             drop(buffer);
         }
     }

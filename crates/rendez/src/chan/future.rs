@@ -12,8 +12,9 @@
 use super::{
     RecvError, SendError,
     channel::{Channel, Packet, Side},
+    state::Refusal,
 };
-use crate::wait::{Node, Status, Waiter};
+use crate::wait::{self, Node, Status, Waiter};
 use std::{
     cell::UnsafeCell,
     fmt,
@@ -63,7 +64,7 @@ impl<'a, T> Operation<'a, T> {
     /// Puts a new waiter in place for the first poll. The operation is pinned from here on.
     fn aim(&mut self, cx: &Context<'_>) {
         let waiter: *const Waiter = self.waiter.insert(Waiter::task(cx.waker().clone()));
-        self.node.aim(waiter, self.packet.get().cast());
+        self.node.aim(waiter, 0, self.packet.get().cast());
     }
 
     /// The status once the wait is decided; `None` while it is not, with the waker in place.
@@ -103,31 +104,35 @@ impl<T> Future for SendFuture<'_, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing is moved out of the operation but the value in its packet.
         let operation = unsafe { &mut self.get_unchecked_mut().0 };
-        let result = match operation.stage {
+        let closed = match operation.stage {
             Stage::Fresh => {
+                if !wait::poll_budget(cx) {
+                    return Poll::Pending;
+                }
                 operation.aim(cx);
                 // First, because waking a peer may run a waker that panics, and the value has gone by then.
                 operation.stage = Stage::Finished;
+                let value = operation.packet.get().cast::<T>();
                 // SAFETY: the packet holds the value since `new`, the node was just aimed at it, and the future is
                 // pinned; its drop leaves the queue.
-                match unsafe { operation.channel.send_or_queue(&operation.packet, &operation.node) } {
-                    None => {
+                match unsafe { operation.channel.send_or_queue(value, &operation.node) } {
+                    Ok(()) => false,
+                    Err(Refusal::Closed) => true,
+                    Err(Refusal::Wait | Refusal::Contended) => {
                         operation.stage = Stage::Queued;
                         return Poll::Pending;
                     }
-                    Some(result) => result,
                 }
             }
             Stage::Queued => match operation.poll_status(cx) {
                 None => return Poll::Pending,
-                Some(Status::Done) => Ok(()),
-                // SAFETY: the wait is decided and nobody took the value.
-                Some(_) => Err(unsafe { operation.take() }),
+                Some(status) => status != Status::Done,
             },
             Stage::Finished => panic!("`send_async` polled after it was ready"),
         };
         operation.stage = Stage::Finished;
-        Poll::Ready(result.map_err(SendError))
+        // SAFETY: the wait is decided and nobody took the value.
+        Poll::Ready(if closed { Err(SendError(unsafe { operation.take() })) } else { Ok(()) })
     }
 }
 
@@ -165,30 +170,40 @@ impl<T> Future for RecvFuture<'_, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing is moved out of the operation but the value in its packet.
         let operation = unsafe { &mut self.get_unchecked_mut().0 };
-        let value = match operation.stage {
-            Stage::Fresh => {
-                operation.aim(cx);
-                operation.stage = Stage::Finished;
-                // SAFETY: the packet is empty since `new`, the node was just aimed at it, and the future is pinned; its
-                // drop leaves the queue.
-                match unsafe { operation.channel.recv_or_queue(&operation.node) } {
-                    None => {
-                        operation.stage = Stage::Queued;
+        loop {
+            let closed = match operation.stage {
+                Stage::Fresh => {
+                    if !wait::poll_budget(cx) {
                         return Poll::Pending;
                     }
-                    Some(value) => value,
+                    operation.aim(cx);
+                    operation.stage = Stage::Finished;
+                    let value = operation.packet.get().cast::<T>();
+                    // SAFETY: the packet is empty since `new`, the node was just aimed at it, and the future is pinned;
+                    // its drop leaves the queue.
+                    match unsafe { operation.channel.recv_or_queue(value, &operation.node) } {
+                        Ok(()) => false,
+                        Err(Refusal::Closed) => true,
+                        Err(Refusal::Wait | Refusal::Contended) => {
+                            operation.stage = Stage::Queued;
+                            return Poll::Pending;
+                        }
+                    }
                 }
-            }
-            Stage::Queued => match operation.poll_status(cx) {
-                None => return Poll::Pending,
-                // SAFETY: a sender has filled the packet, and the wait is decided.
-                Some(Status::Done) => Some(unsafe { operation.take() }),
-                Some(_) => None,
-            },
-            Stage::Finished => panic!("`recv_async` polled after it was ready"),
-        };
-        operation.stage = Stage::Finished;
-        Poll::Ready(value.ok_or(RecvError))
+                Stage::Queued => match operation.poll_status(cx) {
+                    None => return Poll::Pending,
+                    Some(Status::Retry) => {
+                        operation.stage = Stage::Fresh;
+                        continue;
+                    }
+                    Some(status) => status != Status::Done,
+                },
+                Stage::Finished => panic!("`recv_async` polled after it was ready"),
+            };
+            operation.stage = Stage::Finished;
+            // SAFETY: a sender has filled the packet, and the wait is decided.
+            return Poll::Ready(if closed { Err(RecvError) } else { Ok(unsafe { operation.take() }) });
+        }
     }
 }
 
@@ -199,8 +214,7 @@ impl<T> Drop for RecvFuture<'_, T> {
             operation.leave(Side::Receivers);
             if operation.node.status() == Status::Done {
                 // SAFETY: a sender has filled the packet, and the node is out of every queue.
-                let value = unsafe { operation.take() };
-                operation.channel.give_back(value);
+                unsafe { operation.channel.give_back(operation.packet.get().cast()) };
             }
         }
     }

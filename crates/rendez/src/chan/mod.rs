@@ -30,14 +30,21 @@
 //!
 //! The rules are Go's (`runtime/chan.go`); the differences are in `docs/semantics.md`.
 
+#[cfg_attr(loom, allow(dead_code))]
+mod arm;
 mod channel;
 mod error;
+mod event;
 mod future;
 mod iter;
 mod receiver;
+mod ring;
 mod sender;
+mod state;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub(crate) use event::{Offer, SendTakeEvent};
+pub use event::{RecvEvent, SendEvent};
 pub use future::{RecvFuture, RecvStream, SendFuture};
 pub use iter::{IntoIter, Iter, TryIter};
 pub use receiver::Receiver;

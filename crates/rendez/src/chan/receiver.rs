@@ -1,11 +1,16 @@
 //! The receiving half.
 
 use super::{
-    Iter, RecvError, RecvFuture, RecvStream, RecvTimeoutError, TryIter, TryRecvError,
-    channel::{Channel, Side},
+    Iter, RecvError, RecvEvent, RecvFuture, RecvStream, RecvTimeoutError, TryIter, TryRecvError,
+    channel::{Channel, Failure, Side},
 };
-use crate::{primitives::Arc, time::Instant};
-use std::{fmt, time::Duration};
+use crate::{primitives::Arc, time::Instant, wait};
+use std::{
+    fmt,
+    mem::MaybeUninit,
+    panic::{RefUnwindSafe, UnwindSafe},
+    time::Duration,
+};
 
 /// The receiving half of a channel. Clone it for more receivers, each value goes to one of them; the channel closes, and
 /// drops what it holds, when the last one is dropped.
@@ -18,6 +23,10 @@ pub struct Receiver<T> {
 unsafe impl<T: Send> Send for Receiver<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Receiver<T> {}
+// As `std::sync::mpsc`'s, whatever the values are: no user code runs under the lock, so a panic can't leave a channel
+// half-changed, and values are only moved.
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Receiver<T> {
     /// Receives a value, waiting for one.
@@ -41,7 +50,15 @@ impl<T> Receiver<T> {
     /// ```
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.channel.recv(None).map_err(|_| RecvError)
+        // Before the value is taken: spending may yield, and a shutdown may end the goroutine there.
+        wait::spend_budget();
+        let mut value = MaybeUninit::uninit();
+        // SAFETY: it can be written, and has been if the answer is `Ok`.
+        match unsafe { self.channel.recv(value.as_mut_ptr(), None) } {
+            // SAFETY: as above.
+            Ok(()) => Ok(unsafe { value.assume_init() }),
+            Err(_) => Err(RecvError),
+        }
     }
 
     /// Receives a value if there is one without waiting: buffered, or from a sender that already waits.
@@ -50,7 +67,10 @@ impl<T> Receiver<T> {
     /// [`TryRecvError::Empty`] or [`TryRecvError::Closed`].
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.channel.try_recv()
+        wait::spend_budget();
+        let mut value = MaybeUninit::uninit();
+        // SAFETY: as in `recv`.
+        unsafe { self.channel.try_recv(value.as_mut_ptr()).map(|()| value.assume_init()) }
     }
 
     /// Receives a value, waiting no longer than `timeout`.
@@ -62,7 +82,7 @@ impl<T> Receiver<T> {
     /// As [`recv`](Self::recv), for at most `timeout`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         // A limit beyond what the clock can say is no limit.
-        self.channel.recv(Instant::now().checked_add(timeout))
+        self.recv_until(Instant::now().checked_add(timeout))
     }
 
     /// Receives a value, waiting no longer than until `deadline`.
@@ -74,7 +94,19 @@ impl<T> Receiver<T> {
     /// As [`recv`](Self::recv), until `deadline` at the latest. With a deadline that has passed it still takes what is
     /// there.
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-        self.channel.recv(Some(deadline))
+        self.recv_until(Some(deadline))
+    }
+
+    fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        wait::spend_budget();
+        let mut value = MaybeUninit::uninit();
+        // SAFETY: as in `recv`.
+        match unsafe { self.channel.recv(value.as_mut_ptr(), deadline) } {
+            // SAFETY: as in `recv`.
+            Ok(()) => Ok(unsafe { value.assume_init() }),
+            Err(Failure::Closed) => Err(RecvTimeoutError::Closed),
+            Err(Failure::TimedOut) => Err(RecvTimeoutError::Timeout),
+        }
     }
 
     /// Receives a value in an async task.
@@ -87,6 +119,25 @@ impl<T> Receiver<T> {
     /// channel.
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
         RecvFuture::new(&self.channel)
+    }
+
+    /// The event of a receive: one alternative of a choice.
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{Event, chan};
+    /// let (tx, rx) = chan::bounded(1);
+    /// tx.send(20).unwrap();
+    /// assert_eq!(rx.recv_event().map(|v| v.unwrap() + 1).wait(), 21);
+    /// ```
+    pub fn recv_event(&self) -> RecvEvent<'_, T> {
+        RecvEvent::new(Some(self))
+    }
+
+    /// What tells channels apart.
+    #[cfg(not(loom))]
+    pub(crate) fn address(&self) -> *const () {
+        std::ptr::from_ref(&*self.channel).cast()
     }
 
     /// Iterates over the values, waiting for each, until the channel is closed and drained.

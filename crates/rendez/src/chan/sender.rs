@@ -1,11 +1,17 @@
 //! The sending half.
 
 use super::{
-    SendError, SendFuture, SendTimeoutError, TrySendError,
-    channel::{Channel, Side},
+    SendError, SendEvent, SendFuture, SendTimeoutError, TrySendError,
+    channel::{Channel, Failure, Side},
+    state::Refusal,
 };
-use crate::{primitives::Arc, time::Instant};
-use std::{fmt, time::Duration};
+use crate::{primitives::Arc, time::Instant, wait};
+use std::{
+    fmt,
+    mem::MaybeUninit,
+    panic::{RefUnwindSafe, UnwindSafe},
+    time::Duration,
+};
 
 /// The sending half of a channel. Clone it for more senders; the channel closes when the last one is dropped.
 pub struct Sender<T> {
@@ -17,6 +23,10 @@ pub struct Sender<T> {
 unsafe impl<T: Send> Send for Sender<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Sender<T> {}
+// As `std::sync::mpsc`'s, whatever the values are: no user code runs under the lock, so a panic can't leave a channel
+// half-changed, and values are only moved.
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
 
 impl<T> Sender<T> {
     /// Sends `value`, waiting for a receiver or a free slot.
@@ -39,7 +49,14 @@ impl<T> Sender<T> {
     /// ```
     #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        self.channel.send(value, None).map_err(|error| SendError(error.into_inner()))
+        wait::spend_budget();
+        let mut value = MaybeUninit::new(value);
+        // SAFETY: the value is there, and is the receiver's if the answer is `Ok`; else it still is ours.
+        match unsafe { self.channel.send(value.as_mut_ptr(), None) } {
+            Ok(()) => Ok(()),
+            // SAFETY: as above.
+            Err(_) => Err(SendError(unsafe { value.assume_init() })),
+        }
     }
 
     /// Sends `value` if that is possible without waiting: to a receiver that already waits, or into a free slot.
@@ -48,7 +65,16 @@ impl<T> Sender<T> {
     /// [`TrySendError::Full`] or [`TrySendError::Closed`], with the value.
     #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.channel.try_send(value)
+        wait::spend_budget();
+        let value = MaybeUninit::new(value);
+        // SAFETY: as in `send`.
+        match unsafe { self.channel.try_send(value.as_ptr()) } {
+            Ok(()) => Ok(()),
+            // SAFETY: as in `send`.
+            Err(Refusal::Closed) => Err(TrySendError::Closed(unsafe { value.assume_init() })),
+            // SAFETY: as in `send`.
+            Err(_) => Err(TrySendError::Full(unsafe { value.assume_init() })),
+        }
     }
 
     /// Sends `value`, waiting no longer than `timeout`.
@@ -60,7 +86,7 @@ impl<T> Sender<T> {
     /// As [`send`](Self::send), for at most `timeout`.
     pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         // A limit beyond what the clock can say is no limit.
-        self.channel.send(value, Instant::now().checked_add(timeout))
+        self.send_until(value, Instant::now().checked_add(timeout))
     }
 
     /// Sends `value`, waiting no longer than until `deadline`.
@@ -72,7 +98,20 @@ impl<T> Sender<T> {
     /// As [`send`](Self::send), until `deadline` at the latest. With a deadline that has passed it still sends what can be
     /// sent at once.
     pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
-        self.channel.send(value, Some(deadline))
+        self.send_until(value, Some(deadline))
+    }
+
+    fn send_until(&self, value: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
+        wait::spend_budget();
+        let mut value = MaybeUninit::new(value);
+        // SAFETY: as in `send`.
+        match unsafe { self.channel.send(value.as_mut_ptr(), deadline) } {
+            Ok(()) => Ok(()),
+            // SAFETY: as in `send`.
+            Err(Failure::Closed) => Err(SendTimeoutError::Closed(unsafe { value.assume_init() })),
+            // SAFETY: as in `send`.
+            Err(Failure::TimedOut) => Err(SendTimeoutError::Timeout(unsafe { value.assume_init() })),
+        }
     }
 
     /// Sends `value` from an async task.
@@ -91,6 +130,26 @@ impl<T> Sender<T> {
     /// ```
     pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
         SendFuture::new(&self.channel, value)
+    }
+
+    /// The event of a send: one alternative of a choice. If another one is chosen, the value is dropped; to keep it, use
+    /// `send(tx, take slot)` in [`select!`](crate::select!).
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{Event, chan};
+    /// let (tx, rx) = chan::bounded(1);
+    /// assert_eq!(tx.send_event("hello").wait(), Ok(()));
+    /// assert_eq!(rx.recv(), Ok("hello"));
+    /// ```
+    pub fn send_event(&self, value: T) -> SendEvent<'_, T> {
+        SendEvent::new(Some(self), value)
+    }
+
+    /// What tells channels apart.
+    #[cfg(not(loom))]
+    pub(crate) fn address(&self) -> *const () {
+        std::ptr::from_ref(&*self.channel).cast()
     }
 
     /// Closes the channel: sends fail from now on, receivers drain what is buffered and then see the end. Returns whether

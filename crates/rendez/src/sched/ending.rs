@@ -96,12 +96,7 @@ impl Worker {
                 self.abandon_parked();
             }
             self.shared.published.timed.store(!self.timers.is_empty(), Ordering::Relaxed);
-            self.shared.sleep.prepare();
-            if self.shared.inbox.is_empty() {
-                self.shared.sleep.commit(Some(RETRY));
-            } else {
-                self.shared.sleep.cancel();
-            }
+            self.shared.sleep.sleep(|| !self.shared.inbox.is_empty(), || Some(RETRY));
             let progress = runtime.progress();
             fruitless = if progress == seen && !runtime.is_busy() { fruitless + 1 } else { 0 };
             seen = progress;

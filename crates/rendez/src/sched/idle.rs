@@ -1,6 +1,6 @@
 //! What a worker does when it has nothing to run: steal, spin for a bounded time, sleep.
 //!
-//! * **Stealing** takes unstarted tasks only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
+//! * **Stealing** takes unstarted tasks, and async goroutines that have been woken, only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
 //!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]. So
 //!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken.
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
@@ -11,14 +11,10 @@
 //!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 
-use super::{placement::SLACK, shared::WorkerShared, worker::Worker};
+use super::{placement::SLACK, runtime::Victim, shared::WorkerShared, sleep::Slept, worker::Worker};
 use crate::time::Instant;
 use crossbeam_deque::Steal;
-use std::{
-    hint,
-    sync::atomic::{Ordering, fence},
-    time::Duration,
-};
+use std::{hint, sync::atomic::Ordering, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -45,7 +41,7 @@ impl Worker {
         self.has_work() || self.steal()
     }
 
-    /// Takes unstarted tasks from the injector or another worker.
+    /// Takes unstarted tasks, or async goroutines that have been woken, from the injector or another worker.
     fn steal(&self) -> bool {
         let runtime = &self.runtime;
         let workers = runtime.active_workers();
@@ -62,6 +58,9 @@ impl Worker {
                 Steal::Retry => {}
             }
         }
+        if self.take_woken() {
+            return true;
+        }
         // Of all that were started: a surplus worker may still have some that it will not start.
         let victims = runtime.started_workers();
         let first = self.random.borrow_mut().usize(..victims.max(1));
@@ -69,8 +68,8 @@ impl Worker {
             if victim == self.index {
                 continue;
             }
-            let Some((shared, stealer)) = runtime.victim(victim) else { continue };
-            let (len, handed) = (stealer.len(), shared.incoming.load(Ordering::Relaxed));
+            let Some(Victim { shared, fresh, polls }) = runtime.victim(victim) else { continue };
+            let (len, handed) = (fresh.len() + polls.len(), shared.incoming.load(Ordering::Relaxed));
             if len == 0 && handed == 0 {
                 self.forget(victim);
                 continue;
@@ -84,8 +83,12 @@ impl Worker {
                 self.has_loot.set(true);
                 return true;
             }
+            if self.polls.steal_from(polls) {
+                self.watch.set(None);
+                return true;
+            }
             loop {
-                match stealer.steal_batch_and_pop(&self.fresh) {
+                match fresh.steal_batch_and_pop(&self.fresh) {
                     Steal::Success(task) => {
                         self.fresh.push(task);
                         self.watch.set(None);
@@ -146,8 +149,8 @@ impl Worker {
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         loop {
             match self.sleep(period, retry, tidy_at) {
-                Slept::FoundWork | Slept::Notified => return false,
-                Slept::Timer => {
+                Woken::Work | Woken::Notified => return false,
+                Woken::Timer => {
                     if self.find_work() {
                         return false;
                     }
@@ -157,7 +160,7 @@ impl Worker {
                         self.tidy();
                     }
                 }
-                Slept::Sentinel => {
+                Woken::Sentinel => {
                     if self.find_work() {
                         // The watch goes on: where there was something there may be more.
                         self.runtime.wake_one();
@@ -211,50 +214,49 @@ impl Worker {
 
     /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake;
     /// for `period` if somebody is and nobody else keeps watch.
-    fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>) -> Slept {
+    fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>) -> Woken {
         let runtime = &self.runtime;
-        let sleep = &self.shared.sleep;
         let active = self.index < runtime.active_workers();
         runtime.sleepers.fetch_add(1, Ordering::SeqCst);
-        sleep.prepare();
-        fence(Ordering::SeqCst);
-        let work = !self.shared.inbox.is_empty()
-            || self.shared.incoming.load(Ordering::SeqCst) > 0
-            || runtime.is_stopping()
-            || self.is_requested()
-            || (active && (!runtime.injector.is_empty() || runtime.has_plenty()));
-        if work {
-            sleep.cancel();
-            runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
-            return Slept::FoundWork;
-        }
-        let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
-        let sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
-        let tidy_at = tidy_at.filter(|_| awake == 0);
-        let until_timer = [self.timers.next_deadline(), tidy_at].into_iter().flatten().min();
-        let until_timer = until_timer.map(|at| at.saturating_duration_since(Instant::now()));
-        let starved = self.is_starved().then_some(retry);
-        let timeout = [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min();
-        let notified = sleep.commit(timeout);
+        let mut sentinel = false;
+        let has_work = || {
+            !self.shared.inbox.is_empty()
+                || self.shared.incoming.load(Ordering::SeqCst) > 0
+                || runtime.is_stopping()
+                || self.is_requested()
+                || (active
+                    && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
+        };
+        let timeout = || {
+            let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
+            sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
+            let tidy_at = tidy_at.filter(|_| awake == 0);
+            let until_timer = [self.timers.next_deadline(), tidy_at].into_iter().flatten().min();
+            let until_timer = until_timer.map(|at| at.saturating_duration_since(Instant::now()));
+            let starved = self.is_starved().then_some(retry);
+            [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min()
+        };
+        let slept = self.shared.sleep.sleep(has_work, timeout);
         runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
         if sentinel {
             runtime.sentinel.store(false, Ordering::SeqCst);
         }
-        match (notified, sentinel) {
-            (true, _) => Slept::Notified,
-            (false, true) => Slept::Sentinel,
-            (false, false) => Slept::Timer,
+        match (slept, sentinel) {
+            (Slept::FoundWork, _) => Woken::Work,
+            (Slept::Notified, _) => Woken::Notified,
+            (Slept::TimedOut, true) => Woken::Sentinel,
+            (Slept::TimedOut, false) => Woken::Timer,
         }
     }
 
-    /// After a spawn, while somebody sleeps: wakes a thief if there is plenty to take, or if nobody keeps watch.
+    /// After a spawn or the wake-up of an async goroutine, while somebody sleeps: wakes a thief if there is plenty to take, or if nobody keeps watch.
     #[cold]
     pub(super) fn consider_waking(&self) {
         let runtime = &self.runtime;
         if runtime.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
-        if self.fresh.len() > LEFT_ALONE || !runtime.sentinel.load(Ordering::Relaxed) {
+        if self.fresh.len() + self.polls.len() > LEFT_ALONE || !runtime.sentinel.load(Ordering::Relaxed) {
             runtime.wake_one();
         }
     }
@@ -273,8 +275,8 @@ pub(super) struct Watch {
 }
 
 /// Why a worker woke.
-enum Slept {
-    FoundWork,
+enum Woken {
+    Work,
     Notified,
     Timer,
     Sentinel,

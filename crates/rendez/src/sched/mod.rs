@@ -1,6 +1,7 @@
 //! The scheduler: workers, their queues, how work finds them and how they sleep.
 //!
-//! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`timers`].
+//! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
+//!   of async goroutines that have been woken. [`timers`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
@@ -12,7 +13,7 @@ mod config;
 mod ending;
 mod idle;
 mod placement;
-#[cfg_attr(loom, allow(dead_code))]
+mod polls;
 mod queue;
 mod runtime;
 mod shared;
@@ -102,6 +103,15 @@ pub(crate) fn current_goroutine() -> Option<Goroutine> {
     with_worker(|worker| worker?.goroutine())
 }
 
+/// Whether the running goroutine would be unwound if it were to wait now.
+fn is_ending() -> bool {
+    with_worker(|worker| {
+        worker.is_some_and(|worker| {
+            worker.goroutine().is_some() && worker.runtime.is_stopping() && !worker.is_unwinding()
+        })
+    })
+}
+
 fn is_worker_of(runtime: &Shared) -> bool {
     with_worker(|worker| worker.is_some_and(|worker| ptr::eq(&*worker.runtime, runtime)))
 }
@@ -132,6 +142,32 @@ pub(crate) unsafe fn ready(goroutine: Goroutine) {
 #[inline]
 pub(crate) fn park(waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
     with_worker(|worker| worker.expect("only goroutines park here").park(waiter, deadline, reason));
+}
+
+/// Queues an async goroutine that has been woken on its runtime, `home`: on this worker if that is one of it.
+///
+/// # Safety
+/// The task's state word obliges the caller to queue it. It, and `home` with it, may be gone afterwards.
+pub(crate) unsafe fn queue_async(task: *mut Header, home: *const Arc<Shared>) {
+    with_worker(|worker| {
+        // SAFETY: `home` is there until the task is queued. (A pointer, since a reference would have to be valid for longer.)
+        unsafe {
+            match worker {
+                Some(worker) if ptr::eq(&*worker.runtime, Arc::as_ptr(&*home)) => worker.queue_async(task),
+                _ => {
+                    let runtime = Arc::clone(&*home);
+                    runtime.inject_woken(task);
+                }
+            }
+        }
+    });
+}
+
+/// Counts one step of an async operation against the budget of the running burst. `false` says that it is used up, and that
+/// the caller, an async goroutine, is to return `Pending` and be polled again; other goroutines yield here and now.
+#[inline]
+pub(crate) fn poll_budget() -> bool {
+    with_worker(|worker| worker.is_none_or(Worker::poll_budget))
 }
 
 #[inline(always)]
@@ -178,7 +214,7 @@ pub(crate) fn spawn_on(runtime: &Shared, task: NonNull<Header>) {
 }
 
 /// Numbers are handed out in blocks of this size.
-const ID_BLOCK: u64 = 1024;
+pub(crate) const ID_BLOCK: u64 = 1024;
 static IDS: AtomicU64 = AtomicU64::new(1);
 
 fn id_block() -> (u64, u64) {
@@ -212,6 +248,25 @@ pub fn yield_now() {
         Some(worker) if worker.goroutine().is_some() => worker.yield_now(),
         _ => std::thread::yield_now(),
     });
+}
+
+/// Lets other goroutines of this worker run, without unwinding at a shutdown. `false` on a thread that runs no goroutine.
+pub(crate) fn yield_quietly() -> bool {
+    with_worker(|worker| match worker {
+        Some(worker) if worker.goroutine().is_some() => {
+            worker.yield_quietly();
+            true
+        }
+        _ => false,
+    })
+}
+
+/// A random number below `n`, from the worker's seeded generator if there is one.
+pub(crate) fn random_below(n: usize) -> usize {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.random.borrow_mut().usize(..n),
+        None => fastrand::usize(..n),
+    })
 }
 
 /// Sleeps for `duration`: parks the goroutine, or blocks the OS thread. Zero returns at once.

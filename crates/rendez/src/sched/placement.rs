@@ -66,7 +66,8 @@ const SITES: usize = 1024;
 const PROBES: usize = 8;
 
 static TABLE: [Site; SITES] =
-    [const { Site { key: AtomicUsize::new(0), score: AtomicI32::new(0), samples: AtomicU32::new(0) } }; SITES];
+    [const { Site { key: AtomicUsize::new(0), score: AtomicI32::new(0), samples: AtomicU32::new(0) } };
+        SITES];
 
 /// The site's place in the table: found, or taken if `insert`. A full neighbourhood leaves the site unknown.
 fn find(location: &'static Location<'static>, insert: bool) -> Option<&'static Site> {

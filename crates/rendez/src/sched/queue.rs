@@ -1,20 +1,41 @@
 //! The queues of started goroutines: a worker's own run queue, and its inbox for wake-ups from other threads. Both are
 //! linked through the goroutines' headers, so neither ever allocates.
+//!
+//! The inbox is one word, the newest task of a stack (Treiber):
+//!
+//! | step | who | what it does to the word | and to the links |
+//! | --- | --- | --- | --- |
+//! | look | anyone | reads it | |
+//! | push | any thread | exchanges what it read for its own task, or tries again | its task's, before the exchange: what it read |
+//! | take | the worker | exchanges it for null | all of the chain's, after the exchange: it reverses them |
+//!
+//! * A task's link belongs to the pusher until its exchange, and to the taker from his: the exchange of the one releases
+//!   what that of the other acquires, through whatever other pushes lie between (they continue the release sequence).
+//! * There is no ABA: nobody pops single tasks, so a pusher's exchange means the same whatever came and went since it read:
+//!   the word is the newest task now, and its chain is whole.
+//! * What one thread pushed first comes out first: the chain is newest first, and one take empties it and reverses it.
+//! * The exchange of a push, and `is_empty`, are in the one order of sequentially consistent accesses: see `sleep`.
 
-use crate::{
-    primitives::atomic::{AtomicPtr, Ordering},
-    task::Header,
+use crate::primitives::{
+    atomic::{AtomicPtr, Ordering},
+    total_order,
 };
-use std::{cell::Cell, ptr};
+use std::{cell::Cell, fmt, ptr};
 
-/// First in, first out; for one thread.
-#[derive(Debug)]
-pub(super) struct RunQueue {
-    head: Cell<*mut Header>,
-    tail: Cell<*mut Header>,
+/// What can be queued: it has a link of its own, and is in one queue at a time.
+pub(super) trait Linked {
+    fn link(&self) -> &AtomicPtr<Self>
+    where
+        Self: Sized;
 }
 
-impl RunQueue {
+/// First in, first out; for one thread.
+pub(super) struct RunQueue<T> {
+    head: Cell<*mut T>,
+    tail: Cell<*mut T>,
+}
+
+impl<T: Linked> RunQueue<T> {
     pub(super) const fn new() -> Self {
         RunQueue { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()) }
     }
@@ -24,30 +45,40 @@ impl RunQueue {
         self.head.get().is_null()
     }
 
+    /// The first in the queue, or null.
+    pub(super) fn oldest(&self) -> *mut T {
+        self.head.get()
+    }
+
+    /// The last in the queue, or null.
+    pub(super) fn newest(&self) -> *mut T {
+        self.tail.get()
+    }
+
     /// # Safety
     /// `task` is unfinished and in no queue; it stays unfinished until it is popped.
     #[inline(always)]
-    pub(super) unsafe fn push(&self, task: *mut Header) {
+    pub(super) unsafe fn push(&self, task: *mut T) {
         // SAFETY: by contract `task` lives and its link is ours, and the tail is queued here, so the same holds for it.
         unsafe {
-            (*task).link.store(ptr::null_mut(), Ordering::Relaxed);
+            (*task).link().store(ptr::null_mut(), Ordering::Relaxed);
             let tail = self.tail.replace(task);
             if tail.is_null() {
                 self.head.set(task);
             } else {
-                (*tail).link.store(task, Ordering::Relaxed);
+                (*tail).link().store(task, Ordering::Relaxed);
             }
         }
     }
 
     #[inline(always)]
-    pub(super) fn pop(&self) -> Option<*mut Header> {
+    pub(super) fn pop(&self) -> Option<*mut T> {
         let task = self.head.get();
         if task.is_null() {
             return None;
         }
         // SAFETY: queued tasks live (see `push`).
-        let next = unsafe { (*task).link.load(Ordering::Relaxed) };
+        let next = unsafe { (*task).link().load(Ordering::Relaxed) };
         self.head.set(next);
         if next.is_null() {
             self.tail.set(ptr::null_mut());
@@ -56,64 +87,68 @@ impl RunQueue {
     }
 }
 
-/// Many pushers, one taker who takes all at once: a stack (Treiber) that is emptied by one exchange and then reversed, so
-/// that what was pushed first comes out first. There is no ABA: nobody pops single items.
-#[derive(Debug)]
+/// Many pushers, one taker who takes all at once.
 #[repr(align(128))]
-pub(super) struct Inbox {
-    head: AtomicPtr<Header>,
+pub(super) struct Inbox<T> {
+    newest: total_order::AtomicPtr<T>,
 }
 
-impl Inbox {
-    pub(super) const fn new() -> Self {
-        Inbox { head: AtomicPtr::new(ptr::null_mut()) }
+impl<T: Linked> Inbox<T> {
+    pub(super) fn new() -> Self {
+        Inbox { newest: total_order::AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// Sequentially consistent, so that a pusher that then finds the worker awake, and a worker that goes to sleep and
-    /// then finds the inbox empty, can't both be right; see [`sleep`](super::sleep).
+    /// then finds the inbox empty, can't both be right.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.head.load(Ordering::SeqCst).is_null()
+        self.newest.load(Ordering::SeqCst).is_null()
     }
 
     /// A cheap look, which may come a moment late.
     #[inline(always)]
     pub(super) fn looks_filled(&self) -> bool {
-        !self.head.load(Ordering::Relaxed).is_null()
+        !self.newest.load(Ordering::Relaxed).is_null()
     }
 
     /// # Safety
     /// `task` is unfinished and in no queue; it stays unfinished until it is taken.
-    pub(super) unsafe fn push(&self, task: *mut Header) {
-        let mut head = self.head.load(Ordering::Relaxed);
+    pub(super) unsafe fn push(&self, task: *mut T) {
+        let mut newest = self.newest.load(Ordering::Relaxed);
         loop {
             // SAFETY: ours until the exchange succeeds.
-            unsafe { (*task).link.store(head, Ordering::Relaxed) };
-            match self.head.compare_exchange_weak(head, task, Ordering::SeqCst, Ordering::Relaxed) {
+            unsafe { (*task).link().store(newest, Ordering::Relaxed) };
+            match self.newest.compare_exchange_weak(newest, task, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return,
-                Err(changed) => head = changed,
+                Err(changed) => newest = changed,
             }
         }
     }
 
     /// Takes everything, oldest first.
-    pub(super) fn take(&self, mut each: impl FnMut(*mut Header)) {
-        let mut newest = self.head.swap(ptr::null_mut(), Ordering::Acquire);
-        let mut oldest: *mut Header = ptr::null_mut();
+    pub(super) fn take(&self, mut each: impl FnMut(*mut T)) {
+        let mut newest = self.newest.swap(ptr::null_mut(), Ordering::Acquire);
+        let mut oldest: *mut T = ptr::null_mut();
         while !newest.is_null() {
             // SAFETY: what was pushed lives until it is taken, and the exchange made the whole chain ours.
             unsafe {
-                let next = (*newest).link.load(Ordering::Relaxed);
-                (*newest).link.store(oldest, Ordering::Relaxed);
+                let next = (*newest).link().load(Ordering::Relaxed);
+                (*newest).link().store(oldest, Ordering::Relaxed);
                 oldest = newest;
                 newest = next;
             }
         }
         while !oldest.is_null() {
             // SAFETY: as above; the next is read before the task is given away.
-            let next = unsafe { (*oldest).link.load(Ordering::Relaxed) };
+            let next = unsafe { (*oldest).link().load(Ordering::Relaxed) };
             each(oldest);
             oldest = next;
         }
+    }
+}
+
+impl<T: Linked> fmt::Debug for Inbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("filled", &self.looks_filled()).finish()
     }
 }

@@ -7,7 +7,8 @@
 //! runtime is *quiescent*: as many tasks have finished as were spawned, where all the finished are counted before all the
 //! spawned. A task is counted as spawned before it can be seen and as finished after its own spawns have been counted, so
 //! equal sums mean that at the moment between the two counts nothing was left, and only a task (or a foreign thread, which
-//! counts first and asks about `stopping` after) can make another.
+//! counts first and asks about `stopping` after) can make another. An async goroutine counts as finished when it has ended,
+//! not when a poll has; a shutdown wakes those that wait, and the workers end what they would poll.
 //!
 //! A `scope` waits for its children first, since that wait is never cancelled; a destructor that waits keeps its goroutine
 //! until what it waits for happens or, if nothing moves any more for some seconds, for ever: it is reported and left
@@ -16,6 +17,7 @@
 use super::{
     PanicPolicy,
     config::{self, Config},
+    queue::Inbox,
     shared::{Fresh, WorkerShared},
     starved::Starved,
     worker::Worker,
@@ -47,6 +49,8 @@ pub(crate) struct Shared {
     /// How many of them take new work: the first ones.
     active: AtomicUsize,
     pub(super) injector: Injector<Fresh>,
+    /// Async goroutines that were woken by threads that are no workers of this runtime.
+    pub(super) woken: Inbox<Header>,
     pub(super) sleepers: AtomicUsize,
     pub(super) searching: AtomicUsize,
     pub(super) sentinel: AtomicBool,
@@ -69,6 +73,16 @@ pub(crate) struct Shared {
 struct Slot {
     shared: &'static WorkerShared,
     stealer: Stealer<Fresh>,
+    polls: Stealer<Fresh>,
+}
+
+/// What a thief sees of another worker.
+pub(super) struct Victim<'a> {
+    pub(super) shared: &'static WorkerShared,
+    /// Its unstarted tasks.
+    pub(super) fresh: &'a Stealer<Fresh>,
+    /// Its async goroutines that have been woken.
+    pub(super) polls: &'a Stealer<Fresh>,
 }
 
 impl Shared {
@@ -82,6 +96,7 @@ impl Shared {
             started: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
             injector: Injector::new(),
+            woken: Inbox::new(),
             sleepers: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
             sentinel: AtomicBool::new(false),
@@ -115,12 +130,13 @@ impl Shared {
         for index in self.started.load(Ordering::Relaxed)..workers {
             let deque = Deque::new_lifo();
             let shared = WorkerShared::obtain();
-            let slot = Slot { shared, stealer: deque.stealer() };
+            let polls = Deque::new_fifo();
+            let slot = Slot { shared, stealer: deque.stealer(), polls: polls.stealer() };
             self.alive.add(1);
             let runtime = self.clone();
             let body = move || {
                 let alive = runtime.alive.clone();
-                super::enter(Worker::new(index, runtime, shared, deque));
+                super::enter(Worker::new(index, runtime, shared, deque, polls));
                 alive.done();
             };
             match thread::Builder::new().name(format!("rendez-{index}")).spawn(body) {
@@ -153,8 +169,9 @@ impl Shared {
         self.slots.get(index)?.get().map(|slot| slot.shared)
     }
 
-    pub(super) fn victim(&self, index: usize) -> Option<(&'static WorkerShared, &Stealer<Fresh>)> {
-        self.slots[index].get().map(|slot| (slot.shared, &slot.stealer))
+    pub(super) fn victim(&self, index: usize) -> Option<Victim<'_>> {
+        let slot = self.slots[index].get()?;
+        Some(Victim { shared: slot.shared, fresh: &slot.stealer, polls: &slot.polls })
     }
 
     /// Whether some worker runs a goroutine, or has one that will be woken by a timer.
@@ -166,9 +183,9 @@ impl Shared {
         self.slots[..self.started.load(Ordering::SeqCst)].iter().filter_map(OnceLock::get)
     }
 
-    /// Whether some worker has more unstarted tasks than it will start in a moment.
+    /// Whether some worker has more tasks that others may take than it will run in a moment.
     pub(super) fn has_plenty(&self) -> bool {
-        self.started_slots().any(|slot| slot.stealer.len() > super::idle::LEFT_ALONE)
+        self.started_slots().any(|slot| slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE)
     }
 
     pub(super) fn wake_one(&self) {
@@ -190,13 +207,27 @@ impl Shared {
     }
 
     #[inline(always)]
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
     /// Offers an unstarted task to all workers.
     pub(super) fn inject(&self, task: Fresh) {
         self.injector.push(task);
+        self.offered();
+    }
+
+    /// Offers an async goroutine that has been woken to all workers. It may have ended when this returns.
+    ///
+    /// # Safety
+    /// The task's state word obliges the caller to queue it.
+    pub(super) unsafe fn inject_woken(&self, task: *mut Header) {
+        // SAFETY: passed on: it is in no queue, and does not end before it is taken out of this one.
+        unsafe { self.woken.push(task) };
+        self.offered();
+    }
+
+    fn offered(&self) {
         fence(Ordering::SeqCst);
         if self.searching.load(Ordering::SeqCst) == 0 {
             self.wake_one();
@@ -209,7 +240,7 @@ impl Shared {
         self.foreign_spawned.fetch_add(1, Ordering::SeqCst);
         if self.stopping.load(Ordering::SeqCst) {
             // SAFETY: just made and in no queue.
-            unsafe { header::run_to_end(task.as_ptr(), true) };
+            unsafe { header::run_task(task.as_ptr(), true) };
             self.foreign_finished.fetch_add(1, Ordering::SeqCst);
         } else {
             self.inject(Fresh(task));
@@ -235,13 +266,17 @@ impl Shared {
 
     /// Ends everything and waits for it, unless called from inside, where nobody could wait.
     pub(super) fn shutdown(&self) {
-        let threads = {
+        let (threads, first) = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = !self.is_stopping();
             self.stopping.store(true, Ordering::SeqCst);
-            std::mem::take(&mut *threads)
+            (std::mem::take(&mut *threads), first)
         };
+        if first {
+            // The workers drop the futures: a destructor that waits would keep this thread, and nobody could end it.
+            self.async_tasks.wake_all();
+        }
         self.wake_all();
-        self.async_tasks.wake_all();
         if super::is_worker_of(self) {
             return;
         }
@@ -301,12 +336,20 @@ impl Shared {
             header::release_handle(header.as_ptr(), false);
         }
         running.wait_for_children();
-        match result {
-            Some(Ok(value)) => value,
+        let interrupted = match result {
+            Some(Ok(value)) => return value,
             Some(Err(payload)) if !payload.is::<ForcedUnwind>() => resume_unwind(payload),
-            Some(Err(_)) => panic!("rendez: the runtime was shut down while it ran the closure"),
-            None => panic!("rendez: the runtime was shut down before it could run the closure"),
+            Some(Err(payload)) => {
+                // Its drop would tell that *this* goroutine has caught its unwinding. It has no size, so nothing leaks.
+                std::mem::forget(payload);
+                "while it ran the closure"
+            }
+            None => "before it could run the closure",
+        };
+        if super::is_ending() {
+            crate::task::unwind();
         }
+        panic!("rendez: the runtime was shut down {interrupted}");
     }
 }
 
@@ -362,11 +405,15 @@ impl Runtime {
     /// Runs `f` on a goroutine of this runtime and returns what it returns; other goroutines go on afterwards.
     ///
     /// # Panics
-    /// With `f`'s panic; or if the runtime is shut down before `f` has started.
+    /// With `f`'s panic; or if the runtime is shut down before `f` has returned.
     ///
     /// # Blocking
     /// Parks the calling goroutine, or OS thread. A shutdown of the *caller's* runtime does not interrupt it, since `f`
     /// may borrow from the caller.
+    ///
+    /// # Cancellation
+    /// If `f` is cut short by a shutdown, and the caller is a goroutine whose own runtime shuts down, the caller is unwound
+    /// like any other instead of panicking.
     #[track_caller]
     pub fn run<F, R>(&self, f: F) -> R
     where

@@ -1,7 +1,11 @@
 //! What other threads see of a worker.
 
-use super::{clock::ThreadClock, queue::Inbox, sleep::Sleep};
-use crate::task::Header;
+use super::{
+    clock::ThreadClock,
+    queue::{Inbox, Linked},
+    sleep::Sleep,
+};
+use crate::{primitives::atomic::AtomicPtr, task::Header};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::{
@@ -12,6 +16,13 @@ use std::{
     },
     time::Duration,
 };
+
+impl Linked for Header {
+    #[inline(always)]
+    fn link(&self) -> &AtomicPtr<Header> {
+        &self.link
+    }
+}
 
 /// A task that has not started, in a deque or an injector.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +36,7 @@ unsafe impl Send for Fresh {}
 /// wake-up into the inbox may look at the sleep word after the worker has ended.
 #[derive(Debug)]
 pub(crate) struct WorkerShared {
-    pub(super) inbox: Inbox,
+    pub(super) inbox: Inbox<Header>,
     pub(super) sleep: CachePadded<Sleep>,
     /// Written by the worker alone.
     pub(super) published: CachePadded<Published>,

@@ -1,17 +1,33 @@
 //! Where a worker sleeps: one word and one place, so that a poller can take it over.
 //!
-//! | state | set by |
-//! | --- | --- |
-//! | `AWAKE` | the worker, when it has slept or thinks better of it |
-//! | `ASLEEP` | the worker, before it looks for work one last time and sleeps |
-//! | `NOTIFIED` | the one waker that exchanges `ASLEEP` for it; it then unblocks the thread |
+//! | state | meaning | set by | from |
+//! | --- | --- | --- | --- |
+//! | `AWAKE` | notifying is not needed | the worker, when it has slept or has found work after all | any |
+//! | `ASLEEP` | who brings work has to notify | the worker, before it looks for work one last time | `AWAKE` |
+//! | `NOTIFIED` | somebody does; nobody else need | that waker, by an exchange | `ASLEEP` |
 //!
-//! No wake-up is lost: the waker first publishes the work, then reads the word; the worker first writes `ASLEEP`, then
-//! looks for work. All four are sequentially consistent, so at least one sees the other.
+//! | | a waker | the worker |
+//! | --- | --- | --- |
+//! | 1 | publishes the work | stores `ASLEEP` |
+//! | 2 | fence, unless 1 was sequentially consistent | fence |
+//! | 3 | loads the word, and exchanges `ASLEEP` for `NOTIFIED` | looks for work: if there is some, stores `AWAKE` and does it |
+//! | 4 | if it has: enters and leaves the mutex, notifies | in the mutex: waits while the word is `ASLEEP`; then exchanges it for `AWAKE` |
+//!
+//! * *No wake-up is lost.* 1 and 3 of either are in the one order of sequentially consistent accesses (or a fence between
+//!   them is, which is worth the same here), so at least one of the two sees what the other has done.
+//! * *Nor between check and wait*: the worker holds the mutex from the one to the other, and the waker has passed through it
+//!   between changing the word and notifying.
+//! * *A waker that comes late*, when the worker has found work by itself, or has timed out, and maybe sleeps again: its
+//!   notification finds nobody, or one who looks at the word and waits on (one with a time limit looks for work once more).
+//!   Its exchange, if it still succeeds, wakes a worker that finds nothing: that is all.
+//! * *One notification stands for all* that was published before the worker left `NOTIFIED`: it looks for work after that.
 
-use crate::primitives::atomic::{AtomicU32, Ordering};
+use crate::primitives::{
+    Condvar, Mutex,
+    total_order::{AtomicU32, Ordering, fence},
+};
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
@@ -26,23 +42,34 @@ pub(super) struct Sleep {
     condvar: Condvar,
 }
 
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slept {
+    /// Not at all: there was work.
+    FoundWork,
+    Notified,
+    TimedOut,
+}
+
 impl Sleep {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Sleep { state: AtomicU32::new(AWAKE), mutex: Mutex::new(()), condvar: Condvar::new() }
     }
 
-    /// The worker is about to sleep: it looks for work once more after this, then calls `commit` or `cancel`.
-    pub(super) fn prepare(&self) {
+    /// Sleeps until notified, or for `timeout`, unless the worker `has_work`. Both are asked in this order when a waker
+    /// already takes the worker for sleeping.
+    pub(super) fn sleep(
+        &self,
+        has_work: impl FnOnce() -> bool,
+        timeout: impl FnOnce() -> Option<Duration>,
+    ) -> Slept {
         self.state.store(ASLEEP, Ordering::SeqCst);
-    }
-
-    /// There was work after all.
-    pub(super) fn cancel(&self) {
-        self.state.store(AWAKE, Ordering::SeqCst);
-    }
-
-    /// Sleeps until notified, or for `timeout`. Returns whether it was notified.
-    pub(super) fn commit(&self, timeout: Option<Duration>) -> bool {
+        fence(Ordering::SeqCst);
+        if has_work() {
+            self.state.store(AWAKE, Ordering::SeqCst);
+            return Slept::FoundWork;
+        }
+        let timeout = timeout();
         let mut guard = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
         match timeout {
             None => {
@@ -53,11 +80,14 @@ impl Sleep {
             // One wait will do: whoever wakes early finds nothing to do and comes back.
             Some(timeout) => {
                 if self.state.load(Ordering::SeqCst) == ASLEEP {
-                    drop(self.condvar.wait_timeout(guard, timeout));
+                    let _ = self.condvar.wait_timeout(guard, timeout);
                 }
             }
         }
-        self.state.swap(AWAKE, Ordering::SeqCst) == NOTIFIED
+        match self.state.swap(AWAKE, Ordering::SeqCst) {
+            NOTIFIED => Slept::Notified,
+            _ => Slept::TimedOut,
+        }
     }
 
     /// Wakes the worker if it sleeps, or is about to. Returns the time that this took the caller, if it did.
@@ -75,7 +105,6 @@ impl Sleep {
             return None;
         }
         let start = Instant::now();
-        // The sleeper holds the mutex from its check of the word until it waits, so the notification can't fall between.
         drop(self.mutex.lock().unwrap_or_else(PoisonError::into_inner));
         self.condvar.notify_one();
         Some(start.elapsed())

@@ -187,8 +187,8 @@ impl Worker {
     /// Drops a starved task where the worker's loop runs. Returns whether there was one.
     pub(super) fn drop_starved_here(&self) -> bool {
         let Some(task) = self.take_starved() else { return false };
-        // SAFETY: unstarted, and ours since it was taken out of the queue.
-        unsafe { header::run_to_end(task, true) };
+        // SAFETY: unstarted, and ours since it was taken out of the queue. What is cancelled ends.
+        unsafe { header::run_task(task, true) };
         self.note_finished();
         true
     }

@@ -8,7 +8,8 @@
 //! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park);
 //! 2. every [`FRESH_EVERY`] switches an unstarted one, so that started ones that always have something to do don't starve
 //!    them (and now and then the oldest of these);
-//! 3. the oldest started one; 4. the newest unstarted one.
+//! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
+//! 4. the newest unstarted one.
 //!
 //! The inbox is looked at before every switch, the timers and the injector every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
@@ -16,6 +17,7 @@
 use super::{
     idle::Watch,
     placement::{self, Kind, Placer},
+    polls::Polls,
     queue::RunQueue,
     runtime::Shared,
     shared::{Fresh, WorkerShared},
@@ -25,7 +27,7 @@ use crate::{
     task::{
         Goroutine, Header,
         fiber::{Fiber, Order, Suspend},
-        header::PINNED,
+        header::{ASYNC, PINNED},
         heap,
     },
     time::Instant,
@@ -44,11 +46,14 @@ use std::{
 
 const STREAK: u32 = 32;
 const FRESH_EVERY: u32 = 16;
-const OLDEST_EVERY: u32 = 64;
+/// Of the unstarted ones that get such a turn, one in this many is the oldest.
+const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
 /// Blocking operations that did not block before a goroutine yields.
-const BUDGET: u32 = 512;
+const BUDGET: i32 = 512;
+/// How often in a row an async operation is told that the budget is used up.
+const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps; the others' stacks go back to the pool.
 const KEPT_RUNNERS: usize = 64;
 
@@ -56,14 +61,16 @@ pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) runtime: Arc<Shared>,
     pub(super) shared: &'static WorkerShared,
-    pub(super) queue: RunQueue,
+    pub(super) queue: RunQueue<Header>,
+    /// Async goroutines that have been woken.
+    pub(super) polls: Polls,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
     /// Tasks for which there was no stack and that must start here.
-    pub(super) starved: RunQueue,
+    pub(super) starved: RunQueue<Header>,
     /// What runs now: null while the loop does.
     current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
@@ -77,7 +84,11 @@ pub(crate) struct Worker {
     load: Cell<u32>,
     pub(super) timers: Timers,
     tick: Cell<u32>,
-    budget: Cell<u32>,
+    /// When an unstarted task last had its turn before started ones, and how often that was.
+    fresh_tick: Cell<u32>,
+    fresh_turn: Cell<u32>,
+    /// One, and below that (see `poll_budget`): used up.
+    budget: Cell<i32>,
     placer: Cell<Placer>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
     family: Cell<u32>,
@@ -104,6 +115,7 @@ impl Worker {
         runtime: Arc<Shared>,
         shared: &'static WorkerShared,
         fresh: Deque<Fresh>,
+        polls: Deque<Fresh>,
     ) -> Worker {
         let random =
             fastrand::Rng::with_seed(runtime.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -112,6 +124,7 @@ impl Worker {
             runtime,
             shared,
             queue: RunQueue::new(),
+            polls: Polls::new(polls),
             woken: Cell::new(ptr::null_mut()),
             streak: Cell::new(0),
             own_stealer: fresh.stealer(),
@@ -126,6 +139,8 @@ impl Worker {
             load: Cell::new(0),
             timers: Timers::new(),
             tick: Cell::new(0),
+            fresh_tick: Cell::new(0),
+            fresh_turn: Cell::new(0),
             budget: Cell::new(BUDGET),
             placer: Cell::new(Placer::new(index)),
             family: Cell::new(index as u32),
@@ -176,28 +191,28 @@ impl Worker {
             unsafe { self.queue.push(woken) };
         }
         self.streak.set(0);
-        if tick.is_multiple_of(FRESH_EVERY)
-            && let Some(task) = self.next_fresh(tick.is_multiple_of(OLDEST_EVERY))
-        {
-            return Some(task);
-        }
-        match self.queue.pop() {
-            Some(task) => {
-                // SAFETY: the link of what was just popped leads to what is queued first now; queued tasks live, and this is
-                // their worker.
-                if let Some(after) = unsafe { (*task).link.load(Ordering::Relaxed).as_ref() } {
-                    Fiber::prefetch(after.fiber.get());
-                }
-                Some(task)
+        // Not whenever the tick is a multiple: streaks and other habits of a program have periods too, and may miss each.
+        if tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY {
+            self.fresh_tick.set(tick);
+            let turn = self.fresh_turn.get().wrapping_add(1);
+            self.fresh_turn.set(turn);
+            if let Some(task) = self.next_fresh(turn.is_multiple_of(OLDEST_EVERY)) {
+                return Some(task);
             }
-            None => self.next_fresh(false),
         }
+        let task = self.polls.next(&self.queue).or_else(|| self.next_fresh(false));
+        // SAFETY: what is queued lives, and this is its worker.
+        if let Some(after) = unsafe { self.queue.oldest().as_ref() } {
+            Fiber::prefetch(after.fiber.get());
+        }
+        task
     }
 
-    /// An unstarted task that is to start here; others are handed on.
+    /// An unstarted task that is to start here; others are handed on. The `oldest` of this worker's own goes before what it
+    /// was handed, of which there may always be some.
     #[inline]
     fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
-        if let Some(Fresh(task)) = self.shared.take_handed() {
+        if !oldest && let Some(Fresh(task)) = self.shared.take_handed() {
             return Some(task.as_ptr());
         }
         loop {
@@ -205,7 +220,7 @@ impl Worker {
                 false => self.fresh.pop()?,
                 true => match self.own_stealer.steal() {
                     Steal::Success(task) => task,
-                    Steal::Empty => return None,
+                    Steal::Empty => return Some(self.shared.take_handed()?.0.as_ptr()),
                     Steal::Retry => continue,
                 },
             };
@@ -303,7 +318,11 @@ impl Worker {
                         self.own(fiber, task);
                     }
                 }
-                Suspend::Idle => self.finished(fiber),
+                Suspend::Idle => {
+                    self.note_finished();
+                    self.vacated(fiber);
+                }
+                Suspend::Polled => self.vacated(fiber),
             }
         }
     }
@@ -370,9 +389,9 @@ impl Worker {
         }
     }
 
-    /// The goroutine on `fiber` has ended.
-    unsafe fn finished(&self, fiber: *mut Fiber) {
-        self.note_finished();
+    /// The goroutine on `fiber` has ended, or its poll has.
+    #[inline]
+    unsafe fn vacated(&self, fiber: *mut Fiber) {
         // SAFETY: idle, and this worker's.
         unsafe {
             if (*fiber).owned.get() {
@@ -405,9 +424,14 @@ impl Worker {
             if let Steal::Success(task) = self.runtime.injector.steal() {
                 self.fresh.push(task);
             }
+            self.take_woken();
         } else {
             while let Some(task) = self.fresh.pop() {
                 self.runtime.inject(task);
+            }
+            while let Some(task) = self.polls.take() {
+                // SAFETY: it has been woken, and has just been taken out of its queue.
+                unsafe { self.runtime.inject_woken(task) };
             }
         }
         self.retry_starved();
@@ -423,6 +447,15 @@ impl Worker {
         // SAFETY: what was pushed is unfinished, in no queue any more, and this worker's.
         self.shared.inbox.take(|task| unsafe { self.queue.push(task) });
         true
+    }
+
+    /// Takes over the async goroutines that foreign threads have woken.
+    pub(super) fn take_woken(&self) -> bool {
+        if !self.runtime.woken.looks_filled() {
+            return false;
+        }
+        self.runtime.woken.take(|task| self.polls.push(task));
+        self.polls.len() > 0
     }
 
     pub(super) fn fire_timers(&self) -> bool {
@@ -452,6 +485,7 @@ impl Worker {
     pub(super) fn has_work(&self) -> bool {
         !self.woken.get().is_null()
             || !self.queue.is_empty()
+            || self.polls.len() > 0
             || !self.fresh.is_empty()
             || self.shared.incoming.load(Ordering::SeqCst) > 0
     }
@@ -556,13 +590,19 @@ impl Worker {
 
     /// Lets others run.
     #[inline(always)]
-    pub(super) fn yield_now(&self) {
+    pub(super) fn yield_quietly(&self) {
         // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
         // suspended, because only this thread pops the queue.
         unsafe {
             self.queue.push(self.current.get().cast_mut());
             self.suspend(self.fiber.get(), self.is_unwinding());
         }
+    }
+
+    /// Lets others run; a shutdown ends the goroutine here.
+    #[inline(always)]
+    pub(super) fn yield_now(&self) {
+        self.yield_quietly();
         if self.runtime.is_stopping() && !self.is_unwinding() {
             crate::task::unwind();
         }
@@ -583,6 +623,38 @@ impl Worker {
         self.budget.set(BUDGET);
         if !self.current.get().is_null() {
             self.yield_now();
+        }
+    }
+
+    /// As [`spend_budget`](Self::spend_budget), from a poll. An async goroutine does not yield but is told to (`false`) until
+    /// its poll has ended; unless somebody polls again and again within that, as an executor inside the future does, who
+    /// would do so for ever.
+    #[inline]
+    pub(super) fn poll_budget(&self) -> bool {
+        // SAFETY: the header of what runs is there.
+        match unsafe { self.current.get().as_ref() } {
+            Some(task) if task.has_flag(ASYNC) => {
+                let left = self.budget.get();
+                let used_up = left <= 1;
+                self.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });
+                !used_up || left <= -REFUSALS
+            }
+            _ => {
+                self.spend_budget();
+                true
+            }
+        }
+    }
+
+    /// Queues an async goroutine that has been woken.
+    ///
+    /// # Safety
+    /// The task's state word obliges the caller to queue it. It may be gone afterwards.
+    #[inline]
+    pub(super) unsafe fn queue_async(&self, task: *mut Header) {
+        self.polls.push(task);
+        if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+            self.consider_waking();
         }
     }
 

@@ -3,7 +3,7 @@
 //! # Protocol
 //!
 //! One word holds the counter (high half) and the number of waiters (low half), so that `add` and `done` are one
-//! read-modify-write while nobody waits. Waiters register in the word by compare-exchange while the counter is not zero,
+//! compare-exchange while nobody waits, and a bad call changes nothing. Waiters register in the word by compare-exchange while the counter is not zero,
 //! under the queue's lock, and are queued before that lock is left. Whoever brings the counter to zero with waiters
 //! registered clears the word under the same lock and wakes them. So a waiter either sees zero, or is registered before
 //! the word turns zero and then is found in the queue.
@@ -20,6 +20,7 @@ use std::{
     fmt,
     future::Future,
     marker::PhantomPinned,
+    panic::{RefUnwindSafe, UnwindSafe},
     pin::Pin,
     ptr,
     task::{Context, Poll},
@@ -43,10 +44,14 @@ use std::{
 /// ```
 #[derive(Clone)]
 pub struct WaitGroup {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+// A panic leaves the word and the queue as they were or wholly changed, and no user code runs under the lock.
+impl UnwindSafe for WaitGroup {}
+impl RefUnwindSafe for WaitGroup {}
+
+pub(super) struct Inner {
     /// Counter in the high 32 bits (signed), registered waiters in the low 32.
     state: AtomicU64,
     waiters: SpinLock<WaitQueue>,
@@ -59,22 +64,33 @@ fn counter(state: u64) -> i32 {
     (state >> 32) as i32
 }
 
+#[cold]
+#[track_caller]
+fn out_of_range() -> ! {
+    panic!("sync: WaitGroup counter out of range: it has 32 bits")
+}
+
 impl Inner {
+    /// Compares before it exchanges, so that a call that panics has changed nothing: with a plain addition others would see
+    /// the bad sum, panic too, or wait for a zero that never comes.
+    #[track_caller]
     fn add(&self, delta: i32) {
-        let delta_bits = (delta as u32 as u64) << 32;
-        let state = self.state.fetch_add(delta_bits, Ordering::AcqRel).wrapping_add(delta_bits);
-        let now = counter(state);
-        if now < 0 {
-            panic!("sync: negative WaitGroup counter");
-        }
-        if state & WAITERS == 0 {
-            return;
-        }
-        if delta > 0 && now == delta {
-            panic!("sync: WaitGroup misuse: Add called concurrently with Wait");
-        }
-        if now == 0 {
-            self.release();
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            let Some(now) = counter(state).checked_add(delta) else { out_of_range() };
+            if now < 0 {
+                panic!("sync: negative WaitGroup counter");
+            }
+            let waiters = state & WAITERS;
+            if waiters != 0 && delta > 0 && now == delta {
+                panic!("sync: WaitGroup misuse: Add called concurrently with Wait");
+            }
+            let sum = u64::from(now as u32) << 32 | waiters;
+            match self.state.compare_exchange_weak(state, sum, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if now == 0 && waiters != 0 => return self.release(),
+                Ok(_) => return,
+                Err(changed) => state = changed,
+            }
         }
     }
 
@@ -84,15 +100,13 @@ impl Inner {
         let mut wakeups = Vec::new();
         let mut waiters = self.waiters.lock();
         let state = self.state.load(Ordering::Acquire);
-        // Either somebody has added again: with waiters there that is misuse, and its panic tells; without, the last
-        // waiter had given up meanwhile. Or another release was faster.
+        // Either the last waiter had given up meanwhile, and then somebody may have added again; or another release was
+        // faster.
         if counter(state) != 0 || state & WAITERS == 0 {
             return;
         }
-        // Waiters register and leave under the lock, so only an `add` from zero, which is misuse, can come between.
-        if self.state.compare_exchange(state, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            return;
-        }
+        // Nothing can come between: at zero with waiters no `add` has an effect, and waiters leave under the lock.
+        self.state.store(0, Ordering::Release);
         while let Some(winner) = waiters.pop_winner() {
             wakeups.push(winner.complete(Status::Done));
         }
@@ -104,7 +118,7 @@ impl Inner {
     ///
     /// # Safety
     /// As for [`WaitQueue::push`].
-    unsafe fn queue(&self, node: &Node) -> bool {
+    pub(super) unsafe fn queue(&self, node: &Node) -> bool {
         if counter(self.state.load(Ordering::Acquire)) == 0 {
             return false;
         }
@@ -126,13 +140,17 @@ impl Inner {
 
     /// # Safety
     /// `node` is queued here or nowhere.
-    unsafe fn leave(&self, node: &Node) {
+    pub(super) unsafe fn leave(&self, node: &Node) {
         let mut waiters = self.waiters.lock();
         // SAFETY: passed on. A node that was still queued is still counted: `release` clears the count and empties the
         // queue in one go as far as nodes queued before it are concerned.
         if unsafe { waiters.remove(node) } && self.state.load(Ordering::Acquire) & WAITERS != 0 {
             self.state.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        counter(self.state.load(Ordering::Acquire)) == 0
     }
 
     fn check_reuse(&self) {
@@ -157,16 +175,21 @@ impl WaitGroup {
     ///
     /// # Panics
     /// `sync: negative WaitGroup counter`; `sync: WaitGroup misuse: Add called concurrently with Wait` when the counter is
-    /// raised from zero while somebody waits; or if `delta` is beyond 32 bits.
+    /// raised from zero while somebody waits; or if `delta` or the sum is beyond 32 bits. A call that panics leaves the
+    /// counter as it was, so that the others may go on with the group (Go's is left changed).
+    #[track_caller]
     pub fn add(&self, delta: i64) {
-        let delta = i32::try_from(delta).expect("sync: WaitGroup counter out of range: it has 32 bits");
-        self.inner.add(delta);
+        match i32::try_from(delta) {
+            Ok(delta) => self.inner.add(delta),
+            Err(_) => out_of_range(),
+        }
     }
 
     /// Takes one off the counter.
     ///
     /// # Panics
-    /// `sync: negative WaitGroup counter`.
+    /// `sync: negative WaitGroup counter`. The counter stays at zero.
+    #[track_caller]
     pub fn done(&self) {
         self.inner.add(-1);
     }
@@ -174,7 +197,8 @@ impl WaitGroup {
     /// Waits until the counter is zero.
     ///
     /// # Panics
-    /// `sync: WaitGroup is reused before previous Wait has returned` if others already wait for a next round.
+    /// `sync: WaitGroup is reused before previous Wait has returned` if others already wait for a next round, who are not
+    /// disturbed.
     ///
     /// # Blocking
     /// Parks the goroutine, or the OS thread.
@@ -192,7 +216,7 @@ impl WaitGroup {
     }
 
     fn wait_because(&self, reason: Reason) {
-        if counter(self.inner.state.load(Ordering::Acquire)) == 0 {
+        if self.inner.is_zero() {
             return;
         }
         let waiter = Waiter::current();
@@ -291,7 +315,7 @@ impl Future for WaitGroupFuture<'_> {
         match &this.waiter {
             None => {
                 let waiter: *const Waiter = this.waiter.insert(Waiter::task(cx.waker().clone()));
-                this.node.aim(waiter, ptr::null_mut());
+                this.node.aim(waiter, 0, ptr::null_mut());
                 // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
                 if unsafe { this.inner.queue(&this.node) } {
                     return Poll::Pending;

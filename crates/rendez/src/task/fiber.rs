@@ -4,6 +4,7 @@
 //! its end, suspend as `Idle`. If the task parks on the way, it suspends as `Parked` from deep inside; the stack is then
 //! the goroutine's, and the worker takes another runner for the next one. When the goroutine ends, the loop is back at
 //! `Idle` and the stack is a runner again. So a goroutine that never parks costs two switches and no stack.
+//! The poll of an async goroutine is a task here like any other.
 //!
 //! A fiber's books come from the headers' heap and not from the head of its stack, which would save some 100 bytes of each
 //! parked goroutine: there they make the top of every stack more crowded, whose lines compete for few cache sets, and they
@@ -29,6 +30,8 @@ use std::{
 pub(crate) enum Suspend {
     /// The task has ended: the stack is free.
     Idle,
+    /// A poll has ended and its task has not: the stack is free.
+    Polled,
     /// The goroutine waits, or has queued itself again.
     Parked,
 }
@@ -91,8 +94,8 @@ impl Fiber {
             unsafe { (*fiber).yielder.set(yielder) };
             while !order.task.is_null() {
                 // SAFETY: the worker hands over a task that it took out of a queue of unstarted ones.
-                unsafe { header::run_to_end(order.task, order.cancelled) };
-                order = yielder.suspend(Suspend::Idle);
+                let ended = unsafe { header::run_task(order.task, order.cancelled) };
+                order = yielder.suspend(if ended { Suspend::Idle } else { Suspend::Polled });
             }
         });
         // SAFETY: just made, nobody else knows it.

@@ -48,6 +48,10 @@ const TAKEN: u32 = 16;
 
 /// Must run on the worker that spawned it (not `Send`, or asked to stay near).
 pub(crate) const PINNED: u8 = 1;
+/// An async goroutine: see [`async_task`](super::async_task).
+pub(crate) const ASYNC: u8 = 2;
+/// An async goroutine that was left behind. Set, against the table above, before its `DONE`.
+pub(super) const ABANDONED: u8 = 4;
 
 /// A goroutine that has not finished, as queues and wakers hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,16 +77,18 @@ pub(crate) struct Header {
     pub(crate) fiber: Cell<*mut Fiber>,
 }
 
-struct Vtable {
-    /// Runs the closure (or, cancelled, drops it), stores the result. Does not complete.
-    run: unsafe fn(*const Header, bool),
+pub(super) struct Vtable {
+    /// Runs the closure (or, cancelled, drops it), stores the result, completes. An async goroutine is polled once. Returns
+    /// whether the task has ended; the header may be gone, or run elsewhere, in any case.
+    pub(super) run: unsafe fn(*const Header, bool) -> bool,
     /// Stores a result for a goroutine whose closure is gone and that will never finish by itself.
-    abandon: unsafe fn(*const Header),
+    pub(super) abandon: unsafe fn(*const Header),
     /// The place of the result: a `Result<R, JoinError>`.
-    output: unsafe fn(*const Header) -> *mut (),
+    pub(super) output: unsafe fn(*const Header) -> *mut (),
     /// Drops the result; the panic payload if it was an untold panic.
-    drop_output: unsafe fn(*const Header) -> Option<Box<dyn Any + Send>>,
-    dealloc: unsafe fn(*mut Header),
+    pub(super) drop_output: unsafe fn(*const Header) -> Option<Box<dyn Any + Send>>,
+    /// Frees the task, once its result has gone; an async goroutine stays for as long as it has wakers.
+    pub(super) dealloc: unsafe fn(*mut Header),
 }
 
 #[repr(C)]
@@ -108,52 +114,23 @@ pub(crate) fn allocate<F, R>(
 where
     F: FnOnce() -> R,
 {
+    let vtable = const {
+        &Vtable {
+            run: run::<F, R>,
+            abandon: abandon::<F, R>,
+            output: output::<F, R>,
+            drop_output: drop_output::<F, R>,
+            dealloc: dealloc::<F, R>,
+        }
+    };
     let task = Task::<F, R> {
-        header: Header {
-            vtable: const {
-                &Vtable {
-                    run: run::<F, R>,
-                    abandon: abandon::<F, R>,
-                    output: output::<F, R>,
-                    drop_output: drop_output::<F, R>,
-                    dealloc: dealloc::<F, R>,
-                }
-            },
-            link: AtomicPtr::new(ptr::null_mut()),
-            state: AtomicU32::new(HANDLE),
-            flags: Cell::new(flags),
-            sibling: Cell::new(0),
-            family: Cell::new(0),
-            joiners: SpinLock::new(WaitQueue::new()),
-            id,
-            site,
-            extra,
-            worker: Cell::new(ptr::null()),
-            fiber: Cell::new(ptr::null_mut()),
-        },
+        header: Header::new(vtable, id, site, extra, flags),
         payload: UnsafeCell::new(Payload { closure: ManuallyDrop::new(closure) }),
     };
     let place = heap::allocate(Layout::new::<Task<F, R>>()).cast::<Task<F, R>>();
     // SAFETY: the place is made for it.
     unsafe { place.write(task) };
     place.cast()
-}
-
-/// Makes a header that is never queued, only completed, by [`complete_with`].
-pub(crate) fn allocate_result<R>(id: u64, site: &'static Location<'static>) -> ptr::NonNull<Header> {
-    allocate::<fn() -> R, R>(|| unreachable!("this task is never run"), id, site, None, 0)
-}
-
-/// Completes a header that was made by [`allocate_result`].
-///
-/// # Safety
-/// `R` is the header's, and this is its one completion. The header may be gone afterwards.
-pub(crate) unsafe fn complete_with<R>(header: *const Header, result: Result<R, JoinError>) {
-    // SAFETY: the place of the result is free: the closure in it is a plain function pointer.
-    unsafe {
-        ((*header).vtable.output)(header).cast::<Result<R, JoinError>>().write(result);
-        complete(header);
-    }
 }
 
 /// # Safety
@@ -163,7 +140,7 @@ unsafe fn payload<F, R>(header: *const Header) -> *mut Payload<F, R> {
     unsafe { (*header.cast::<Task<F, R>>()).payload.get() }
 }
 
-unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) {
+unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bool {
     // SAFETY: the closure is there until `run`, which is called once.
     let closure = unsafe { ManuallyDrop::take(&mut (*payload::<F, R>(header)).closure) };
     let result = catch_unwind(AssertUnwindSafe(|| {
@@ -174,13 +151,20 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) {
             Ok(closure())
         }
     }));
+    if result.is_err() {
+        super::forget_unwound_frames();
+    }
     let result = match result {
         Ok(result) => result,
         Err(payload) if payload.is::<ForcedUnwind>() => Err(JoinError::cancelled(header)),
         Err(payload) => Err(JoinError::panicked(header, payload)),
     };
-    // SAFETY: the closure has been moved out, so the place is free.
-    unsafe { (*payload::<F, R>(header)).output = ManuallyDrop::new(result) };
+    // SAFETY: the closure has been moved out, so the place is free; this is the one completion.
+    unsafe {
+        (*payload::<F, R>(header)).output = ManuallyDrop::new(result);
+        complete(header);
+    }
+    true
 }
 
 unsafe fn abandon<F, R>(header: *const Header) {
@@ -214,6 +198,30 @@ unsafe fn dealloc<F, R>(header: *mut Header) {
 }
 
 impl Header {
+    #[inline(always)]
+    pub(super) fn new(
+        vtable: &'static Vtable,
+        id: u64,
+        site: &'static Location<'static>,
+        extra: Option<Box<Extra>>,
+        flags: u8,
+    ) -> Header {
+        Header {
+            vtable,
+            link: AtomicPtr::new(ptr::null_mut()),
+            state: AtomicU32::new(HANDLE),
+            flags: Cell::new(flags),
+            sibling: Cell::new(0),
+            family: Cell::new(0),
+            joiners: SpinLock::new(WaitQueue::new()),
+            id,
+            site,
+            extra,
+            worker: Cell::new(ptr::null()),
+            fiber: Cell::new(ptr::null_mut()),
+        }
+    }
+
     pub(crate) fn name(&self) -> Option<&str> {
         self.extra.as_ref().and_then(|extra| extra.name.as_deref())
     }
@@ -248,31 +256,50 @@ impl Header {
         }
         let waiter = Waiter::current();
         let node = Node::new(&waiter, 0, ptr::null_mut());
-        {
-            let mut joiners = self.joiners.lock();
-            let mut state = self.state.load(Ordering::Acquire);
-            loop {
-                if state & DONE != 0 {
-                    return;
-                }
-                let with = state | WAITERS;
-                match self.state.compare_exchange_weak(state, with, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => break,
-                    Err(changed) => state = changed,
-                }
-            }
-            // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing
-            // in between unwinds. The runner sees `WAITERS` at `DONE` and takes the lock after us.
-            unsafe { joiners.push(&node) };
+        // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
+        // between unwinds.
+        if !unsafe { self.queue_joiner(&node) } {
+            return;
         }
         match waiter.wait(None, Reason::Join) {
             Outcome::Arm(_) => {}
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.
-                unsafe { self.joiners.lock().remove(&node) };
+                unsafe { self.leave_joiner(&node) };
                 wait::unwind_cancelled();
             }
         }
+    }
+
+    /// Queues `node` for the result, or says that it is there.
+    ///
+    /// # Safety
+    /// As for [`WaitQueue::push`].
+    pub(super) unsafe fn queue_joiner(&self, node: &Node) -> bool {
+        let mut joiners = self.joiners.lock();
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            if state & DONE != 0 {
+                return false;
+            }
+            let with = state | WAITERS;
+            match self.state.compare_exchange_weak(state, with, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(changed) => state = changed,
+            }
+        }
+        // SAFETY: passed on. The runner sees `WAITERS` at `DONE` and takes the lock after us.
+        unsafe { joiners.push(node) };
+        true
+    }
+
+    /// Takes `node` out of the queue if it is still there. Afterwards its wait is open or wholly decided.
+    ///
+    /// # Safety
+    /// `node` is queued here or nowhere.
+    pub(super) unsafe fn leave_joiner(&self, node: &Node) {
+        // SAFETY: passed on.
+        unsafe { self.joiners.lock().remove(node) };
     }
 }
 
@@ -285,16 +312,24 @@ pub(super) unsafe fn take_output<R>(header: *const Header) -> Result<R, JoinErro
     unsafe { ((*header).vtable.output)(header).cast::<Result<R, JoinError>>().read() }
 }
 
-/// Runs a task that has not started on the calling stack, to its end, or drops its closure there if it is `cancelled`.
+/// Runs a task that has not started on the calling stack, to its end, or drops its closure there if it is `cancelled`; an
+/// async goroutine is polled once. Returns whether the task has ended.
 ///
 /// # Safety
 /// The task has not started, and nobody else will start it. The header may be gone afterwards.
-pub(crate) unsafe fn run_to_end(header: *const Header, cancelled: bool) {
-    // SAFETY: by contract, and the header stays until it is complete.
-    unsafe {
-        ((*header).vtable.run)(header, cancelled);
-        complete(header);
-    }
+#[inline]
+pub(crate) unsafe fn run_task(header: *const Header, cancelled: bool) -> bool {
+    // SAFETY: by contract.
+    unsafe { ((*header).vtable.run)(header, cancelled) }
+}
+
+/// Gives up the reference of a waker.
+///
+/// # Safety
+/// The header is an async goroutine's, and the caller owns the reference. The header may be gone afterwards.
+pub(super) unsafe fn release_reference(header: *const Header) {
+    // SAFETY: by contract.
+    unsafe { ((*header).vtable.dealloc)(header.cast_mut()) };
 }
 
 /// Completes, as cancelled, a started task whose stack will never be resumed.
@@ -310,7 +345,10 @@ pub(crate) unsafe fn abandon_parked(header: *const Header) {
 }
 
 /// Makes the result known, wakes the joiners, and frees the task if the handle has gone.
-unsafe fn complete(header: *const Header) {
+///
+/// # Safety
+/// The result is in its place, and this is done once. The header may be gone afterwards.
+pub(super) unsafe fn complete(header: *const Header) {
     // SAFETY: the runner's reference lasts until `DONE` is set (then see the head of the file).
     unsafe {
         let before = (*header).state.fetch_or(DONE, Ordering::AcqRel);
@@ -385,7 +423,7 @@ unsafe fn free_untaken(header: *const Header) {
 }
 
 /// Drops a panic's payload; a payload that panics again in its destructor is left alone.
-fn discard(payload: Box<dyn Any + Send>) {
+pub(super) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }

@@ -56,7 +56,9 @@ mod loom_tests;
 mod queue;
 mod waiter;
 
-pub(crate) use queue::{Node, Status, WaitQueue};
+use std::task::Context;
+
+pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted, Winner};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 
 /// Counts one blocking operation that did not have to block against the goroutine's budget, and yields when that is used
@@ -65,6 +67,19 @@ pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 pub(crate) fn spend_budget() {
     #[cfg(not(loom))]
     crate::sched::spend_budget();
+}
+
+/// As [`spend_budget`], for the first poll of an async operation. `false` says that the async goroutine has used up its
+/// budget: the waker has been called, and the operation is to return `Pending`, unchanged.
+#[inline]
+pub(crate) fn poll_budget(cx: &Context<'_>) -> bool {
+    #[cfg(not(loom))]
+    if !crate::sched::poll_budget() {
+        cx.waker().wake_by_ref();
+        return false;
+    }
+    let _ = cx;
+    true
 }
 
 /// Ends a goroutine whose wait came back [`Cancelled`](Outcome::Cancelled), after it has left its queues.
@@ -131,6 +146,8 @@ pub(crate) enum Reason {
     Scope,
     /// In `WaitGroup::wait`.
     WaitGroup,
+    /// In a `select!`, a `Select` or a chosen event.
+    Select,
     /// In `sleep`.
     #[cfg_attr(loom, allow(dead_code))]
     Sleep,

@@ -1,7 +1,7 @@
 //! Nodes and the FIFO queues they stand in: intrusive, doubly linked, so that queueing never allocates and a waiter that
 //! gives up leaves in constant time.
 
-use super::{Waiter, Wakeup};
+use super::{Waiter, Wakeup, waiter::Claim};
 use crate::primitives::Cell;
 use std::ptr;
 
@@ -14,6 +14,8 @@ pub(crate) enum Status {
     Done,
     /// The source was closed; the packet is as the owner left it.
     Closed,
+    /// Something has changed here: the owner is to begin its operation anew.
+    Retry,
 }
 
 /// One waiter's place in one queue. All fields but `waiter` belong to whoever holds the source's lock while the node is
@@ -45,9 +47,10 @@ impl Node {
     }
 
     /// Points a node that is in no queue to its waiter and packet (both move with a future until it is first polled).
-    pub(crate) fn aim(&self, waiter: *const Waiter, packet: *mut ()) {
+    pub(crate) fn aim(&self, waiter: *const Waiter, arm: u32, packet: *mut ()) {
         debug_assert!(!self.queued.get());
         self.waiter.set(waiter);
+        self.arm.set(arm);
         self.packet.set(packet);
         self.status.set(Status::Pending);
     }
@@ -84,6 +87,41 @@ impl Winner {
         }
     }
 }
+
+/// Which nodes a search is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
+    Any,
+    /// Those that bring a packet.
+    Packet,
+    /// Those that bring none: they want to be told that something has changed.
+    NoPacket,
+}
+
+/// Who looks for a peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Searcher<'a> {
+    /// One that stands in no queue.
+    Plain,
+    /// A select with nodes in queues, whose own wait is open.
+    Open(&'a Waiter),
+    /// A select with nodes in queues, which holds its own wait.
+    Holding(&'a Waiter),
+}
+
+impl Searcher<'_> {
+    /// The searcher has matched by itself: if it is a select, its own wait is decided by that.
+    #[inline(always)]
+    pub(crate) fn settle(self) {
+        if let Searcher::Holding(me) = self {
+            me.settle();
+        }
+    }
+}
+
+/// A peer holds its own wait, as the searching select does, and goes first: the select is to let go and try again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contended;
 
 /// A FIFO queue of nodes. It lives under its source's lock.
 #[derive(Debug)]
@@ -159,19 +197,94 @@ impl WaitQueue {
             // SAFETY: a queued node lives until it leaves the queue, and its owner can't remove it while we hold the
             // lock; its waiter lives as long.
             unsafe {
-                let next = (*node).next.get();
-                self.head = next;
-                if next.is_null() {
-                    self.tail = ptr::null();
-                } else {
-                    (*next).prev.set(ptr::null());
-                }
-                (*node).queued.set(false);
+                self.pop_head();
                 if (*(*node).waiter.get()).claim() {
                     return Some(Winner { node });
                 }
             }
         }
         None
+    }
+
+    /// # Safety
+    /// There is a head.
+    #[inline(always)]
+    unsafe fn pop_head(&mut self) {
+        // SAFETY: queued nodes live until they have left the queue.
+        unsafe {
+            let node = self.head;
+            let next = (*node).next.get();
+            self.head = next;
+            if next.is_null() {
+                self.tail = ptr::null();
+            } else {
+                (*next).prev.set(ptr::null());
+            }
+            (*node).queued.set(false);
+        }
+    }
+
+    /// As [`pop_winner`](Self::pop_winner), of the nodes that bring a packet.
+    #[inline]
+    pub(crate) fn pop_winner_with_packet(&mut self) -> Option<Winner> {
+        while !self.head.is_null() {
+            let node = self.head;
+            // SAFETY: as in `pop_winner`.
+            unsafe {
+                if (*node).packet.get().is_null() {
+                    return self.pop_winner_where(Wanted::Packet, Searcher::Plain).unwrap_or(None);
+                }
+                self.pop_head();
+                if (*(*node).waiter.get()).claim() {
+                    return Some(Winner { node });
+                }
+            }
+        }
+        None
+    }
+
+    /// As [`pop_winner`](Self::pop_winner), past nodes that are not `wanted` and those of the searching select itself,
+    /// which stay where they are. `Err` only to a select that holds its wait: it is to let go and try again.
+    #[cold]
+    pub(crate) fn pop_winner_where(
+        &mut self,
+        wanted: Wanted,
+        by: Searcher<'_>,
+    ) -> Result<Option<Winner>, Contended> {
+        let mut next = self.head;
+        while !next.is_null() {
+            let node = next;
+            // SAFETY: as in `pop_winner`.
+            unsafe {
+                next = (*node).next.get();
+                let waiter = (*node).waiter.get();
+                let is_mine = match by {
+                    Searcher::Plain => false,
+                    Searcher::Open(me) | Searcher::Holding(me) => ptr::eq(me, waiter),
+                };
+                let is_wanted = match wanted {
+                    Wanted::Any => true,
+                    Wanted::Packet => !(*node).packet.get().is_null(),
+                    Wanted::NoPacket => (*node).packet.get().is_null(),
+                };
+                if is_mine || !is_wanted {
+                    continue;
+                }
+                let claim = match by {
+                    Searcher::Holding(me) => (*waiter).claim_beside(me),
+                    _ if (*waiter).claim() => Claim::Won,
+                    _ => Claim::Lost,
+                };
+                match claim {
+                    Claim::Contended => return Err(Contended),
+                    Claim::Won => {
+                        self.remove(&*node);
+                        return Ok(Some(Winner { node }));
+                    }
+                    Claim::Lost => _ = self.remove(&*node),
+                }
+            }
+        }
+        Ok(None)
     }
 }

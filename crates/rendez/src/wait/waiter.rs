@@ -9,7 +9,7 @@ use crate::{
     },
     time::Instant,
 };
-use std::task::Waker;
+use std::{ptr, task::Waker};
 
 const WAITING: usize = 0;
 const CLAIMED: usize = 1;
@@ -31,6 +31,15 @@ pub(crate) enum Outcome {
     TimedOut,
     /// The goroutine is being unwound by its runtime's shutdown: leave every queue, then call `sched::unwind_if`.
     Cancelled,
+}
+
+/// What became of an attempt to win a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Won,
+    Lost,
+    /// Its owner is busy, and must not be waited for.
+    Contended,
 }
 
 /// One blocking operation of one goroutine, thread or task.
@@ -84,6 +93,49 @@ impl Waiter {
                 Err(_) => return false,
             }
         }
+    }
+
+    /// [`claim`](Self::claim) by a select that is itself `CLAIMED`, whose waiter is `me`. A peer that is `CLAIMED` too is
+    /// waited for only if it stands higher in memory; see the head of [`wait`](super).
+    pub(crate) fn claim_beside(&self, me: &Waiter) -> Claim {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.word.compare_exchange(WAITING, TAKEN, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Claim::Won,
+                Err(CLAIMED) if ptr::from_ref(me) < ptr::from_ref(self) => backoff.pause(),
+                Err(CLAIMED) => return Claim::Contended,
+                Err(_) => return Claim::Lost,
+            }
+        }
+    }
+
+    /// The owner takes its own wait, so that no peer can win it. `false` if one has.
+    pub(crate) fn hold(&self) -> bool {
+        self.word.compare_exchange(WAITING, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// The owner lets go of its own wait, which is open again.
+    pub(crate) fn release(&self) {
+        self.word.store(WAITING, Ordering::Release);
+    }
+
+    /// The owner, which [holds](Self::hold) its own wait, has matched an arm by itself.
+    pub(crate) fn settle(&self) {
+        self.word.store(DONE | CODE_FIRST_ARM << CODE_SHIFT, Ordering::Release);
+    }
+
+    /// The owner, an async task, ends the wait: how a peer has decided it, or `None` if none has. (Not for a goroutine: it
+    /// has to park for the wake-up that a peer's decision brings.)
+    pub(crate) fn end(&self) -> Option<Outcome> {
+        let mut backoff = Backoff::new();
+        while !self.cancel() {
+            if let Some(outcome) = self.outcome() {
+                return Some(outcome);
+            }
+            // `TAKEN`: for a few instructions; longer only by a `Select` that has yet to be given the value.
+            backoff.pause_or_yield();
+        }
+        None
     }
 
     /// Decides a wait that [`claim`](Self::claim) has won in favour of `arm`.

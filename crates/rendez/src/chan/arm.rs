@@ -1,0 +1,199 @@
+//! A channel's part in a select: queueing an arm that is not ready, doing one that has become so, and sends whose value
+//! comes later. The protocol is at the head of [`wait`](crate::wait).
+
+use super::{
+    channel::{Channel, Side},
+    state::{Locked, Refusal, State, Ticket},
+};
+use crate::{
+    lock::Backoff,
+    wait::{Node, Searcher, Status, Waiter, Wakeup},
+};
+use std::ptr;
+
+/// What became of an arm that a select wants to wait with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queued {
+    Waits,
+    /// It was ready, the operation is done, and the wait decided by that.
+    Done,
+    /// The same, but the channel is closed.
+    Closed,
+    /// A peer has decided the wait at another arm.
+    Decided,
+}
+
+impl<T> Channel<T> {
+    /// Queues the send of a select whose wait is open, or does it if it has become ready meanwhile.
+    ///
+    /// # Safety
+    /// As for [`send_or_queue`](Self::send_or_queue), with `waiter` the select's, which `node` points to.
+    pub(super) unsafe fn queue_send(&self, from: *const T, waiter: &Waiter, node: &Node) -> Queued {
+        // SAFETY: passed on.
+        unsafe {
+            self.queue_or_do(
+                waiter,
+                |state| state.closed || !state.receivers.is_empty() || state.has_room(self.capacity),
+                |state| State::give(state, self.capacity, from, Searcher::Holding(waiter)),
+                |state| {
+                    state.senders.push(node);
+                    None
+                },
+            )
+        }
+    }
+
+    /// Queues the receive of a select whose wait is open, or does it if it has become ready meanwhile.
+    ///
+    /// # Safety
+    /// As for [`recv_or_queue`](Self::recv_or_queue), with `waiter` the select's, which `node` points to.
+    pub(super) unsafe fn queue_recv(&self, into: *mut T, waiter: &Waiter, node: &Node) -> Queued {
+        // SAFETY: passed on.
+        unsafe {
+            self.queue_or_do(
+                waiter,
+                |state| state.closed || !state.buffer.is_empty() || !state.senders.is_empty(),
+                |state| State::get(state, self.capacity, into, Searcher::Holding(waiter)),
+                |state| {
+                    state.receivers.push(node);
+                    state.tell_offers(Searcher::Open(waiter))
+                },
+            )
+        }
+    }
+
+    fn queue_or_do(
+        &self,
+        waiter: &Waiter,
+        may_be_ready: impl Fn(&State<T>) -> bool,
+        mut act: impl FnMut(Locked<'_, T>) -> Result<(), (Refusal, Locked<'_, T>)>,
+        queue: impl FnOnce(&mut State<T>) -> Option<Wakeup>,
+    ) -> Queued {
+        let mut backoff = Backoff::new();
+        loop {
+            let mut state = self.state.lock();
+            if may_be_ready(&state) {
+                if !waiter.hold() {
+                    return Queued::Decided;
+                }
+                match act(state) {
+                    Ok(()) => return Queued::Done,
+                    Err((Refusal::Closed, _)) => {
+                        waiter.settle();
+                        return Queued::Closed;
+                    }
+                    Err((Refusal::Contended, back)) => {
+                        waiter.release();
+                        drop(back);
+                        backoff.pause();
+                        continue;
+                    }
+                    Err((Refusal::Wait, back)) => {
+                        waiter.release();
+                        state = back;
+                    }
+                }
+            }
+            let told = queue(&mut state);
+            drop(state);
+            drop(told);
+            return Queued::Waits;
+        }
+    }
+
+    /// Takes the node of a select out of its queue.
+    ///
+    /// # Safety
+    /// It is queued, if at all, at this side of this channel.
+    pub(super) unsafe fn unqueue(&self, side: Side, node: &Node) {
+        let mut state = self.state.lock();
+        let queue = match side {
+            Side::Senders => &mut state.senders,
+            Side::Receivers => &mut state.receivers,
+        };
+        // SAFETY: passed on.
+        unsafe { queue.remove(node) };
+    }
+
+    /// Reserves what a send needs whose value is not there yet.
+    pub(super) fn reserve(&self) -> Option<Ticket> {
+        let mut state = self.state.lock();
+        state.reserve(self.capacity, Searcher::Plain).ok()
+    }
+
+    /// Queues the offer of a send without a value, or reserves what it needs if it has become ready meanwhile.
+    ///
+    /// # Safety
+    /// As for [`queue_send`](Self::queue_send), but that the node has no packet.
+    pub(super) unsafe fn queue_offer(
+        &self,
+        waiter: &Waiter,
+        node: &Node,
+        ticket: &mut Option<Ticket>,
+    ) -> Queued {
+        self.queue_or_do(
+            waiter,
+            |state| state.closed || !state.receivers.is_empty() || state.has_room(self.capacity),
+            |mut state| match state.reserve(self.capacity, Searcher::Holding(waiter)) {
+                Ok(reserved) => {
+                    *ticket = Some(reserved);
+                    Ok(())
+                }
+                Err(refusal) => Err((refusal, state)),
+            },
+            |state| {
+                // SAFETY: passed on.
+                unsafe { state.senders.push(node) };
+                None
+            },
+        )
+    }
+
+    /// Carries out a send that has been chosen, with the value at `from`. `false` if the channel was closed before.
+    ///
+    /// # Safety
+    /// `ticket` is this channel's; `from` holds a value, which has been moved if the answer is `true`.
+    pub(super) unsafe fn redeem(&self, ticket: Ticket, from: *const T) -> bool {
+        match ticket {
+            Ticket::Closed => false,
+            Ticket::Receiver(receiver) => {
+                // SAFETY: as in `give`: it has been won, and is completed here.
+                unsafe { ptr::copy_nonoverlapping(from, receiver.packet().cast::<T>(), 1) };
+                receiver.complete(Status::Done).wake();
+                true
+            }
+            Ticket::Slot => {
+                let mut state = self.state.lock();
+                state.reserved -= 1;
+                // SAFETY: passed on.
+                match unsafe { State::give(state, self.capacity, from, Searcher::Plain) } {
+                    // If a receiver took the value, the slot is free.
+                    Ok(()) => {
+                        let refilled = self.state.lock().refill(self.capacity);
+                        drop(refilled);
+                    }
+                    Err((Refusal::Closed, _)) => return false,
+                    // The buffer is over-full with what was given back to it: this slot was promised all the same.
+                    // SAFETY: passed on.
+                    Err((_, mut state)) => unsafe { state.buffer.push(from) },
+                }
+                true
+            }
+        }
+    }
+
+    /// Gives back what a send has reserved that will not take place.
+    pub(super) fn give_up(&self, ticket: Ticket) {
+        match ticket {
+            Ticket::Closed => {}
+            Ticket::Receiver(receiver) => receiver.complete(Status::Retry).wake(),
+            Ticket::Slot => {
+                let mut state = self.state.lock();
+                state.reserved -= 1;
+                let refilled = state.refill(self.capacity);
+                drop(state);
+                drop(refilled);
+            }
+        }
+    }
+}

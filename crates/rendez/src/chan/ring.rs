@@ -1,0 +1,236 @@
+//! The buffer of a channel: a ring that grows by doubling, and into and out of which values are moved in one copy.
+//!
+//! `VecDeque` would do but for large values: its `push_back` takes them by value, so that in a debug build one value of
+//! 16 KiB lies on a goroutine's stack three or four times.
+
+use std::{
+    alloc::{Layout, alloc, dealloc, handle_alloc_error},
+    mem,
+    ptr::{self, NonNull},
+};
+
+/// Owned values, oldest first.
+pub(super) struct Ring<T> {
+    slots: NonNull<T>,
+    /// Zero, or a power of two. For zero-sized values the slots are never counted and this stays zero.
+    capacity: usize,
+    head: usize,
+    len: usize,
+}
+
+// SAFETY: the ring owns its values.
+unsafe impl<T: Send> Send for Ring<T> {}
+
+impl<T> Ring<T> {
+    const ZERO_SIZED: bool = mem::size_of::<T>() == 0;
+    const FIRST: usize = 4;
+
+    pub(super) const fn new() -> Self {
+        Ring { slots: NonNull::dangling(), capacity: 0, head: 0, len: 0 }
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.capacity.saturating_mul(mem::size_of::<T>())
+    }
+
+    /// The slot that is `index` places after the head; `index` may be `-1` for the one before it.
+    #[inline(always)]
+    fn slot(&self, index: usize) -> *mut T {
+        if Self::ZERO_SIZED {
+            return self.slots.as_ptr();
+        }
+        let place = self.head.wrapping_add(index) & (self.capacity - 1);
+        // SAFETY: masked, so within the allocation; callers see to it that there is one.
+        unsafe { self.slots.as_ptr().add(place) }
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self) {
+        if !Self::ZERO_SIZED && self.len == self.capacity {
+            self.grow();
+        }
+    }
+
+    /// Moves the value at `from` in behind the others.
+    ///
+    /// # Safety
+    /// `from` holds a value, which is the ring's afterwards.
+    #[inline(always)]
+    pub(super) unsafe fn push(&mut self, from: *const T) {
+        self.make_room();
+        // SAFETY: there is a free slot behind the last value.
+        unsafe { ptr::copy_nonoverlapping(from, self.slot(self.len), 1) };
+        self.len = self.len.checked_add(1).expect("a channel holds at most usize::MAX values");
+    }
+
+    /// Moves the value at `from` in before the others.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    pub(super) unsafe fn push_front(&mut self, from: *const T) {
+        self.make_room();
+        // SAFETY: there is a free slot, so also one before the head.
+        unsafe { ptr::copy_nonoverlapping(from, self.slot(usize::MAX), 1) };
+        self.head = self.head.wrapping_sub(1);
+        self.len = self.len.checked_add(1).expect("a channel holds at most usize::MAX values");
+    }
+
+    /// Moves the oldest value to `into`; `false` if there is none.
+    ///
+    /// # Safety
+    /// `into` can be written, and holds nothing that has to be dropped.
+    #[inline(always)]
+    pub(super) unsafe fn pop(&mut self, into: *mut T) -> bool {
+        if self.len == 0 {
+            return false;
+        }
+        // SAFETY: the head holds a value, which is the caller's afterwards.
+        unsafe { ptr::copy_nonoverlapping(self.slot(0), into, 1) };
+        self.head = self.head.wrapping_add(1);
+        self.len -= 1;
+        true
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let capacity = (self.capacity * 2).max(Self::FIRST);
+        let layout = Layout::array::<T>(capacity).expect("a channel's buffer is at most isize::MAX bytes");
+        // SAFETY: the size is not zero.
+        let Some(slots) = NonNull::new(unsafe { alloc(layout) }.cast::<T>()) else {
+            handle_alloc_error(layout)
+        };
+        let start = if self.capacity == 0 { 0 } else { self.head & (self.capacity - 1) };
+        let before_end = (self.capacity - start).min(self.len);
+        // SAFETY: the values lie from `start` to the end of the old slots and go on at their beginning.
+        unsafe {
+            ptr::copy_nonoverlapping(self.slots.as_ptr().add(start), slots.as_ptr(), before_end);
+            let rest = self.len - before_end;
+            ptr::copy_nonoverlapping(self.slots.as_ptr(), slots.as_ptr().add(before_end), rest);
+        }
+        self.free();
+        (self.slots, self.capacity, self.head) = (slots, capacity, 0);
+    }
+
+    /// Gives the memory back. No values are dropped.
+    fn free(&mut self) {
+        if self.capacity > 0 {
+            let layout = Layout::array::<T>(self.capacity).expect("it was allocated so");
+            // SAFETY: allocated by `grow` with this layout, and given back once: the capacity says so.
+            unsafe { dealloc(self.slots.as_ptr().cast(), layout) };
+            self.capacity = 0;
+        }
+    }
+
+    /// Gives the memory of an empty ring back.
+    #[cold]
+    pub(super) fn shrink(&mut self) {
+        debug_assert!(self.is_empty());
+        self.free();
+        self.head = 0;
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        /// Goes on dropping when a value's drop panics, as the standard collections do.
+        struct Rest<'a, T>(&'a mut Ring<T>);
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while self.0.len > 0 {
+                    let oldest = self.0.slot(0);
+                    self.0.head = self.0.head.wrapping_add(1);
+                    self.0.len -= 1;
+                    let rest = Rest(self.0);
+                    // SAFETY: it held a value, and is not in the ring any more.
+                    unsafe { ptr::drop_in_place(oldest) };
+                    mem::forget(rest);
+                }
+            }
+        }
+        struct Freed<'a, T>(&'a mut Ring<T>);
+        impl<T> Drop for Freed<'_, T> {
+            fn drop(&mut self) {
+                self.0.free();
+            }
+        }
+        let freed = Freed(self);
+        drop(Rest(&mut *freed.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ring;
+    use std::{collections::VecDeque, mem::MaybeUninit, rc::Rc};
+
+    fn push<T>(ring: &mut Ring<T>, value: T, front: bool) {
+        let value = std::mem::ManuallyDrop::new(value);
+        // SAFETY: the value is not used again.
+        unsafe { if front { ring.push_front(&*value) } else { ring.push(&*value) } }
+    }
+
+    fn pop<T>(ring: &mut Ring<T>) -> Option<T> {
+        let mut value = MaybeUninit::uninit();
+        // SAFETY: written if `pop` says so.
+        unsafe { ring.pop(value.as_mut_ptr()).then(|| value.assume_init()) }
+    }
+
+    #[test]
+    fn it_does_what_a_deque_does() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut ring, mut deque) = (Ring::new(), VecDeque::new());
+        for i in 0..20_000 {
+            match random.u32(..8) {
+                0 => (push(&mut ring, i, true), deque.push_front(i)),
+                1..4 => (push(&mut ring, i, false), deque.push_back(i)),
+                4 if random.u32(..50) == 0 => {
+                    while let Some(value) = deque.pop_front() {
+                        assert_eq!(pop(&mut ring), Some(value));
+                    }
+                    (ring.shrink(), ())
+                }
+                _ => (assert_eq!(pop(&mut ring), deque.pop_front()), ()),
+            };
+            assert_eq!(ring.len(), deque.len());
+        }
+    }
+
+    #[test]
+    fn zero_sized_values_take_no_memory() {
+        let mut ring = Ring::new();
+        (0..1000).for_each(|_| push(&mut ring, (), false));
+        assert_eq!((ring.len(), ring.bytes()), (1000, 0));
+        assert_eq!(std::iter::from_fn(|| pop(&mut ring)).count(), 1000);
+    }
+
+    #[test]
+    fn what_is_left_is_dropped_once_even_if_a_drop_panics() {
+        struct Counted {
+            _alive: Rc<()>,
+            panics: bool,
+        }
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                assert!(!self.panics, "asked to");
+            }
+        }
+        let count = Rc::new(());
+        let mut ring = Ring::new();
+        for i in 0..10 {
+            push(&mut ring, Counted { _alive: count.clone(), panics: i == 3 }, i % 2 == 0);
+        }
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(ring)));
+        assert!(dropped.is_err());
+        assert_eq!(Rc::strong_count(&count), 1);
+    }
+}

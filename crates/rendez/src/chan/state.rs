@@ -1,0 +1,212 @@
+//! The state of a channel and the hand-off: how a value goes from a sender to a receiver or through the buffer, told of
+//! the state alone. Everything here runs under the channel's lock.
+
+use super::ring::Ring;
+use crate::lock::SpinGuard;
+use crate::wait::{Contended, Searcher, Status, WaitQueue, Wakeup, Wanted, Winner};
+use std::{mem, ptr};
+
+/// What is under a channel's lock; the rules are at the head of `channel`.
+pub(super) struct State<T> {
+    pub(super) buffer: Ring<T>,
+    pub(super) receivers: WaitQueue,
+    pub(super) senders: WaitQueue,
+    /// Slots that are kept free for sends that have been chosen and not been given their values.
+    pub(super) reserved: usize,
+    pub(super) closed: bool,
+}
+
+/// The memory of an emptied unbounded buffer is given back when it is larger than this.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// Why an operation can't happen at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It would have to wait.
+    Wait,
+    Closed,
+    /// The select that asks is to let go of its wait and try again.
+    Contended,
+}
+
+impl From<Contended> for Refusal {
+    fn from(_: Contended) -> Self {
+        Refusal::Contended
+    }
+}
+
+/// What a send that has been chosen before it has its value has reserved.
+#[must_use = "redeem it or give it back: a receiver or a slot waits for it"]
+#[derive(Debug)]
+pub(super) enum Ticket {
+    Receiver(Winner),
+    Slot,
+    Closed,
+}
+
+/// The state while its lock is held.
+pub(super) type Locked<'a, T> = SpinGuard<'a, State<T>>;
+
+impl<T> State<T> {
+    pub(super) fn new() -> Self {
+        State {
+            buffer: Ring::new(),
+            receivers: WaitQueue::new(),
+            senders: WaitQueue::new(),
+            reserved: 0,
+            closed: false,
+        }
+    }
+
+    /// What is buffered, to be dropped after the lock.
+    pub(super) fn take_buffer(&mut self) -> Ring<T> {
+        mem::replace(&mut self.buffer, Ring::new())
+    }
+
+    /// Moves the value at `from` to a waiting receiver, or into the buffer, and leaves the lock; else gives that back.
+    ///
+    /// (The wake-up is carried out here, in the branch that makes it: handed to the caller within a `Result`, it
+    /// costs every send a copy of that, in pieces that the processor can't forward from store to load: 10 ns.)
+    ///
+    /// # Safety
+    /// `from` holds a value, which has been moved if the answer is `Ok`.
+    #[inline(always)]
+    pub(super) unsafe fn give<'a>(
+        mut state: Locked<'a, T>,
+        capacity: usize,
+        from: *const T,
+        by: Searcher<'_>,
+    ) -> Result<(), (Refusal, Locked<'a, T>)> {
+        if state.closed {
+            return Err((Refusal::Closed, state));
+        }
+        if !state.receivers.is_empty() {
+            let receiver = match by {
+                Searcher::Plain => state.receivers.pop_winner(),
+                by => match state.receivers.pop_winner_where(Wanted::Any, by) {
+                    Ok(receiver) => receiver,
+                    Err(Contended) => return Err((Refusal::Contended, state)),
+                },
+            };
+            if let Some(receiver) = receiver {
+                by.settle();
+                // SAFETY: a node in `receivers` has an empty packet of this channel's `T`; having won it, we alone fill it.
+                unsafe { ptr::copy_nonoverlapping(from, receiver.packet().cast::<T>(), 1) };
+                let wakeup = receiver.complete(Status::Done);
+                drop(state);
+                wakeup.wake();
+                return Ok(());
+            }
+        }
+        if state.has_room(capacity) {
+            by.settle();
+            // SAFETY: passed on.
+            unsafe { state.buffer.push(from) };
+            return Ok(());
+        }
+        Err((Refusal::Wait, state))
+    }
+
+    /// Moves the oldest value to `into`, out of the buffer or from a waiting sender, and leaves the lock; else gives that
+    /// back.
+    ///
+    /// # Safety
+    /// `into` can be written, and has been if the answer is `Ok`.
+    #[inline(always)]
+    pub(super) unsafe fn get<'a>(
+        mut state: Locked<'a, T>,
+        capacity: usize,
+        into: *mut T,
+        by: Searcher<'_>,
+    ) -> Result<(), (Refusal, Locked<'a, T>)> {
+        // SAFETY: passed on.
+        if unsafe { state.buffer.pop(into) } {
+            by.settle();
+            if !state.senders.is_empty()
+                && let Some(wakeup) = state.refill(capacity)
+            {
+                drop(state);
+                wakeup.wake();
+                return Ok(());
+            }
+            if capacity == usize::MAX && state.buffer.is_empty() && state.buffer.bytes() > KEPT_BYTES {
+                state.buffer.shrink();
+            }
+            return Ok(());
+        }
+        // Senders that are still queued at a closed channel are about to get their values back.
+        if !state.senders.is_empty() && !state.closed {
+            let sender = match by {
+                Searcher::Plain => state.senders.pop_winner_with_packet(),
+                by => match state.senders.pop_winner_where(Wanted::Packet, by) {
+                    Ok(sender) => sender,
+                    Err(Contended) => return Err((Refusal::Contended, state)),
+                },
+            };
+            if let Some(sender) = sender {
+                by.settle();
+                // SAFETY: a node in `senders` that has a packet has a full one of this channel's `T`; having won it, we
+                // alone empty it.
+                unsafe { ptr::copy_nonoverlapping(sender.packet().cast::<T>(), into, 1) };
+                let wakeup = sender.complete(Status::Done);
+                drop(state);
+                wakeup.wake();
+                return Ok(());
+            }
+        }
+        let refusal = if state.closed { Refusal::Closed } else { Refusal::Wait };
+        Err((refusal, state))
+    }
+
+    #[inline(always)]
+    pub(super) fn has_room(&self, capacity: usize) -> bool {
+        // Neither comes near overflowing: there is memory behind each.
+        self.buffer.len().wrapping_add(self.reserved) < capacity
+    }
+
+    /// A slot may have come free: moves the oldest waiting sender's value into it.
+    #[inline(always)]
+    pub(super) fn refill(&mut self, capacity: usize) -> Option<Wakeup> {
+        if self.senders.is_empty() || self.closed || !self.has_room(capacity) {
+            return None;
+        }
+        let sender = self.senders.pop_winner()?;
+        let packet = sender.packet().cast::<T>();
+        if packet.is_null() {
+            return Some(sender.complete(Status::Retry));
+        }
+        // SAFETY: as in `get`.
+        unsafe { self.buffer.push(packet) };
+        Some(sender.complete(Status::Done))
+    }
+
+    /// What a send needs whose value is not there yet: a receiver, or a slot.
+    pub(super) fn reserve(&mut self, capacity: usize, by: Searcher<'_>) -> Result<Ticket, Refusal> {
+        if self.closed {
+            by.settle();
+            return Ok(Ticket::Closed);
+        }
+        if !self.receivers.is_empty()
+            && let Some(receiver) = self.receivers.pop_winner_where(Wanted::Any, by)?
+        {
+            by.settle();
+            return Ok(Ticket::Receiver(receiver));
+        }
+        if self.has_room(capacity) {
+            by.settle();
+            self.reserved += 1;
+            return Ok(Ticket::Slot);
+        }
+        Err(Refusal::Wait)
+    }
+
+    /// A receiver has queued up: tells a select that offers a send without a value.
+    #[inline(always)]
+    pub(super) fn tell_offers(&mut self, by: Searcher<'_>) -> Option<Wakeup> {
+        if self.senders.is_empty() {
+            return None;
+        }
+        let offer = self.senders.pop_winner_where(Wanted::NoPacket, by).ok()??;
+        Some(offer.complete(Status::Retry))
+    }
+}

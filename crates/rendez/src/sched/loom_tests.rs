@@ -1,0 +1,343 @@
+//! The inbox and the sleep word under loom, put together as `shared` and `idle` do: every interleaving of two or three
+//! threads. A wake-up that is lost leaves the worker asleep for ever, which loom reports as a deadlock.
+//!
+//! The models can fail; each of these was tried:
+//! * without the fence in `sleep`, or the waker's beside it, loom finds the sleeper that misses what a fence publishes;
+//! * without the second look, or with that look before `ASLEEP` is stored, or notifying before pushing, it finds a worker
+//!   that sleeps with a full inbox; so it does without the mutex in `notify`, or if the worker waits without a check;
+//! * if a cancelled sleep stays `ASLEEP`, or a waker stores `NOTIFIED` where it should exchange, it finds notifications
+//!   that nobody needs;
+//! * if the word is loaded relaxed, or `is_empty` by less than a sequentially consistent load, it finds the lost wake-up;
+//! * if a push does not release, or a take does not acquire, it finds the data race in the task; if either does not
+//!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order.
+
+use super::{
+    queue::{Inbox, Linked},
+    sleep::{Sleep, Slept},
+};
+use crate::primitives::{
+    Arc, UnsafeCell,
+    atomic::{AtomicBool, AtomicPtr, Ordering, fence},
+    total_order::AtomicU32,
+};
+use loom::thread::{self, JoinHandle};
+use std::{
+    ptr,
+    sync::atomic::{AtomicUsize as Uncounted, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Runs `model` in every interleaving, and says how many those were.
+fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let interleavings = std::sync::Arc::new(Uncounted::new(0));
+    let counted = interleavings.clone();
+    loom::model(move || {
+        counted.fetch_add(1, Relaxed);
+        model();
+    });
+    println!("{} interleavings", interleavings.load(Relaxed));
+}
+
+/// Counts in how many interleavings something came about, so that a test can say that it has seen it.
+#[derive(Default)]
+struct Seen(Uncounted);
+
+impl Seen {
+    const fn new() -> Seen {
+        Seen(Uncounted::new(0))
+    }
+
+    fn note(&self, happened: bool) {
+        self.0.fetch_add(usize::from(happened), Relaxed);
+    }
+
+    fn check(&self, what: &str) {
+        let times = self.0.load(Relaxed);
+        println!("{what}: {times}");
+        assert!(times > 0, "no interleaving had this: {what}");
+    }
+}
+
+/// Stands for a goroutine: what queues need of it, and something that only its holder may touch.
+struct Task {
+    link: AtomicPtr<Task>,
+    content: UnsafeCell<(usize, usize)>,
+}
+
+impl Linked for Task {
+    fn link(&self) -> &AtomicPtr<Task> {
+        &self.link
+    }
+}
+
+/// Under loom a limit may pass at any moment, whatever it says.
+const LIMIT: Option<Duration> = Some(Duration::from_secs(1));
+
+/// What other threads see of a worker.
+struct Worker {
+    inbox: Inbox<Task>,
+    sleep: Sleep,
+}
+
+impl Worker {
+    fn new() -> Arc<Worker> {
+        Arc::new(Worker { inbox: Inbox::new(), sleep: Sleep::new() })
+    }
+
+    /// Puts a task into the inbox.
+    fn push(&self, pusher: usize, number: usize) {
+        let link = AtomicPtr::new(ptr::null_mut());
+        let task = Box::into_raw(Box::new(Task { link, content: UnsafeCell::new((pusher, number)) }));
+        // SAFETY: just made, and freed by the taker.
+        unsafe { self.inbox.push(task) };
+    }
+
+    /// As `WorkerShared::push`. Whether it was needed to wake the worker.
+    fn deliver(&self, pusher: usize, number: usize) -> bool {
+        self.push(pusher, number);
+        self.sleep.notify().is_some()
+    }
+
+    fn take(&self, into: &mut Vec<(usize, usize)>) {
+        self.inbox.take(|task| {
+            // SAFETY: it came out of the inbox, so it is ours; loom checks that its pusher's write came before.
+            unsafe {
+                into.push((*task).content.with_mut(|content| *content));
+                drop(Box::from_raw(task));
+            }
+        });
+    }
+
+    /// One round of a worker that has nothing to do, as in `idle`.
+    fn idle(&self, limit: Option<Duration>) -> Slept {
+        self.sleep.sleep(|| !self.inbox.is_empty(), || limit)
+    }
+}
+
+fn spawn<R: 'static>(worker: &Arc<Worker>, f: impl FnOnce(&Worker) -> R + 'static) -> JoinHandle<R> {
+    let worker = worker.clone();
+    thread::spawn(move || f(&worker))
+}
+
+/// Checks that there are `each` tasks of every pusher, in order.
+fn check_all(got: &[(usize, usize)], pushers: usize, each: usize) {
+    for pusher in 0..pushers {
+        let of_this = got.iter().filter(|task| task.0 == pusher).map(|task| task.1);
+        assert!(of_this.eq(0..each), "lost, doubled or out of order: {got:?}");
+    }
+    assert_eq!(got.len(), pushers * each);
+}
+
+#[test]
+fn an_inbox_loses_nothing_and_keeps_the_order_of_each_pusher() {
+    static IN_BETWEEN: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let pushers: Vec<_> = (0..2)
+            .map(|pusher| {
+                spawn(&worker, move |worker| {
+                    worker.push(pusher, 0);
+                    worker.push(pusher, 1);
+                })
+            })
+            .collect();
+        let mut got = Vec::new();
+        worker.take(&mut got);
+        IN_BETWEEN.note((1..4).contains(&got.len()));
+        worker.take(&mut got);
+        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+        worker.take(&mut got);
+        assert!(worker.inbox.is_empty());
+        check_all(&got, 2, 2);
+    });
+    IN_BETWEEN.check("the first take had some and left some");
+}
+
+#[test]
+fn a_delivery_wakes_the_worker_in_whatever_state_it_is() {
+    static AT_WORK: Seen = Seen::new();
+    static FOUND: Seen = Seen::new();
+    static NOTIFIED: Seen = Seen::new();
+    static TOO_LATE: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let waker = spawn(&worker, |worker| worker.deliver(0, 0));
+        let mut got = Vec::new();
+        worker.take(&mut got);
+        let slept = got.is_empty().then(|| worker.idle(None));
+        worker.take(&mut got);
+        let needed = waker.join().unwrap();
+        check_all(&got, 1, 1);
+        AT_WORK.note(slept.is_none() && !needed);
+        FOUND.note(slept == Some(Slept::FoundWork) && !needed);
+        NOTIFIED.note(slept == Some(Slept::Notified) && needed);
+        TOO_LATE.note(slept == Some(Slept::FoundWork) && needed);
+        assert!(slept != Some(Slept::TimedOut) && (slept != Some(Slept::Notified) || needed));
+    });
+    AT_WORK.check("the word was AWAKE");
+    FOUND.check("the worker had found the work and cancelled before the waker looked");
+    NOTIFIED.check("the word went from ASLEEP to NOTIFIED, and so the worker woke");
+    TOO_LATE.check("the waker notified a worker that cancelled");
+}
+
+#[test]
+fn of_two_wakers_one_notifies_and_both_are_served() {
+    static SPARED: Seen = Seen::new();
+    static TWICE: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let wakers = [0, 1].map(|pusher| spawn(&worker, move |worker| worker.deliver(pusher, 0)));
+        let (mut got, mut rounds, mut woken) = (Vec::new(), 0, 0);
+        while got.len() < 2 {
+            worker.take(&mut got);
+            if got.len() < 2 {
+                rounds += 1;
+                woken += usize::from(worker.idle(None) == Slept::Notified);
+            }
+        }
+        let needed = wakers.map(|waker| usize::from(waker.join().unwrap())).iter().sum::<usize>();
+        check_all(&got, 2, 1);
+        assert!(woken <= needed && needed <= rounds, "{woken}, {needed}, {rounds}");
+        SPARED.note(woken == 1 && needed == 1);
+        TWICE.note(woken == 2);
+    });
+    SPARED.check("one notification was for both");
+    TWICE.check("each had its own");
+}
+
+#[test]
+fn two_notifications_wake_a_sleeper_once_and_do_no_harm_later() {
+    static BOTH_IN_ONE: Seen = Seen::new();
+    static STALE: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let waker = spawn(&worker, |worker| {
+            let first = worker.deliver(0, 0);
+            // Nothing new: as `wake_all` and `wake_one`.
+            let second = worker.sleep.notify().is_some();
+            worker.deliver(0, 1);
+            (first, second)
+        });
+        let (mut got, mut in_vain) = (Vec::new(), 0);
+        while got.len() < 2 {
+            worker.take(&mut got);
+            if got.len() < 2 {
+                let slept = worker.idle(None);
+                in_vain += usize::from(slept == Slept::Notified && worker.inbox.is_empty());
+            }
+        }
+        let (first, second) = waker.join().unwrap();
+        check_all(&got, 1, 2);
+        BOTH_IN_ONE.note(first && !second);
+        STALE.note(in_vain > 0);
+        assert!(in_vain <= usize::from(first) + usize::from(second));
+    });
+    BOTH_IN_ONE.check("the second notification found the first");
+    STALE.check("a notification came when its work had been done, and woke the worker for nothing");
+}
+
+#[test]
+fn a_notification_that_meets_a_cancellation_leaves_the_next_sleep_sound() {
+    static CROSSED: Seen = Seen::new();
+    static NEXT_NOTIFIED: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let waker = spawn(&worker, |worker| {
+            let first = worker.sleep.notify().is_some();
+            worker.deliver(0, 0);
+            first
+        });
+        // It finds work of its own: timers, the injector.
+        assert_eq!(worker.sleep.sleep(|| true, || unreachable!()), Slept::FoundWork);
+        let (mut got, mut slept) = (Vec::new(), None);
+        while got.is_empty() {
+            slept = Some(worker.idle(None));
+            worker.take(&mut got);
+        }
+        check_all(&got, 1, 1);
+        CROSSED.note(waker.join().unwrap());
+        assert_eq!(worker.sleep.notify(), None, "the worker is awake, and notifying is still needed");
+        NEXT_NOTIFIED.note(slept == Some(Slept::Notified));
+    });
+    CROSSED.check("the waker notified while the worker cancelled");
+    NEXT_NOTIFIED.check("the sleep after the cancellation ended by a notification");
+}
+
+#[test]
+fn a_sleeper_whose_time_is_up_misses_nothing_either() {
+    static TIMED_OUT: Seen = Seen::new();
+    static IN_TIME: Seen = Seen::new();
+    static LATE: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let waker = spawn(&worker, |worker| worker.deliver(0, 0));
+        let first = worker.idle(LIMIT);
+        let mut got = Vec::new();
+        worker.take(&mut got);
+        let mut later = None;
+        while got.is_empty() {
+            later = Some(worker.idle(None));
+            worker.take(&mut got);
+        }
+        let needed = waker.join().unwrap();
+        check_all(&got, 1, 1);
+        TIMED_OUT.note(first == Slept::TimedOut && later == Some(Slept::Notified));
+        IN_TIME.note(first == Slept::Notified && later.is_none());
+        LATE.note(first == Slept::TimedOut && later.is_none() && !needed);
+    });
+    TIMED_OUT.check("it timed out and was notified in its next sleep");
+    IN_TIME.check("it was notified in time");
+    LATE.check("it timed out and found the work by itself");
+}
+
+/// As `inject` and `hand_to`: what is published is in a queue that promises nothing of its order with the sleep word, so
+/// the waker issues a fence.
+#[test]
+fn work_that_is_published_by_a_fence_wakes_the_worker() {
+    static NOTIFIED: Seen = Seen::new();
+    explore(|| {
+        let (worker, published) = (Worker::new(), Arc::new(AtomicBool::new(false)));
+        let waker = spawn(&worker, {
+            let published = published.clone();
+            move |worker| {
+                published.store(true, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                worker.sleep.notify();
+            }
+        });
+        let slept = worker.sleep.sleep(|| published.load(Ordering::Relaxed), || None);
+        assert!(published.load(Ordering::Relaxed), "{slept:?}, and there is nothing");
+        NOTIFIED.note(slept == Slept::Notified);
+        waker.join().unwrap();
+    });
+    NOTIFIED.check("it was notified");
+}
+
+/// As `inject` and `spin`: while somebody searches, nobody is woken; who has searched in vain looks again before it sleeps.
+#[test]
+fn work_that_woke_nobody_since_somebody_searched_is_found() {
+    static RELIED_ON: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let (published, searching) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let waker = spawn(&worker, {
+            let (published, searching) = (published.clone(), searching.clone());
+            move |worker| {
+                published.store(true, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                let nobody_searches = searching.load(Ordering::SeqCst) == 0;
+                if nobody_searches {
+                    worker.sleep.notify();
+                }
+                !nobody_searches
+            }
+        });
+        searching.fetch_add(1, Ordering::SeqCst);
+        let found = published.load(Ordering::Relaxed);
+        searching.fetch_sub(1, Ordering::SeqCst);
+        let slept = (!found).then(|| worker.sleep.sleep(|| published.load(Ordering::Relaxed), || None));
+        assert!(published.load(Ordering::Relaxed));
+        RELIED_ON.note(waker.join().unwrap() && slept == Some(Slept::FoundWork));
+    });
+    RELIED_ON.check("nobody was woken, and the worker that had searched in vain found it");
+}

@@ -1,0 +1,362 @@
+//! `Select`: arms that are known only at run time.
+//!
+//! The select is decided before the caller says with which values: a receive has its value by then and keeps it in the
+//! [`SelectedOperation`]; a send has *reserved* what it needs, a slot of the buffer or a waiting receiver, and sends when
+//! it is given the value. A select that offers a send and finds nobody there queues up without a value, and whoever comes
+//! by on the other side tells it to try again (see `chan::channel`).
+
+use super::{
+    arm::{Arm, Registered, Sealed, Waiting},
+    future::Registration,
+    run::{self, Arms, Patience},
+};
+use crate::{
+    chan::{Offer, Receiver, RecvError, RecvEvent, SendError, Sender},
+    time::Instant,
+};
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomPinned,
+    mem,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// A select whose arms are known only at run time. Waiting neither uses them up nor builds them anew.
+///
+/// # Examples
+/// ```
+/// use rendez::{Select, chan};
+///
+/// let channels: Vec<_> = (0..100).map(|_| chan::bounded(1)).collect();
+/// let mut select = Select::new();
+/// for (_, rx) in &channels {
+///     select.recv(rx);
+/// }
+/// channels[42].0.send("here").unwrap();
+///
+/// let operation = select.wait();
+/// let (_, rx) = &channels[operation.index()];
+/// assert_eq!(operation.recv(rx), Ok("here"));
+/// ```
+#[derive(Default)]
+pub struct Select<'a> {
+    /// Their numbers rise.
+    places: Vec<Place<'a>>,
+    next: usize,
+    order: Vec<u32>,
+}
+
+struct Place<'a> {
+    number: usize,
+    arm: Box<dyn DynArm<'a> + 'a>,
+}
+
+// SAFETY: the arms hold references to channels and, between being chosen and completed, a value on its way. They may be
+// of types that are not `Send`; but no value is looked at, cloned or dropped here: it is moved to whoever completes the
+// operation with a reference to the receiver, which for such types can't leave its thread, or else back to its channel.
+unsafe impl Send for Select<'_> {}
+// SAFETY: nothing can be done through a shared reference.
+unsafe impl Sync for Select<'_> {}
+
+/// An arm, with what is needed to find out whose it is.
+trait DynArm<'a>: Arm {
+    /// The same alternative, idle.
+    fn renewed(&self) -> Box<dyn DynArm<'a> + 'a>;
+    /// What it does, and with the channel at which address.
+    fn kind(&self) -> (Kind, *const ());
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Recv,
+    Send,
+}
+
+struct RecvArm<'a, T> {
+    receiver: &'a Receiver<T>,
+    event: RecvEvent<'a, T>,
+}
+
+impl<'a, T> RecvArm<'a, T> {
+    fn new(receiver: &'a Receiver<T>) -> Self {
+        RecvArm { receiver, event: RecvEvent::new(Some(receiver)) }
+    }
+}
+
+impl<T> Sealed for RecvArm<'_, T> {}
+
+impl<T> Arm for RecvArm<'_, T> {
+    fn attempt(&mut self) -> bool {
+        self.event.attempt()
+    }
+
+    unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
+        // SAFETY: passed on.
+        unsafe { self.event.register(waiting, first) }
+    }
+
+    unsafe fn unregister(&mut self) {
+        // SAFETY: passed on.
+        unsafe { self.event.unregister() }
+    }
+
+    fn conclude(&mut self, leaf: usize) -> bool {
+        self.event.conclude(leaf)
+    }
+
+    fn undo(&mut self) {
+        self.event.undo();
+    }
+}
+
+impl<'a, T> DynArm<'a> for RecvArm<'a, T> {
+    fn renewed(&self) -> Box<dyn DynArm<'a> + 'a> {
+        Box::new(RecvArm::new(self.receiver))
+    }
+
+    fn kind(&self) -> (Kind, *const ()) {
+        (Kind::Recv, self.receiver.address())
+    }
+}
+
+impl<'a, T> DynArm<'a> for Offer<'a, T> {
+    fn renewed(&self) -> Box<dyn DynArm<'a> + 'a> {
+        Box::new(Offer::new(self.sender()))
+    }
+
+    fn kind(&self) -> (Kind, *const ()) {
+        (Kind::Send, self.sender().address())
+    }
+}
+
+impl<'a> Select<'a> {
+    /// A select without arms.
+    pub fn new() -> Self {
+        Select::default()
+    }
+
+    /// Adds a receive, and returns its number. Numbers rise, and are not used again.
+    pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
+        self.add(Box::new(RecvArm::new(receiver)))
+    }
+
+    /// Adds a send, whose value comes when it has been chosen, and returns its number.
+    pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
+        self.add(Box::new(Offer::new(sender)))
+    }
+
+    fn add(&mut self, arm: Box<dyn DynArm<'a> + 'a>) -> usize {
+        let number = self.next;
+        self.next += 1;
+        self.order.push(self.places.len() as u32);
+        self.places.push(Place { number, arm });
+        number
+    }
+
+    /// Takes the arm with this number out.
+    ///
+    /// # Panics
+    /// If there is none, or no longer.
+    pub fn remove(&mut self, index: usize) {
+        let Ok(place) = self.places.binary_search_by_key(&index, |place| place.number) else {
+            panic!("rendez: there is no arm {index} in this `Select`: numbers come from `recv` and `send`");
+        };
+        drop(self.places.remove(place));
+        let last = self.places.len() as u32;
+        self.order.retain(|&place| place != last);
+    }
+
+    /// How many arms there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are no arms. Waiting then lasts for ever.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Waits until an arm is ready, at random if more are. Complete the operation with
+    /// [`SelectedOperation::recv`] or [`SelectedOperation::send`].
+    ///
+    /// # Blocking
+    /// Parks the goroutine, or the OS thread.
+    ///
+    /// # Cancellation
+    /// A runtime's shutdown unwinds a parked goroutine.
+    pub fn wait(&mut self) -> SelectedOperation<'a> {
+        let chosen = run::run(self, false, Patience::Endless);
+        self.selected(chosen).unwrap_or_else(|| unreachable!("it waits without a limit"))
+    }
+
+    /// The operation that is ready now, if there is one.
+    pub fn try_wait(&mut self) -> Option<SelectedOperation<'a>> {
+        let chosen = run::run(self, false, Patience::None);
+        self.selected(chosen)
+    }
+
+    /// Waits for at most `limit`.
+    ///
+    /// # Blocking
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(&mut self, limit: Duration) -> Option<SelectedOperation<'a>> {
+        // Beyond what the clock can say is for ever.
+        let patience = Instant::now().checked_add(limit).map_or(Patience::Endless, Patience::Until);
+        let chosen = run::run(self, false, patience);
+        self.selected(chosen)
+    }
+
+    /// Waits until `deadline` at most.
+    ///
+    /// # Blocking
+    /// As [`wait`](Self::wait).
+    pub fn wait_deadline(&mut self, deadline: Instant) -> Option<SelectedOperation<'a>> {
+        let chosen = run::run(self, false, Patience::Until(deadline));
+        self.selected(chosen)
+    }
+
+    /// Waits in an async task.
+    ///
+    /// # Cancellation
+    /// Safe: a future that is dropped before it is ready has no effect.
+    pub fn wait_async(&mut self) -> SelectFuture<'_, 'a> {
+        SelectFuture { select: self, registration: Registration::new(), _pinned: PhantomPinned }
+    }
+
+    /// The chosen arm leaves with what it holds; one like it takes its place.
+    fn selected(&mut self, place: Option<usize>) -> Option<SelectedOperation<'a>> {
+        let place = &mut self.places[place?];
+        let idle = place.arm.renewed();
+        Some(SelectedOperation { index: place.number, arm: mem::replace(&mut place.arm, idle) })
+    }
+}
+
+impl Arms for Select<'_> {
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn arm(&mut self, index: usize) -> Option<&mut dyn Arm> {
+        Some(&mut *self.places[index].arm as &mut dyn Arm)
+    }
+
+    fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {
+        let mut order = mem::take(&mut self.order);
+        let result = f(self, &mut order);
+        self.order = order;
+        result
+    }
+}
+
+/// An operation that a [`Select`] has chosen. Complete it soon: somebody may be waiting at the other side.
+///
+/// Dropping it undoes it: a value that was received goes back to the front of its channel, and a send does not
+/// take place.
+#[must_use = "complete it with `recv` or `send`"]
+pub struct SelectedOperation<'a> {
+    index: usize,
+    arm: Box<dyn DynArm<'a> + 'a>,
+}
+
+// SAFETY: as for `Select`.
+unsafe impl Send for SelectedOperation<'_> {}
+// SAFETY: as for `Select`.
+unsafe impl Sync for SelectedOperation<'_> {}
+
+impl SelectedOperation<'_> {
+    /// The number of its arm.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Completes a receive.
+    ///
+    /// # Errors
+    /// [`RecvError`] if the channel is closed and drained.
+    ///
+    /// # Panics
+    /// If the arm is not a receive from this receiver's channel.
+    #[track_caller]
+    pub fn recv<'r, T>(mut self, receiver: &'r Receiver<T>) -> Result<T, RecvError> {
+        let is_same = self.arm.kind() == (Kind::Recv, receiver.address());
+        assert!(
+            is_same,
+            "rendez: `recv` with a receiver that is not the one of the selected arm {}",
+            self.index
+        );
+        let arm = (&raw mut *self.arm).cast::<RecvArm<'r, T>>();
+        // SAFETY: the arm receives from the very channel of `receiver`, which is of `T`: so it is what it is taken for.
+        unsafe { (*arm).event.take() }
+    }
+
+    /// Completes a send.
+    ///
+    /// # Errors
+    /// [`SendError`] gives the value back if the channel is closed.
+    ///
+    /// # Panics
+    /// If the arm is not a send to this sender's channel.
+    #[track_caller]
+    pub fn send<'s, T>(mut self, sender: &'s Sender<T>, value: T) -> Result<(), SendError<T>> {
+        let is_same = self.arm.kind() == (Kind::Send, sender.address());
+        assert!(
+            is_same,
+            "rendez: `send` with a sender that is not the one of the selected arm {}",
+            self.index
+        );
+        let arm = (&raw mut *self.arm).cast::<Offer<'s, T>>();
+        // SAFETY: the arm sends to the very channel of `sender`, which is of `T`: so it is what it is taken for.
+        unsafe { (*arm).send(value) }
+    }
+}
+
+/// The future of [`Select::wait_async`].
+#[must_use = "futures do nothing unless polled"]
+pub struct SelectFuture<'s, 'a> {
+    select: &'s mut Select<'a>,
+    registration: Registration,
+    _pinned: PhantomPinned,
+}
+
+impl<'a> Future for SelectFuture<'_, 'a> {
+    type Output = SelectedOperation<'a>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SelectedOperation<'a>> {
+        // SAFETY: nothing is moved out while it is registered.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: the arms are boxed and borrowed, the registration is pinned in this future, and its drop withdraws them.
+        match unsafe { this.registration.poll(&mut *this.select, cx) } {
+            Poll::Ready(place) => Poll::Ready(this.select.selected(Some(place)).expect("it was chosen")),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for SelectFuture<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.registration.withdraw(&mut *self.select) {
+            self.select.places[place].arm.undo();
+        }
+    }
+}
+
+impl fmt::Debug for Select<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Select").field("arms", &self.places.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SelectedOperation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SelectFuture<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelectFuture").field("select", &self.select).finish_non_exhaustive()
+    }
+}

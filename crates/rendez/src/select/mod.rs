@@ -1,0 +1,42 @@
+//! Waiting for several things at once: `select!`, [`Select`], and events.
+//!
+//! | | for |
+//! | --- | --- |
+//! | [`select!`](crate::select!) | arms that are known where the code is written: Go's `select` |
+//! | [`Select`] | arms that are known only at run time, thousands of them, added and removed between waits |
+//! | [`Event`] and [`choose`] | alternatives as values, to be passed, mapped, combined and waited for: Concurrent ML's events |
+//!
+//! All three are the same mechanism: alternatives ([arms](Arm)) that are tried in random order, then queued together, of
+//! which one is chosen; the others have no effect. They work from goroutines, OS threads and async tasks. A
+//! select over an arm that is ready allocates nothing and parks nobody.
+
+mod arm;
+#[cfg(not(loom))]
+mod dynamic;
+mod event;
+#[cfg(not(loom))]
+mod future;
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub mod macros;
+mod run;
+
+pub use arm::{Arm, Operation, Registered, Sealed, Waiting};
+#[cfg(not(loom))]
+pub use dynamic::{Select, SelectFuture, SelectedOperation};
+pub use event::{Choose, Event, Map, choose};
+#[cfg(not(loom))]
+pub use future::EventFuture;
+
+/// A random number below `n`.
+fn random_below(n: usize) -> usize {
+    #[cfg(not(loom))]
+    return crate::sched::random_below(n);
+    #[cfg(loom)]
+    {
+        let _ = n;
+        0
+    }
+}

@@ -1,0 +1,222 @@
+//! The select itself, for goroutines and OS threads: try, queue, wait, withdraw.
+//!
+//! 1. Every arm is tried, in random order (or as they stand, if `biased`), while the select stands in no queue. The first
+//!    that can be done is done.
+//! 2. All are queued with one waiter. One that has become ready meanwhile is done, if the wait can still be held.
+//! 3. With a default, the select now gives up its wait: if it can, no arm was ready at that instant. (Trying alone would
+//!    not do: a value may move from an arm not yet tried to one that has been.) Otherwise it waits.
+//! 4. All leave their queues. The peer's choice is concluded; if its arm is only to be tried again, all begins anew.
+
+use super::arm::{Arm, Registered, Waiting};
+use crate::{
+    time::Instant,
+    wait::{self, Outcome, Reason, Waiter},
+};
+
+/// The arms of one select.
+pub(crate) trait Arms {
+    /// How many places there are.
+    fn len(&self) -> usize;
+
+    /// The arm in a place, or `None` if the place is free.
+    fn arm(&mut self, index: usize) -> Option<&mut dyn Arm>;
+
+    /// Some order of the places: it is shuffled a little further by each select.
+    fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R;
+}
+
+/// More arms than this in a `select!` cost it an allocation.
+const ON_STACK: usize = 32;
+
+impl Arms for [&mut dyn Arm] {
+    fn len(&self) -> usize {
+        <[_]>::len(self)
+    }
+
+    fn arm(&mut self, index: usize) -> Option<&mut dyn Arm> {
+        Some(&mut *self[index])
+    }
+
+    fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {
+        let len = <[_]>::len(self);
+        if len <= ON_STACK {
+            let mut order: [u32; ON_STACK] = std::array::from_fn(|i| i as u32);
+            f(self, &mut order[..len])
+        } else {
+            let mut order: Vec<u32> = (0..len as u32).collect();
+            f(self, &mut order)
+        }
+    }
+}
+
+/// For how long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    None,
+    Until(Instant),
+    Endless,
+}
+
+/// Waits until one arm is chosen, and says which; `None` when patience ends first.
+pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patience) -> Option<usize> {
+    wait::spend_budget();
+    loop {
+        if let Some(chosen) = attempt(arms, biased) {
+            return Some(chosen);
+        }
+        // Nothing moves behind the back of a single arm.
+        if patience == Patience::None && arms.len() <= 1 && arms.arm(0).is_none_or(|arm| arm.leaves() == 1) {
+            return None;
+        }
+        let waiter = Waiter::current();
+        // SAFETY: the waiter is in this frame and the arms are borrowed; `withdraw` comes before either ends, and nothing
+        // in between unwinds.
+        let outcome = match unsafe { register(arms, &waiter) } {
+            Progress::Chosen(index) => {
+                // SAFETY: the wait has been decided by that arm.
+                unsafe { withdraw(arms) };
+                return Some(index);
+            }
+            Progress::Again => {
+                let outcome = stop(&waiter);
+                // SAFETY: decided.
+                unsafe { withdraw(arms) };
+                match outcome {
+                    Some(outcome) => outcome,
+                    None => continue,
+                }
+            }
+            Progress::Waits => {
+                let outcome = match patience {
+                    Patience::None => stop(&waiter).unwrap_or(Outcome::TimedOut),
+                    Patience::Until(_) | Patience::Endless => {
+                        waiter.wait(earliest(arms, patience), Reason::Select)
+                    }
+                };
+                // SAFETY: decided.
+                unsafe { withdraw(arms) };
+                outcome
+            }
+        };
+        match outcome {
+            Outcome::Arm(leaf) => {
+                if let Some(chosen) = conclude(arms, leaf) {
+                    return Some(chosen);
+                }
+            }
+            Outcome::TimedOut => {
+                if patience == Patience::None {
+                    return None;
+                }
+                if let Some(chosen) = attempt_due(arms) {
+                    return Some(chosen);
+                }
+                if let Patience::Until(limit) = patience
+                    // (Under loom, which has no clock, the limit passes when it likes.)
+                    && (cfg!(loom) || limit <= Instant::now())
+                {
+                    return None;
+                }
+            }
+            Outcome::Cancelled => wait::unwind_cancelled(),
+        }
+    }
+}
+
+/// Gives up a wait: `None`, or how a peer has decided it before. Then the wake-up that comes with that is waited for: a
+/// goroutine that went on without would get it the next time that it parks.
+fn stop(waiter: &Waiter) -> Option<Outcome> {
+    if waiter.cancel() { None } else { Some(waiter.wait(None, Reason::Select)) }
+}
+
+/// Tries the arms, one after another.
+pub(crate) fn attempt<A: Arms + ?Sized>(arms: &mut A, biased: bool) -> Option<usize> {
+    let len = arms.len();
+    if biased || len <= 1 {
+        return (0..len).find(|&i| arms.arm(i).is_some_and(Arm::attempt));
+    }
+    arms.with_order(|arms, order| {
+        for left in (1..=len).rev() {
+            let drawn = super::random_below(left);
+            let index = order[drawn] as usize;
+            order.swap(drawn, left - 1);
+            if arms.arm(index).is_some_and(Arm::attempt) {
+                return Some(index);
+            }
+        }
+        None
+    })
+}
+
+/// What `register` came to.
+pub(crate) enum Progress {
+    /// All are queued, or a peer has decided the wait.
+    Waits,
+    Chosen(usize),
+    Again,
+}
+
+/// Queues the arms, until one is ready or a peer has decided.
+///
+/// # Safety
+/// As for [`Arm::register`], for all arms.
+pub(crate) unsafe fn register<A: Arms + ?Sized>(arms: &mut A, waiter: &Waiter) -> Progress {
+    let mut first = 0;
+    for index in 0..arms.len() {
+        let Some(arm) = arms.arm(index) else { continue };
+        // SAFETY: passed on.
+        match unsafe { arm.register(Waiting { waiter }, first) } {
+            Registered::Waits => first += arm.leaves(),
+            Registered::Chosen => return Progress::Chosen(index),
+            Registered::Decided => break,
+            Registered::Again => return Progress::Again,
+        }
+    }
+    Progress::Waits
+}
+
+/// Takes the arms out of all queues.
+///
+/// # Safety
+/// The wait has been decided.
+pub(crate) unsafe fn withdraw<A: Arms + ?Sized>(arms: &mut A) {
+    for index in 0..arms.len() {
+        if let Some(arm) = arms.arm(index) {
+            // SAFETY: passed on.
+            unsafe { arm.unregister() };
+        }
+    }
+}
+
+/// A peer has decided for `leaf`: the arm to which that belongs, if it is done.
+pub(crate) fn conclude<A: Arms + ?Sized>(arms: &mut A, leaf: usize) -> Option<usize> {
+    let mut first = 0;
+    for index in 0..arms.len() {
+        let Some(arm) = arms.arm(index) else { continue };
+        let leaves = arm.leaves();
+        if leaf < first + leaves {
+            return arm.conclude(leaf - first).then_some(index);
+        }
+        first += leaves;
+    }
+    unreachable!("a peer chose an arm that there is not")
+}
+
+/// A time has come: tries the arms that it may concern.
+fn attempt_due<A: Arms + ?Sized>(arms: &mut A) -> Option<usize> {
+    (0..arms.len()).find(|&i| arms.arm(i).is_some_and(|arm| arm.deadline().is_some() && arm.attempt()))
+}
+
+/// The first moment at which the wait has to end by itself.
+pub(crate) fn earliest<A: Arms + ?Sized>(arms: &mut A, patience: Patience) -> Option<Instant> {
+    let mut earliest = match patience {
+        Patience::Until(limit) => Some(limit),
+        _ => None,
+    };
+    for index in 0..arms.len() {
+        if let Some(deadline) = arms.arm(index).and_then(|arm| arm.deadline()) {
+            earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+        }
+    }
+    earliest
+}
