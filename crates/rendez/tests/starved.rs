@@ -7,7 +7,7 @@ mod child;
 
 use address_space::{limit_address_space, set_address_space, warmed_up};
 use child::must_succeed_in_a_child;
-use rendez::{Runtime, chan, go, go_local, run, sleep, sync::WaitGroup, yield_now};
+use rendez::{Builder, Placement, Runtime, chan, go, go_local, run, sleep, sync::WaitGroup, yield_now};
 use std::{
     sync::{
         Arc,
@@ -40,9 +40,11 @@ fn what_starves_at_a_busy_worker_is_started_by_another() {
             // there keeps its stack; what is parked at the other worker ends.
             let busy = go(move || {
                 begun.recv().unwrap();
+                begun.recv().unwrap();
                 gate.close();
                 comes_true(|| seen.load(Ordering::SeqCst) == 300, std::hint::spin_loop)
             });
+            begin.send(()).unwrap();
             let limit = limit_address_space(96 << 20);
             let all = WaitGroup::new();
             for _ in 0..300 {
@@ -71,20 +73,22 @@ fn idle_runners_of_other_workers_are_given_back_to_who_starves() {
     must_succeed_in_a_child(|| {
         warmed_up(2).run(|| {
             // Slabs double: these, with what the runtime itself has, fill the first four, of 128 stacks in all. When they have
-            // ended, both workers keep some tens of stacks.
+            // ended, each worker keeps some tens of stacks.
             let (gate, rx) = chan::bounded::<()>(0);
-            let (here, ended) = (WaitGroup::new(), WaitGroup::new());
+            let here = WaitGroup::new();
             here.add(120);
-            for _ in 0..120 {
+            let spawn = |_| {
                 let (rx, here) = (rx.clone(), here.clone());
-                ended.go(move || {
+                let body = move || {
                     here.done();
                     assert!(rx.recv().is_err());
-                });
-            }
+                };
+                Builder::new().placement(Placement::Spread).spawn(body).unwrap()
+            };
+            let handles: Vec<_> = (0..120).map(spawn).collect();
             here.wait();
             gate.close();
-            ended.wait();
+            handles.into_iter().for_each(|handle| handle.join().unwrap());
             let limit = limit_address_space(8 << 20);
             let (gate, rx) = chan::bounded::<()>(0);
             let started = Arc::new(AtomicUsize::new(0));
