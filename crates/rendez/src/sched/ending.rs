@@ -67,8 +67,7 @@ impl Worker {
                 header::abandon_parked(task);
                 Fiber::abandon(fiber);
             }
-            let published = &self.shared.published;
-            published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+            self.note_finished();
         }
     }
 
@@ -101,8 +100,12 @@ impl Worker {
             let progress = runtime.progress();
             fruitless = if progress == seen && !runtime.is_busy() { fruitless + 1 } else { 0 };
             seen = progress;
-            if fruitless > PATIENCE && self.has_parked() {
-                self.abandon_parked();
+            if fruitless > PATIENCE {
+                if self.has_parked() {
+                    self.abandon_parked();
+                } else {
+                    while self.drop_starved_here() {}
+                }
             }
         }
     }

@@ -28,8 +28,9 @@ const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 pub(super) const LEFT_ALONE: usize = 15;
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
 const SENTINEL_MAX: Duration = Duration::from_millis(10);
-/// How often a worker with tasks that found no stack tries again.
+/// How often a worker tries again to find a stack for a task, at first and at last.
 const STARVED_RETRY: Duration = Duration::from_millis(5);
+const STARVED_RETRY_MAX: Duration = Duration::from_millis(80);
 /// When all have slept for this long, the memory of free stacks goes back.
 const TIDY_AFTER: Duration = Duration::from_millis(200);
 
@@ -144,15 +145,16 @@ impl Worker {
         if self.index < self.runtime.active_workers() && self.spin() {
             return false;
         }
-        let mut period = SENTINEL_MIN;
+        let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         loop {
-            match self.sleep(period, tidy_at) {
+            match self.sleep(period, retry, tidy_at) {
                 Woken::Work | Woken::Notified => return false,
                 Woken::Timer => {
                     if self.find_work() {
                         return false;
                     }
+                    retry = (retry * 2).min(STARVED_RETRY_MAX);
                     if tidy_at.is_some_and(|at| at <= Instant::now()) {
                         tidy_at = None;
                         self.tidy();
@@ -210,9 +212,9 @@ impl Worker {
         found
     }
 
-    /// Sleeps until notified, or the next timer; until `tidy_at` if nobody else is awake; for `period` if somebody is and
-    /// nobody else keeps watch.
-    fn sleep(&self, period: Duration, tidy_at: Option<Instant>) -> Woken {
+    /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake;
+    /// for `period` if somebody is and nobody else keeps watch.
+    fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>) -> Woken {
         let runtime = &self.runtime;
         let active = self.index < runtime.active_workers();
         runtime.sleepers.fetch_add(1, Ordering::SeqCst);
@@ -221,6 +223,7 @@ impl Worker {
             !self.shared.inbox.is_empty()
                 || self.shared.incoming.load(Ordering::SeqCst) > 0
                 || runtime.is_stopping()
+                || self.is_requested()
                 || (active
                     && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
         };
@@ -230,7 +233,7 @@ impl Worker {
             let tidy_at = tidy_at.filter(|_| awake == 0);
             let until_timer = [self.timers.next_deadline(), tidy_at].into_iter().flatten().min();
             let until_timer = until_timer.map(|at| at.saturating_duration_since(Instant::now()));
-            let starved = self.is_starved().then_some(STARVED_RETRY);
+            let starved = self.is_starved().then_some(retry);
             [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min()
         };
         let slept = self.shared.sleep.sleep(has_work, timeout);

@@ -2,7 +2,7 @@
 //!
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
 //!   of async goroutines that have been woken. [`timers`].
-//! * [`idle`]: stealing, spinning, sleeping. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
+//! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
@@ -18,6 +18,7 @@ mod queue;
 mod runtime;
 mod shared;
 mod sleep;
+mod starved;
 mod timers;
 mod worker;
 

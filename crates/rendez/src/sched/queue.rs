@@ -45,6 +45,11 @@ impl<T: Linked> RunQueue<T> {
         self.head.get().is_null()
     }
 
+    /// The first in the queue, or null.
+    pub(super) fn oldest(&self) -> *mut T {
+        self.head.get()
+    }
+
     /// The last in the queue, or null.
     pub(super) fn newest(&self) -> *mut T {
         self.tail.get()

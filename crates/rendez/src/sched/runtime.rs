@@ -19,6 +19,7 @@ use super::{
     config::{self, Config},
     queue::Inbox,
     shared::{Fresh, WorkerShared},
+    starved::Starved,
     worker::Worker,
 };
 use crate::{
@@ -58,6 +59,9 @@ pub(crate) struct Shared {
     foreign_spawned: AtomicU64,
     foreign_finished: AtomicU64,
     pub(super) stacks: Arc<Pool>,
+    pub(super) starved: Starved,
+    /// The progress when memory was last given back.
+    pub(super) tidied: AtomicU64,
     pub(super) seed: u64,
     panic_policy: PanicPolicy,
     pub(crate) async_tasks: AsyncTasks,
@@ -101,6 +105,8 @@ impl Shared {
             foreign_spawned: AtomicU64::new(0),
             foreign_finished: AtomicU64::new(0),
             stacks,
+            starved: Starved::new(),
+            tidied: AtomicU64::new(0),
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             panic_policy: config.panic_policy,
             async_tasks: AsyncTasks::default(),
@@ -189,6 +195,13 @@ impl Shared {
 
     pub(super) fn wake_all(&self) {
         for slot in self.started_slots() {
+            slot.shared.sleep.notify();
+        }
+    }
+
+    /// Wakes the workers that have tasks which no other worker may start, and no stack for them.
+    pub(super) fn wake_hungry(&self) {
+        for slot in self.started_slots().filter(|slot| slot.shared.published.hungry.load(Ordering::SeqCst)) {
             slot.shared.sleep.notify();
         }
     }

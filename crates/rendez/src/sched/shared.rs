@@ -57,6 +57,8 @@ pub(super) struct Published {
     /// In a shutdown: whether timers are set.
     pub(super) timed: AtomicBool,
     pub(super) load: AtomicU32,
+    /// Whether tasks that must start here have no stack.
+    pub(super) hungry: AtomicBool,
 }
 
 static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());

@@ -28,6 +28,7 @@ use crate::{
         Goroutine, Header,
         fiber::{Fiber, Order, Suspend},
         header::{ASYNC, PINNED},
+        heap,
     },
     time::Instant,
     wait::{Reason, Waiter},
@@ -68,12 +69,16 @@ pub(crate) struct Worker {
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
-    /// Tasks for which there was no stack.
-    starved: RunQueue<Header>,
+    /// Tasks for which there was no stack and that must start here.
+    pub(super) starved: RunQueue<Header>,
     /// What runs now: null while the loop does.
     current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
-    runners: RefCell<Vec<*mut Fiber>>,
+    pub(super) runners: RefCell<Vec<*mut Fiber>>,
+    /// For the shutdown, when there is no other stack.
+    pub(super) reserve: Cell<Option<*mut Fiber>>,
+    /// The last request for runners that was heeded.
+    pub(super) heeded: Cell<u32>,
     /// The stacks that belong to goroutines.
     pub(super) owned: Cell<*mut Fiber>,
     load: Cell<u32>,
@@ -128,6 +133,8 @@ impl Worker {
             current: Cell::new(ptr::null()),
             fiber: Cell::new(ptr::null_mut()),
             runners: RefCell::new(Vec::new()),
+            reserve: Cell::new(None),
+            heeded: Cell::new(0),
             owned: Cell::new(ptr::null_mut()),
             load: Cell::new(0),
             timers: Timers::new(),
@@ -153,6 +160,7 @@ impl Worker {
 
     pub(super) fn run(&self) {
         self.shared.clock.adopt();
+        self.reserve_runner();
         loop {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
@@ -192,7 +200,12 @@ impl Worker {
                 return Some(task);
             }
         }
-        self.polls.next(&self.queue).or_else(|| self.next_fresh(false))
+        let task = self.polls.next(&self.queue).or_else(|| self.next_fresh(false));
+        // SAFETY: what is queued lives, and this is its worker.
+        if let Some(after) = unsafe { self.queue.oldest().as_ref() } {
+            Fiber::prefetch(after.fiber.get());
+        }
+        task
     }
 
     /// An unstarted task that is to start here; others are handed on. The `oldest` of this worker's own goes before what it
@@ -306,10 +319,7 @@ impl Worker {
                     }
                 }
                 Suspend::Idle => {
-                    let published = &self.shared.published;
-                    published
-                        .finished
-                        .store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
+                    self.note_finished();
                     self.vacated(fiber);
                 }
                 Suspend::Polled => self.vacated(fiber),
@@ -317,7 +327,7 @@ impl Worker {
         }
     }
 
-    /// Gets an unstarted task a stack; without one it waits in `starved`.
+    /// Gets an unstarted task a stack; without one it waits: see `starved`.
     unsafe fn prepare(&self, task: *mut Header) -> Option<*mut Fiber> {
         // SAFETY: as in `execute`; the header is ours until the task runs.
         unsafe {
@@ -327,7 +337,7 @@ impl Worker {
                 None => self.runner(),
             };
             let Some(fiber) = fiber else {
-                self.starved.push(task);
+                self.starve(NonNull::new_unchecked(task));
                 return None;
             };
             (*fiber).task.set(task);
@@ -337,10 +347,14 @@ impl Worker {
         }
     }
 
-    fn runner(&self) -> Option<*mut Fiber> {
+    pub(super) fn runner(&self) -> Option<*mut Fiber> {
         if let Some(fiber) = self.runners.borrow_mut().pop() {
             return Some(fiber);
         }
+        self.new_runner().or_else(|| if self.runtime.is_stopping() { self.reserve.take() } else { None })
+    }
+
+    pub(super) fn new_runner(&self) -> Option<*mut Fiber> {
         self.runtime.stacks.allocate().ok().map(|stack| Fiber::new(stack, false))
     }
 
@@ -383,18 +397,13 @@ impl Worker {
             if (*fiber).owned.get() {
                 self.disown(fiber);
             }
-            let mut runners = self.runners.borrow_mut();
-            if (*fiber).special || runners.len() >= KEPT_RUNNERS {
-                drop(runners);
-                Fiber::dispose(fiber);
-            } else {
-                runners.push(fiber);
-            }
+            self.put_runner(fiber, KEPT_RUNNERS);
         }
-        if let Some(task) = self.starved.pop() {
-            // SAFETY: starved tasks are unstarted and ours.
-            unsafe { self.queue.push(task) };
-        }
+    }
+
+    pub(super) fn note_finished(&self) {
+        let published = &self.shared.published;
+        published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     fn count(&self, fiber: &Fiber, counted: bool) {
@@ -429,23 +438,6 @@ impl Worker {
         if self.runtime.is_stopping() {
             self.cancel_parked();
         }
-    }
-
-    /// Queues a task that waits for a stack if there is one by now (and only then: a worker that can't start any sleeps).
-    pub(super) fn retry_starved(&self) {
-        if !self.starved.is_empty()
-            && let Some(runner) = self.runner()
-        {
-            self.runners.borrow_mut().push(runner);
-            if let Some(task) = self.starved.pop() {
-                // SAFETY: starved tasks are unstarted and ours.
-                unsafe { self.queue.push(task) };
-            }
-        }
-    }
-
-    pub(super) fn is_starved(&self) -> bool {
-        !self.starved.is_empty()
     }
 
     pub(super) fn empty_inbox(&self) -> bool {
@@ -500,16 +492,14 @@ impl Worker {
 
     /// Gives back memory that only a burst needed: the runtime has been idle for a while.
     pub(super) fn tidy(&self) {
-        let surplus = {
-            let mut runners = self.runners.borrow_mut();
-            let kept = runners.len().min(1);
-            runners.split_off(kept)
-        };
-        for fiber in surplus {
-            // SAFETY: idle, and this worker's.
-            unsafe { Fiber::dispose(fiber) };
-        }
+        self.give_runners(1);
         self.runtime.stacks.trim();
+        heap::trim();
+        // What the others keep goes back when the last of them has slept for as long again. Once: they run nothing.
+        let progress = self.runtime.progress();
+        if self.runtime.tidied.swap(progress, Ordering::Relaxed) != progress {
+            self.request_runners();
+        }
     }
 
     // ---- called from goroutines ----
@@ -719,7 +709,7 @@ impl Worker {
 
     /// Gives everything back; nothing runs here any more.
     fn leave(&self) {
-        for fiber in self.runners.take() {
+        for fiber in self.runners.take().into_iter().chain(self.reserve.take()) {
             // SAFETY: idle, and this worker's.
             unsafe { Fiber::dispose(fiber) };
         }

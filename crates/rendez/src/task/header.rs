@@ -24,13 +24,14 @@
 //! `DONE` and either no `WAITERS` (the runner does not look at the header after setting `DONE`) or `RELEASED`; the runner
 //! at `RELEASED` if the handle has gone meanwhile.
 
-use super::{ForcedUnwind, fiber::Fiber, join::JoinError, spawn::Extra};
+use super::{ForcedUnwind, fiber::Fiber, heap, join::JoinError, spawn::Extra};
 use crate::{
     lock::SpinLock,
     sched::{self, WorkerShared},
     wait::{self, Node, Outcome, Reason, Status, WaitQueue, Waiter},
 };
 use std::{
+    alloc::Layout,
     any::Any,
     cell::{Cell, UnsafeCell},
     mem::ManuallyDrop,
@@ -122,11 +123,14 @@ where
             dealloc: dealloc::<F, R>,
         }
     };
-    let task = Box::new(Task::<F, R> {
+    let task = Task::<F, R> {
         header: Header::new(vtable, id, site, extra, flags),
         payload: UnsafeCell::new(Payload { closure: ManuallyDrop::new(closure) }),
-    });
-    ptr::NonNull::from(Box::leak(task)).cast()
+    };
+    let place = heap::allocate(Layout::new::<Task<F, R>>()).cast::<Task<F, R>>();
+    // SAFETY: the place is made for it.
+    unsafe { place.write(task) };
+    place.cast()
 }
 
 /// # Safety
@@ -185,8 +189,12 @@ unsafe fn drop_output<F, R>(header: *const Header) -> Option<Box<dyn Any + Send>
 }
 
 unsafe fn dealloc<F, R>(header: *mut Header) {
-    // SAFETY: the task was leaked from a box of this type; its payload is a union and drops nothing.
-    drop(unsafe { Box::from_raw(header.cast::<Task<F, R>>()) });
+    // SAFETY: by contract `allocate` made it, with this type, and nobody uses it any more; its payload is a union and drops
+    // nothing.
+    unsafe {
+        header.cast::<Task<F, R>>().drop_in_place();
+        heap::free(ptr::NonNull::new_unchecked(header).cast(), Layout::new::<Task<F, R>>());
+    }
 }
 
 impl Header {
@@ -220,6 +228,12 @@ impl Header {
 
     pub(crate) fn has_flag(&self, flag: u8) -> bool {
         self.flags.get() & flag != 0
+    }
+
+    /// Whether only the worker that has it may start it.
+    pub(crate) fn must_stay(&self) -> bool {
+        self.has_flag(PINNED)
+            || self.extra.as_ref().is_some_and(|extra| extra.placement == crate::Placement::Near)
     }
 
     /// How reports name it: `goroutine 7 "printer"`.

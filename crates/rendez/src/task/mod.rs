@@ -2,6 +2,7 @@
 //!
 //! * [`header`]: the one allocation of a goroutine (bookkeeping, then closure, then result in the closure's place) and its
 //!   life as a state word.
+//!   [`heap`]: where that allocation comes from.
 //! * [`fiber`]: a stack with a coroutine on it. A goroutine gets one only when it parks for the first time.
 //! * [`join`]: handles and errors. [`spawn`]: `go`, `go_local`, `Builder`. [`scope`]: goroutines that borrow.
 //! * [`future`]: `block_on` and `go_async`. [`async_task`]: the one allocation of an async goroutine, with [`poll_state`],
@@ -11,6 +12,7 @@ mod async_task;
 pub(crate) mod fiber;
 mod future;
 pub(crate) mod header;
+pub(crate) mod heap;
 mod join;
 mod join_event;
 mod join_future;
