@@ -78,7 +78,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
                 return Some(index);
             }
             Progress::Again => {
-                let outcome = waiter.end();
+                let outcome = waiter.end_here(Reason::Select);
                 // SAFETY: decided.
                 unsafe { withdraw(arms) };
                 match outcome {
@@ -88,7 +88,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             }
             Progress::Waits => {
                 let outcome = match patience {
-                    Patience::None => waiter.end().unwrap_or(Outcome::TimedOut),
+                    Patience::None => waiter.end_here(Reason::Select).unwrap_or(Outcome::TimedOut),
                     Patience::Until(_) | Patience::Endless => {
                         waiter.wait(earliest(arms, patience), Reason::Select)
                     }

@@ -124,7 +124,7 @@ impl Waiter {
         self.word.store(DONE | CODE_FIRST_ARM << CODE_SHIFT, Ordering::Release);
     }
 
-    /// The owner, which does not sleep, ends the wait: how a peer has decided it, or `None` if none has.
+    /// The owner, an async task, ends the wait: how a peer has decided it, or `None` if none has.
     pub(crate) fn end(&self) -> Option<Outcome> {
         let mut backoff = Backoff::new();
         while !self.cancel() {
@@ -135,6 +135,12 @@ impl Waiter {
             backoff.pause_or_yield();
         }
         None
+    }
+
+    /// As [`end`](Self::end), of a wait of the calling goroutine or thread. A peer that was first wakes the owner, who
+    /// has to take that wake-up: a goroutine that went on without it would be resumed by it in the middle of another wait.
+    pub(crate) fn end_here(&self, reason: Reason) -> Option<Outcome> {
+        if self.cancel() { None } else { Some(self.wait(None, reason)) }
     }
 
     /// Decides a wait that [`claim`](Self::claim) has won in favour of `arm`.
