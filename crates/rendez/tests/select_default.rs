@@ -63,7 +63,7 @@ fn a_token_is_always_somewhere(
     over.store(true, Ordering::Relaxed);
     tx_a.close();
     tx_b.close();
-    movers.map(Role::join);
+    movers.into_iter().for_each(Role::join);
 }
 
 enum Found {

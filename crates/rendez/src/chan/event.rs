@@ -417,12 +417,15 @@ impl<T> Arm for Offer<'_, T> {
         }
     }
 
+    /// Who has been told of a slot or a receiver takes it now, before any other arm is looked at, or finds that
+    /// somebody else has: so it is never left lying while others, who were not told, wait for it. (If it is
+    /// not wanted after all, `undo` passes it on.)
     fn conclude(&mut self, _: usize) -> bool {
-        if self.node.status() == Status::Closed {
-            self.ticket = Some(Ticket::Closed);
-            return true;
-        }
-        false
+        self.ticket = match self.node.status() {
+            Status::Closed => Some(Ticket::Closed),
+            _ => self.sender.channel.reserve(),
+        };
+        self.ticket.is_some()
     }
 
     fn undo(&mut self) {
