@@ -20,7 +20,8 @@
 //! A [`Select`](crate::Select) that offers a send brings no value before it has been chosen: its node has no packet. It
 //! does not count as a waiting sender in rules 1 and 2, and is not matched: a receiver that queues up beside it, or
 //! frees a slot, tells it to try again (`Status::Retry`). It then reserves what it needs, a slot or the receiver itself,
-//! until it is given the value.
+//! until it is given the value. A receiver that does not wait so long leaves the value to the next, as if it had been
+//! handed it and given it back.
 //!
 //! The endpoints are counted apart from the reference count of the memory: when the last of a side goes, the channel is
 //! closed; when the last receiver goes, what is buffered is dropped too, outside the lock.
@@ -298,11 +299,11 @@ impl<T> Channel<T> {
             Outcome::Arm(_) => match node.status() {
                 Status::Done => Waited::Done,
                 Status::Retry => Waited::Retry,
-                Status::Closed | Status::Pending => Waited::Closed,
+                Status::Closed | Status::Pending | Status::Linked => Waited::Closed,
             },
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.
-                unsafe { self.state.lock().receivers.remove(&node) };
+                unsafe { self.state.lock().unqueue_receiver(&node) };
                 if outcome == Outcome::Cancelled {
                     wait::unwind_cancelled();
                 }

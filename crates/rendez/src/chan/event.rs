@@ -56,7 +56,7 @@ impl Stage {
         *self = match status {
             Status::Done => Stage::Done,
             Status::Closed => Stage::Closed,
-            Status::Retry | Status::Pending => Stage::Idle,
+            Status::Retry | Status::Pending | Status::Linked => Stage::Idle,
         };
         self.is_chosen()
     }
@@ -360,6 +360,9 @@ impl<T> Operation for SendTakeEvent<'_, T> {
 }
 
 /// The offer of a send whose value comes when it has been chosen: an arm of [`Select`](crate::Select).
+///
+/// It lives in a box: from when it is chosen until it is carried out or undone, a receiver that was promised to it knows
+/// where it is.
 pub(crate) struct Offer<'a, T> {
     sender: &'a Sender<T>,
     registered: bool,
@@ -368,8 +371,16 @@ pub(crate) struct Offer<'a, T> {
 }
 
 impl<'a, T> Offer<'a, T> {
-    pub(crate) fn new(sender: &'a Sender<T>) -> Self {
-        Offer { sender, registered: false, node: unaimed(), ticket: None }
+    pub(crate) fn new(sender: &'a Sender<T>) -> Box<Self> {
+        Box::new(Offer { sender, registered: false, node: unaimed(), ticket: None })
+    }
+
+    /// Takes what it needs, if that is there.
+    fn reserve(&mut self) -> bool {
+        // SAFETY: the node stands in no queue, and stays in its box until the ticket has been redeemed or given up, at the
+        // latest when the box is dropped.
+        self.ticket = unsafe { self.sender.channel.reserve(&self.node) };
+        self.ticket.is_some()
     }
 
     pub(crate) fn sender(&self) -> &'a Sender<T> {
@@ -380,9 +391,9 @@ impl<'a, T> Offer<'a, T> {
     pub(crate) fn send(&mut self, value: T) -> Result<(), SendError<T>> {
         let ticket = self.ticket.take().expect("the offer has been chosen");
         let value = MaybeUninit::new(value);
-        // SAFETY: the ticket is this channel's, the value is there, and still ours if the answer is `false`.
+        // SAFETY: the ticket is this channel's and node's, the value is there, and still ours if the answer is `false`.
         unsafe {
-            match self.sender.channel.redeem(ticket, value.as_ptr()) {
+            match self.sender.channel.redeem(ticket, &self.node, value.as_ptr()) {
                 true => Ok(()),
                 false => Err(SendError(value.assume_init())),
             }
@@ -394,8 +405,7 @@ impl<T> Sealed for Offer<'_, T> {}
 
 impl<T> Arm for Offer<'_, T> {
     fn attempt(&mut self) -> bool {
-        self.ticket = self.sender.channel.reserve();
-        self.ticket.is_some()
+        self.ticket.is_some() || self.reserve()
     }
 
     unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
@@ -421,16 +431,16 @@ impl<T> Arm for Offer<'_, T> {
     /// somebody else has: so it is never left lying while others, who were not told, wait for it. (If it is
     /// not wanted after all, `undo` passes it on.)
     fn conclude(&mut self, _: usize) -> bool {
-        self.ticket = match self.node.status() {
-            Status::Closed => Some(Ticket::Closed),
-            _ => self.sender.channel.reserve(),
-        };
-        self.ticket.is_some()
+        if self.node.status() == Status::Closed {
+            self.ticket = Some(Ticket::Closed);
+            return true;
+        }
+        self.reserve()
     }
 
     fn undo(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.sender.channel.give_up(ticket);
+            self.sender.channel.give_up(ticket, &self.node);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::ring::Ring;
 use crate::lock::SpinGuard;
-use crate::wait::{Contended, Searcher, Status, WaitQueue, Wakeup, Wanted, Winner};
+use crate::wait::{Contended, Node, Searcher, Status, WaitQueue, Wakeup, Wanted};
 use std::{mem, ptr};
 
 /// What is under a channel's lock; the rules are at the head of `channel`.
@@ -39,7 +39,8 @@ impl From<Contended> for Refusal {
 #[must_use = "redeem it or give it back: a receiver or a slot waits for it"]
 #[derive(Debug)]
 pub(super) enum Ticket {
-    Receiver(Winner),
+    /// The one that the node is linked with.
+    Receiver,
     Slot,
     Closed,
 }
@@ -181,16 +182,23 @@ impl<T> State<T> {
     }
 
     /// What a send needs whose value is not there yet: a receiver, or a slot.
-    pub(super) fn reserve(&mut self, capacity: usize, by: Searcher<'_>) -> Result<Ticket, Refusal> {
+    ///
+    /// # Safety
+    /// `node` is in no queue, and neither moves nor ends before the ticket has been redeemed or given up.
+    pub(super) unsafe fn reserve(
+        &mut self,
+        capacity: usize,
+        node: &Node,
+        by: Searcher<'_>,
+    ) -> Result<Ticket, Refusal> {
         if self.closed {
             by.settle();
             return Ok(Ticket::Closed);
         }
-        if !self.receivers.is_empty()
-            && let Some(receiver) = self.receivers.pop_winner_where(Wanted::Any, by)?
-        {
+        // SAFETY: passed on.
+        if !self.receivers.is_empty() && unsafe { self.receivers.promise(node, by)? } {
             by.settle();
-            return Ok(Ticket::Receiver(receiver));
+            return Ok(Ticket::Receiver);
         }
         if self.has_room(capacity) {
             by.settle();
@@ -198,6 +206,17 @@ impl<T> State<T> {
             return Ok(Ticket::Slot);
         }
         Err(Refusal::Wait)
+    }
+
+    /// Takes a receiver's node out of the queue, or the promise of it back.
+    ///
+    /// # Safety
+    /// If it is queued at all, it is queued here.
+    pub(super) unsafe fn unqueue_receiver(&mut self, node: &Node) {
+        if node.unlink().is_none() {
+            // SAFETY: passed on.
+            unsafe { self.receivers.remove(node) };
+        }
     }
 
     /// A receiver has queued up: tells a select that offers a send without a value.

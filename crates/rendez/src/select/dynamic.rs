@@ -124,7 +124,7 @@ impl<'a, T> DynArm<'a> for RecvArm<'a, T> {
 
 impl<'a, T> DynArm<'a> for Offer<'a, T> {
     fn renewed(&self) -> Box<dyn DynArm<'a> + 'a> {
-        Box::new(Offer::new(self.sender()))
+        Offer::new(self.sender())
     }
 
     fn kind(&self) -> (Kind, *const ()) {
@@ -145,7 +145,7 @@ impl<'a> Select<'a> {
 
     /// Adds a send, whose value comes when it has been chosen, and returns its number.
     pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
-        self.add(Box::new(Offer::new(sender)))
+        self.add(Offer::new(sender))
     }
 
     fn add(&mut self, arm: Box<dyn DynArm<'a> + 'a>) -> usize {

@@ -1,7 +1,10 @@
 //! Nodes and the FIFO queues they stand in: intrusive, doubly linked, so that queueing never allocates and a waiter that
 //! gives up leaves in constant time.
 
-use super::{Waiter, Wakeup, waiter::Claim};
+use super::{
+    Waiter, Wakeup,
+    waiter::{Claim, Win},
+};
 use crate::primitives::Cell;
 use std::ptr;
 
@@ -16,6 +19,8 @@ pub(crate) enum Status {
     Closed,
     /// Something has changed here: the owner is to begin its operation anew.
     Retry,
+    /// The node is linked with another one, of which one is promised to the other's owner.
+    Linked,
 }
 
 /// One waiter's place in one queue. All fields but `waiter` belong to whoever holds the source's lock while the node is
@@ -58,6 +63,35 @@ impl Node {
     #[inline]
     pub(crate) fn status(&self) -> Status {
         self.status.get()
+    }
+
+    /// Links two nodes that are in no queue.
+    fn link(&self, other: &Node) {
+        for (one, other) in [(self, other), (other, self)] {
+            debug_assert!(!one.queued.get());
+            one.prev.set(other);
+            one.status.set(Status::Linked);
+        }
+    }
+
+    /// Cuts the link, if there is one, and returns its other end. Under the lock under which it was made.
+    pub(crate) fn unlink(&self) -> Option<*const Node> {
+        if self.status.get() != Status::Linked {
+            return None;
+        }
+        let other = self.prev.get();
+        self.status.set(Status::Pending);
+        // SAFETY: a linked node lives until the link has been cut, by this function, under this lock.
+        unsafe { (*other).status.set(Status::Pending) };
+        Some(other)
+    }
+
+    /// Takes the waiter for good that was promised to this node's owner, or says that it could not wait so long. Under the
+    /// lock under which it was promised.
+    pub(crate) fn redeem(&self) -> Option<Winner> {
+        let node = self.unlink()?;
+        // SAFETY: the link was there, so the other node is, and its waiter.
+        unsafe { (*(*node).waiter.get()).redeem().then_some(Winner { node }) }
     }
 }
 
@@ -251,6 +285,31 @@ impl WaitQueue {
         wanted: Wanted,
         by: Searcher<'_>,
     ) -> Result<Option<Winner>, Contended> {
+        let node = self.pop_won(wanted, by, Win::Now)?;
+        Ok(node.map(|node| Winner { node }))
+    }
+
+    /// Wins a waiter for the owner of `holder`, who will come with a value later, and links their nodes. Whether there was
+    /// one.
+    ///
+    /// # Safety
+    /// `holder` neither moves nor ends before it has been unlinked, under the same lock.
+    #[cold]
+    pub(crate) unsafe fn promise(&mut self, holder: &Node, by: Searcher<'_>) -> Result<bool, Contended> {
+        let node = self.pop_won(Wanted::Any, by, Win::Later)?;
+        if let Some(node) = node {
+            // SAFETY: its owner's frame ends only after it has cut the link, which it can't while we hold the lock.
+            holder.link(unsafe { &*node });
+        }
+        Ok(node.is_some())
+    }
+
+    fn pop_won(
+        &mut self,
+        wanted: Wanted,
+        by: Searcher<'_>,
+        win: Win,
+    ) -> Result<Option<*const Node>, Contended> {
         let mut next = self.head;
         while !next.is_null() {
             let node = next;
@@ -270,16 +329,15 @@ impl WaitQueue {
                 if is_mine || !is_wanted {
                     continue;
                 }
-                let claim = match by {
-                    Searcher::Holding(me) => (*waiter).claim_beside(me),
-                    _ if (*waiter).claim() => Claim::Won,
-                    _ => Claim::Lost,
+                let beside = match by {
+                    Searcher::Holding(me) => Some(me),
+                    _ => None,
                 };
-                match claim {
+                match (*waiter).claim_for(win, beside) {
                     Claim::Contended => return Err(Contended),
                     Claim::Won => {
                         self.remove(&*node);
-                        return Ok(Some(Winner { node }));
+                        return Ok(Some(node));
                     }
                     Claim::Lost => _ = self.remove(&*node),
                 }
