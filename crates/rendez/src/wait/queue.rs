@@ -6,7 +6,7 @@ use super::{
     waiter::{Claim, Win},
 };
 use crate::primitives::Cell;
-use std::ptr;
+use std::{marker::PhantomPinned, ptr};
 
 /// What the peer did with a node, told to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,9 @@ pub(crate) struct Node {
     arm: Cell<u32>,
     waiter: Cell<*const Waiter>,
     packet: Cell<*mut ()>,
+    /// Others write to a queued node while its owner has `&mut` to what it is part of. Such a reference promises the
+    /// compiler that nobody does, unless to a type that is not `Unpin`: and none is that holds a node.
+    _shared: PhantomPinned,
 }
 
 impl Node {
@@ -48,6 +51,7 @@ impl Node {
             arm: Cell::new(arm),
             waiter: Cell::new(waiter),
             packet: Cell::new(packet),
+            _shared: PhantomPinned,
         }
     }
 

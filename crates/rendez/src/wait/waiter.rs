@@ -9,7 +9,7 @@ use crate::{
     },
     time::Instant,
 };
-use std::{ptr, task::Waker};
+use std::{marker::PhantomPinned, ptr, task::Waker};
 
 const WAITING: usize = 0;
 const CLAIMED: usize = 1;
@@ -58,6 +58,8 @@ pub(crate) struct Waiter {
     word: AtomicUsize,
     /// Written by the owner before the waiter is queued and while `CLAIMED`, taken by the winner while `TAKEN`.
     blocker: UnsafeCell<Option<blocker::Blocker>>,
+    /// As in [`Node`](super::Node).
+    _shared: PhantomPinned,
 }
 
 // SAFETY: the word is atomic, and the blocker is touched only by whoever the word gives it to (see its field).
@@ -72,6 +74,7 @@ impl Waiter {
         Waiter {
             word: AtomicUsize::new(WAITING),
             blocker: UnsafeCell::new(Some(blocker::Blocker::current())),
+            _shared: PhantomPinned,
         }
     }
 
@@ -80,6 +83,7 @@ impl Waiter {
         Waiter {
             word: AtomicUsize::new(WAITING),
             blocker: UnsafeCell::new(Some(blocker::Blocker::Task(waker))),
+            _shared: PhantomPinned,
         }
     }
 
