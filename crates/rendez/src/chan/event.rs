@@ -53,11 +53,13 @@ impl Stage {
 
     /// A peer chose the arm; `status` is what it left in the node. Whether the arm is done.
     fn conclude(&mut self, status: Status) -> bool {
-        *self = match status {
-            Status::Done => Stage::Done,
-            Status::Closed => Stage::Closed,
-            Status::Retry | Status::Pending | Status::Linked => Stage::Idle,
-        };
+        if *self == Stage::Idle {
+            *self = match status {
+                Status::Done => Stage::Done,
+                Status::Closed => Stage::Closed,
+                Status::Retry | Status::Pending | Status::Linked => Stage::Idle,
+            };
+        }
         self.is_chosen()
     }
 }
@@ -111,6 +113,9 @@ impl<T> Sealed for RecvEvent<'_, T> {}
 impl<T> Arm for RecvEvent<'_, T> {
     fn attempt(&mut self) -> bool {
         let Some(channel) = self.channel else { return false };
+        if self.stage.is_chosen() {
+            return true;
+        }
         // SAFETY: the packet is empty while the arm is idle.
         self.stage = Stage::of(unsafe { channel.take_now(self.slot()) });
         self.stage.is_chosen()
@@ -207,6 +212,9 @@ impl<T> Sealed for SendEvent<'_, T> {}
 impl<T> Arm for SendEvent<'_, T> {
     fn attempt(&mut self) -> bool {
         let Some(channel) = self.channel else { return false };
+        if self.stage.is_chosen() {
+            return true;
+        }
         // SAFETY: the packet is full while the arm is idle.
         self.stage = Stage::of(unsafe { channel.try_send(self.slot()) });
         self.stage.is_chosen()

@@ -23,7 +23,8 @@ mod loom_tests;
 pub mod macros;
 mod run;
 
-pub use arm::{Arm, Operation, Registered, Sealed, Waiting};
+pub(crate) use arm::Sealed;
+pub use arm::{Arm, Operation, Registered, Waiting};
 #[cfg(not(loom))]
 pub use dynamic::{Select, SelectFuture, SelectedOperation};
 pub use event::{Choose, Event, Map, choose};

@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use rendez::{
-    Runtime,
+    Event, Runtime,
     chan::{
         self, Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError,
         TrySendError,
@@ -174,6 +174,15 @@ impl Ops {
 
     pub(crate) async fn recv<T: Send>(self, rx: &Receiver<T>) -> Result<T, RecvError> {
         if self.awaits { rx.recv_async().await } else { rx.recv() }
+    }
+
+    /// Whether its caller is a task, which is to await.
+    pub(crate) fn awaits(self) -> bool {
+        self.awaits
+    }
+
+    pub(crate) async fn event<E: Event>(self, event: E) -> E::Output {
+        if self.awaits { event.wait_async().await } else { event.wait() }
     }
 
     pub(crate) async fn wait(self, group: &WaitGroup) {
