@@ -27,7 +27,7 @@ pub(crate) use arm::Sealed;
 pub use arm::{Arm, Operation, Registered, Waiting};
 #[cfg(not(loom))]
 pub use dynamic::{Select, SelectFuture, SelectedOperation};
-pub use event::{Choose, Event, Map, choose};
+pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
 pub use future::EventFuture;
 
