@@ -432,7 +432,10 @@ impl<E: Event> Operation for Choose<E> {
 
     fn finish(mut self) -> E::Output {
         let index = self.chosen.take().expect("one of the events was chosen");
-        self.operations.swap_remove(index).finish()
+        let chosen = self.operations.swap_remove(index);
+        // Before the chosen one: if a losing value panics as it is dropped, what was received goes back.
+        drop(self);
+        chosen.finish()
     }
 }
 
