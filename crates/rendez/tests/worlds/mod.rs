@@ -335,7 +335,7 @@ pub(crate) fn poll_once<Fut: Future>(future: Pin<&mut Fut>) -> Option<Fut::Outpu
     poll_with(future, Waker::noop())
 }
 
-pub(crate) fn poll_with<Fut: Future>(future: Pin<&mut Fut>, waker: &Waker) -> Option<Fut::Output> {
+pub(crate) fn poll_with<Fut: Future + ?Sized>(future: Pin<&mut Fut>, waker: &Waker) -> Option<Fut::Output> {
     match future.poll(&mut Context::from_waker(waker)) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
