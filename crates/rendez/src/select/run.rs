@@ -65,7 +65,12 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             return Some(chosen);
         }
         // Nothing moves behind the back of a single arm.
-        if patience == Patience::None && arms.len() <= 1 && arms.arm(0).is_none_or(|arm| arm.leaves() == 1) {
+        let is_single = match arms.len() {
+            0 => true,
+            1 => arms.arm(0).is_none_or(|arm| arm.leaves() == 1),
+            _ => false,
+        };
+        if patience == Patience::None && is_single {
             return None;
         }
         let waiter = Waiter::current();
