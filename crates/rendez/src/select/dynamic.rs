@@ -144,6 +144,9 @@ impl<'a> Select<'a> {
     }
 
     /// Adds a send, whose value comes when it has been chosen, and returns its number.
+    ///
+    /// On a rendezvous channel it meets receivers that wait. Who only looks (`try_recv`, a select with `default`) finds
+    /// nothing there, for there is no value yet.
     pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
         self.add(Offer::new(sender))
     }
@@ -255,6 +258,9 @@ impl Arms for Select<'_> {
 ///
 /// Dropping it undoes it: a value that was received goes back to the front of its channel, and a send does not
 /// take place.
+///
+/// A receiver that waits for it may time out, be dropped or be ended meanwhile. The value then stays in the channel, even
+/// one without a buffer, for the next receiver.
 #[must_use = "complete it with `recv` or `send`"]
 pub struct SelectedOperation<'a> {
     index: usize,

@@ -8,7 +8,8 @@
 //!
 //! All three are the same mechanism: alternatives ([arms](Arm)) that are tried in random order, then queued together, of
 //! which one is chosen; the others have no effect. They work from goroutines, OS threads and async tasks. A
-//! select over an arm that is ready allocates nothing and parks nobody.
+//! select over an arm that is ready parks nobody. `select!` allocates nothing, ready or parked, up to 32 arms; a `Select`
+//! makes a box for each operation that it returns, and `choose` two lists.
 
 mod arm;
 #[cfg(not(loom))]
