@@ -3,8 +3,8 @@
 mod worlds;
 
 use rendez::{
-    Event, Select,
-    chan::{self, RecvError, SendError, TryRecvError, TrySendError},
+    Select,
+    chan::{self, TryRecvError},
 };
 use std::pin::pin;
 use worlds::{Watchdog, poll_once};
