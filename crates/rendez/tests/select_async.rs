@@ -389,7 +389,7 @@ fn groups_and_nested_choices_are_awaited_and_dropped() {
                 move |ops| async move {
                     {
                         let attempt = async {
-                            perhaps(pin!((&group).wait_async()), round % 3).await;
+                            perhaps(pin!(Event::wait_async(&group)), round % 3).await;
                         };
                         if ops.awaits() { attempt.await } else { rendez::block_on(attempt) }
                     }

@@ -158,7 +158,7 @@ fn timers_and_wait_groups_are_arms_of_a_thread() {
                     wait(&group) -> () => {}
                     recv(chan::never::<i32>()) -> _ => unreachable!("nil"),
                 },
-                1 => drive((&group).wait_async()),
+                1 => drive(Event::wait_async(&group)),
                 _ => select! {
                     wait(&group) -> () => {}
                     wait(time::timer(Duration::from_micros(3))) -> _ => {}
@@ -203,4 +203,49 @@ fn operations_that_are_asked_out_of_turn_keep_their_values() {
     assert!(send.attempt() && send.attempt() && send.conclude(0));
     send.undo();
     assert_eq!(send.finish().unwrap_err().0, "back");
+}
+
+/// A pending future that is forgotten keeps its memory, but not what it borrows: a `Select` whose future was forgotten is
+/// used again, gets other arms, moves and ends.
+#[test]
+fn a_forgotten_wait_of_a_select_ends_with_its_next_use() {
+    let _watchdog = Watchdog::new("a forgotten future".into());
+    let (tx, rx) = chan::bounded(0);
+    let (other_tx, other_rx) = chan::bounded(0);
+    let mut select = Select::new();
+    let number = select.recv(&rx);
+    select.send(&other_tx);
+    let forget = |select: &mut Select<'_>| {
+        let mut forgotten = Box::pin(select.wait_async());
+        assert!(poll_once(forgotten.as_mut()).is_none());
+        std::mem::forget(forgotten);
+    };
+    // Another wait.
+    forget(&mut select);
+    assert!(select.try_wait().is_none());
+    forget(&mut select);
+    thread::scope(|scope| {
+        scope.spawn(|| tx.send("sent").unwrap());
+        let operation = select.wait();
+        assert_eq!((operation.index(), operation.recv(&rx)), (number, Ok("sent")));
+    });
+    // A value that came before it: it goes back.
+    forget(&mut select);
+    tx.try_send("handed over").unwrap();
+    assert_eq!(rx.len(), 0);
+    let operation = poll_once(pin!(select.wait_async())).expect("it is ready");
+    assert_eq!(operation.recv(&rx), Ok("handed over"));
+    // An arm that goes, and one that comes.
+    forget(&mut select);
+    select.remove(number);
+    assert!(tx.try_send("nobody there").is_err());
+    forget(&mut select);
+    select.recv(&rx);
+    assert!(tx.try_send("nobody there").is_err());
+    // All of it moves, and ends.
+    forget(&mut select);
+    drop(Box::new(select));
+    assert!(tx.try_send("nobody there").is_err());
+    assert!(other_rx.recv_event().wait_timeout(Duration::from_micros(10)).is_none());
+    assert!(other_tx.try_send(1).is_err());
 }
