@@ -12,7 +12,12 @@ use rendez::{
     sync::WaitGroup,
     time,
 };
-use std::{pin::pin, thread, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::atomic::{AtomicPtr, Ordering},
+    thread,
+    time::Duration,
+};
 use worlds::{Watchdog, drive, poll_once};
 
 const ROUNDS: usize = if cfg!(miri) { 60 } else { 5_000 };
@@ -215,10 +220,12 @@ fn a_forgotten_wait_of_a_select_ends_with_its_next_use() {
     let mut select = Select::new();
     let number = select.recv(&rx);
     select.send(&other_tx);
-    let forget = |select: &mut Select<'_>| {
-        let mut forgotten = Box::pin(select.wait_async());
-        assert!(poll_once(forgotten.as_mut()).is_none());
-        std::mem::forget(forgotten);
+    // Where a leak checker finds them.
+    let mut forgotten_ones = Vec::new();
+    let mut forget = |select: &mut Select<'_>| {
+        let forgotten = Box::leak(Box::new(select.wait_async()));
+        assert!(poll_once(Pin::new(&mut *forgotten)).is_none());
+        forgotten_ones.push(std::ptr::from_mut(forgotten).cast::<()>());
     };
     // Another wait.
     forget(&mut select);
@@ -248,4 +255,6 @@ fn a_forgotten_wait_of_a_select_ends_with_its_next_use() {
     assert!(tx.try_send("nobody there").is_err());
     assert!(other_rx.recv_event().wait_timeout(Duration::from_micros(10)).is_none());
     assert!(other_tx.try_send(1).is_err());
+    static FORGOTTEN: AtomicPtr<Vec<*mut ()>> = AtomicPtr::new(std::ptr::null_mut());
+    FORGOTTEN.store(Box::leak(Box::new(forgotten_ones)), Ordering::Relaxed);
 }
