@@ -118,6 +118,27 @@ fn a_slot_that_is_empty_is_never_sent() {
     });
 }
 
+#[test]
+fn operands_are_evaluated_once_from_top_to_bottom_though_the_select_parks() {
+    in_every_world(|crew| {
+        let (tx, rx) = chan::bounded(0);
+        let parks = crew.start(move |_| async move {
+            let mut order = Vec::new();
+            let mut note = |operand: &'static str| order.push(operand);
+            let (other_tx, other) = chan::bounded::<i32>(0);
+            select! {
+                recv({ note("receiver"); &other }) -> _ => unreachable!("nobody sends"),
+                send({ note("sender"); &other_tx }, { note("value"); 1 }) -> _ => unreachable!("nobody receives"),
+                wait({ note("event"); rx.recv_event() }) -> value => assert_eq!(value, Ok(5)),
+                default({ note("limit"); LONG }) => unreachable!("it takes too long"),
+            }
+            order
+        });
+        crew.start(move |ops| async move { ops.send(&tx, 5).await }).join().unwrap();
+        assert_eq!(parks.join(), ["receiver", "sender", "value", "event", "limit"]);
+    });
+}
+
 /// A temporary endpoint and a lock's guard live as long as the select parks.
 #[test]
 fn what_operands_make_lives_while_the_select_parks() {

@@ -243,7 +243,7 @@ fn the_drop_of_a_losing_value_may_panic() {
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             choose([full.send_event(value()), full.send_event(value())]).wait_timeout(Duration::ZERO)
         }));
-        assert_eq!(text(panicked.err().expect("it panics")), "on purpose");
+        assert_eq!(text(panicked.expect_err("it panics")), "on purpose");
         assert_eq!(drops.count(), 5);
 
         // What a choice has received goes back.
