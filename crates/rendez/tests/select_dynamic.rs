@@ -54,11 +54,11 @@ fn thousands_of_arms_come_and_go_between_waits() {
                 assert_eq!(operation.recv(&rxs[i]), Ok(i));
                 select.remove(number);
                 // A spare one comes for each second, and goes again.
-                if i % 2 == 0 {
+                if i.is_multiple_of(2) {
                     let spare = select.recv(&spare);
                     assert_eq!(spare, of_number.len());
                     of_number.push(None);
-                    if i % 4 == 0 {
+                    if i.is_multiple_of(4) {
                         select.remove(spare);
                     }
                 }
