@@ -3,6 +3,7 @@
 //!
 //! | macro | parsed in | expands to |
 //! | --- | --- | --- |
+//! | [`select!`](macro@select) | `select::parse`, where it is broken with the help of `select::recover` | `select::expand`: calls of functions in `rendez::__private` around the user's expressions |
 //! | [`macro@main`] | `options` (what stands in the parentheses), `entry` (the function) | a call of `rendez::run`, or of a `rendez::Runtime` of its own |
 //!
 //! A macro here parses and nothing more: what happens at run time is in plain functions of `rendez`.
@@ -95,7 +96,7 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(options.into(), item.into()).into()
 }
 
-/// Waits for several operations at once and does the first that is ready: Go's `select`.
+/// Waits until one of several operations can go on, does that one, and runs its body: Go's `select`.
 ///
 /// | here | in Go |
 /// | --- | --- |
@@ -107,120 +108,277 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `default(duration) => ..` | `case <-time.After(duration): ..` |
 /// | `biased;` in front | none: the first ready arm in the order of the source, instead of a random one |
 ///
-/// Operands are evaluated once, from top to bottom. If several arms are ready, one is chosen at random, each as likely as
-/// the others; if none is, the goroutine (or OS thread) waits. An arm that is not chosen has no effect; the value of
-/// a send that is not chosen is dropped. `default` is taken only if at one instant no arm was ready.
-///
-/// `-> PATTERN` binds the result, `Result<T, RecvError>` of a receive and `Result<(), SendError<T>>` of a send, and may be
-/// left out. The bodies are those of a `match`: the chosen one's value is the macro's, and it may `return`, `break`,
-/// `continue` and use `?`.
-///
-/// # Receiving and sending
-///
 /// ```
 /// use rendez::{chan, select};
 ///
-/// let (tx, numbers) = chan::bounded(1);
-/// let (out, _words) = chan::bounded(0);
-/// tx.send(7).unwrap();
-/// let told = select! {
-///     recv(numbers) -> n => format!("received {}", n.unwrap()),
-///     send(out, "a word") -> sent => format!("sent: {}", sent.is_ok()),
+/// let (tx, rx) = chan::bounded(1);
+/// let done = chan::never::<()>();
+/// # tx.send(6).unwrap();
+/// let text = select! {
+///     recv(rx) -> number => format!("received {number:?}"),
+///     send(tx, 7) -> sent => format!("sent: {sent:?}"),
+///     recv(done) => String::from("told to stop"),
 /// };
-/// assert_eq!(told, "received 7");
+/// assert_eq!(text, "received Ok(6)"); // the buffer is full: there was no room to send
 /// ```
+///
+/// Where several can go on, one of them is chosen at random; where none can, the caller waits, be it a goroutine or an OS
+/// thread. The operations that are not chosen have no effect. The value of the body is the value of the macro, as in
+/// `match`; a comma stands after each body and may be left out after a block. A body may `return`, `break` and `continue`
+/// the loops around the macro, and use `?`.
+///
+/// # The arms, and what they are in Go
+///
+/// **`recv(rx) -> PATTERN => BODY`** receives. The pattern is matched with a `Result<T, RecvError>`, and has to match
+/// whatever that may be: a channel that is closed and drained is ready, with `Err`. `v, ok := <-rx` and `v := <-rx` are
+/// both told by it:
 ///
 /// ```go
 /// select {
-/// case n := <-numbers:
-///     fmt.Println("received", n)
-/// case out <- "a word":
-///     fmt.Println("sent")
+/// case v, ok := <-rx:
+///     if !ok { return }
+///     fmt.Println(v)
+/// case <-done:
+///     return
 /// }
 /// ```
-///
-/// # Nil channels
-///
-/// An endpoint may be an `Option`; `None` is Go's nil channel, an arm that is never ready.
-///
 /// ```
-/// use rendez::{chan, select};
+/// # use rendez::{chan, select};
+/// # fn next(rx: &chan::Receiver<i32>, done: &chan::Receiver<()>) {
+/// select! {
+///     recv(rx) -> v => {
+///         let Ok(v) = v else { return };
+///         println!("{v}");
+///     }
+///     recv(done) => return,
+/// }
+/// # }
+/// ```
 ///
-/// let (tx, rx) = chan::bounded(3);
-/// (0..3).for_each(|i| tx.send(i).unwrap());
-/// drop(tx);
-/// let (mut rx, mut sum) = (Some(rx), 0);
-/// while rx.is_some() {
+/// Without `-> PATTERN`, as for `done` there, the result is dropped before the body runs. With one, what the pattern does
+/// not bind (`-> _`) lives until the body's end.
+///
+/// **`send(tx, VALUE) -> PATTERN => BODY`** sends; the result is a `Result<(), SendError<T>>`. The value is evaluated in
+/// any case, as in Go, and dropped if another arm is chosen. A send to a closed channel panics in Go; here it gives the
+/// value back in the error:
+///
+/// ```go
+/// for _, s := range []string{"a", "b", "c"} {
+///     select {
+///     case <-done:
+///         return
+///     case stringStream <- s:
+///     }
+/// }
+/// ```
+/// ```
+/// # use rendez::{chan, select};
+/// # fn stream(string_stream: &chan::Sender<&'static str>, done: &chan::Receiver<()>) {
+/// for s in ["a", "b", "c"] {
 ///     select! {
-///         recv(rx) -> v => match v {
-///             Ok(v) => sum += v,
-///             Err(_) => rx = None, // it has ended: not to be asked again
+///         recv(done) => return,
+///         send(string_stream, s) -> sent => {
+///             if sent.is_err() {
+///                 return; // nobody listens any more
+///             }
 ///         }
 ///     }
 /// }
-/// assert_eq!(sum, 3);
+/// # }
+/// # let (tx, rx) = chan::bounded(3);
+/// # stream(&tx, &chan::never());
+/// # assert_eq!(rx.recv(), Ok("a"));
 /// ```
 ///
-/// # A value that is kept
+/// **`send(tx, take SLOT) -> PATTERN => BODY`** sends what is in an `Option<T>`, and takes it out of there only if this
+/// arm is chosen. It is never ready while the slot is empty. The slot is a place: a variable, a field, `*reference`.
+/// (`take` is a word like any other where no place follows: `send(tx, take)` and `send(tx, take(x))` send the value of
+/// that expression. Only a product needs parentheses: `send(tx, (take * x))`.) In Go this takes a nil channel and a
+/// variable beside it:
 ///
-/// `take` sends what is in an `Option`, and only if the arm is chosen; while there is nothing in it, the arm is not ready.
-///
-/// ```
-/// use rendez::{chan, select};
-///
-/// let (tx, _rx) = chan::bounded::<String>(0);
-/// let mut letter = Some("dear reader".to_string());
-/// select! {
-///     send(tx, take letter) -> _ => unreachable!("nobody receives"),
-///     default => {}
+/// ```go
+/// var out chan<- Item             // nil while there is nothing to send
+/// var pending Item
+/// select {
+/// case item := <-in:
+///     pending, out = item, tx
+/// case out <- pending:
+///     out = nil
 /// }
-/// assert!(letter.is_some(), "not sent, so still here");
 /// ```
-///
-/// # Time-outs, and other events
-///
 /// ```
-/// use rendez::{chan, go, select, sync::WaitGroup, time};
-/// use std::time::Duration;
-///
-/// let silent = chan::never::<()>();
+/// # use rendez::{chan, select};
+/// # let (into, input) = chan::bounded(1);
+/// # into.send(String::from("item")).unwrap();
+/// # let (tx, rx) = chan::bounded(1);
+/// let mut pending: Option<String> = None;
+/// # for _ in 0..2 {
 /// select! {
-///     recv(silent) -> _ => unreachable!(),
-///     default(Duration::from_millis(1)) => {}
+///     recv(pending.is_none().then_some(&input)) -> item => pending = item.ok(),
+///     send(tx, take pending) -> sent => sent.unwrap(), // `pending` is `None` again
 /// }
+/// # }
+/// # assert_eq!(rx.recv().unwrap(), "item");
+/// # assert_eq!(pending, None);
+/// ```
 ///
-/// let wg = WaitGroup::new();
-/// wg.go(|| {});
+/// **`wait(EVENT) -> PATTERN => BODY`** waits for anything else that one can wait for, and gives its output. Go has that
+/// for channels only, and makes a channel, and often a goroutine, of everything else:
+///
+/// ```go
+/// finished := make(chan struct{})
+/// go func() { group.Wait(); close(finished) }()
+/// select {
+/// case <-finished:
+///     fmt.Println("all done")
+/// case v := <-rx:
+///     fmt.Println(v)
+/// }
+/// ```
+/// ```
+/// # use rendez::{chan, go, select, sync::WaitGroup, time};
+/// # use std::time::Duration;
+/// # let rx = chan::never::<i32>();
+/// let group = WaitGroup::new();
+/// group.go(|| {});
 /// let worker = go(|| 42);
 /// select! {
-///     wait(&wg) -> () => {}
-///     wait(&worker) -> () => assert_eq!(worker.join().unwrap(), 42),
-///     wait(time::timer(Duration::from_secs(60))) -> _ => panic!("too late"),
+///     wait(&group) => println!("all done"),
+///     recv(rx) -> v => println!("{v:?}"),
+///     wait(&worker) => assert_eq!(worker.join().unwrap(), 42), // the end of a goroutine is an event too
+///     wait(time::timer(Duration::from_secs(60))) -> now => panic!("too late: {now:?}"),
 /// }
 /// ```
 ///
-/// # Order, and no arms
+/// **`default => BODY`** is chosen if at one instant no other arm could go on. It may stand in any place:
+///
+/// ```go
+/// select {
+/// case <-done:
+///     return
+/// default:
+/// }
+/// ```
+/// ```
+/// # use rendez::{chan, select};
+/// # fn poll(done: &chan::Receiver<()>) {
+/// select! {
+///     recv(done) => return,
+///     default => {}
+/// }
+/// # }
+/// # poll(&chan::never());
+/// ```
+///
+/// **`default(DURATION) => BODY`** is chosen if none can within that time. In place of `default`:
+///
+/// ```go
+/// select {
+/// case v := <-c:
+///     fmt.Println(v)
+/// case <-time.After(1 * time.Second):
+///     fmt.Println("Timed out.")
+/// }
+/// ```
+/// ```
+/// # use rendez::{chan, select};
+/// use std::time::Duration;
+///
+/// let c = chan::never::<i32>();
+/// select! {
+///     recv(c) -> v => println!("{v:?}"),
+///     default(Duration::from_millis(10)) => println!("Timed out."),
+/// }
+/// ```
+///
+/// **No arms**: `select! {}` waits for ever, as `select {}` does, and is of any type.
+///
+/// **`biased;`** before the arms has the first of those that can go on chosen, in source order, where Go needs two
+/// `select`s. An arm that can always go on then starves those below it.
 ///
 /// ```
-/// use rendez::{chan, select};
+/// # use rendez::{chan, select};
+/// # let (tx, urgent) = chan::bounded(1);
+/// # tx.send(1).unwrap();
+/// # let usual = urgent.clone();
+/// let first = select! {
+///     biased;
+///     recv(urgent) -> v => v.map(|v| ("urgent", v)),
+///     recv(usual) -> v => v.map(|v| ("usual", v)),
+/// };
+/// assert_eq!(first, Ok(("urgent", 1)));
+/// ```
 ///
-/// let (closed, open) = (chan::bounded::<()>(0).1, chan::bounded::<()>(0).1);
-/// for _ in 0..100 {
-///     select! {
-///         biased;
-///         recv(closed) -> _ => {}
-///         recv(open) -> _ => unreachable!("the first is always ready"),
+/// # Arms that are not there
+///
+/// A receiver or sender may stand as itself, as a reference, or in an `Option` of either. `None` is Go's nil channel: never
+/// ready. So an arm can be switched off, and that is also its guard: `recv(condition.then_some(&rx))`. Nothing that the
+/// arms look at is borrowed any more when a body runs, which may assign to it:
+///
+/// ```go
+/// for a != nil || b != nil {
+///     select {
+///     case v, ok := <-a:
+///         if !ok { a = nil; continue }
+///         sum += v
+///     case v, ok := <-b:
+///         if !ok { b = nil; continue }
+///         sum += v
 ///     }
 /// }
 /// ```
+/// ```
+/// # use rendez::{chan, select};
+/// # let ((tx, a), (ty, b)) = (chan::bounded(2), chan::bounded(2));
+/// # for v in [1, 2] { tx.send(v).unwrap(); ty.send(10 * v).unwrap(); }
+/// # drop((tx, ty));
+/// let (mut a, mut b) = (Some(a), Some(b));
+/// let mut sum = 0;
+/// while a.is_some() || b.is_some() {
+///     select! {
+///         recv(a) -> v => match v {
+///             Ok(v) => sum += v,
+///             Err(_) => a = None,
+///         },
+///         recv(b) -> v => match v {
+///             Ok(v) => sum += v,
+///             Err(_) => b = None,
+///         },
+///     }
+/// }
+/// assert_eq!(sum, 33);
+/// ```
 ///
-/// `select! {}` waits for ever.
+/// An arm (other than `default`) may also depend on the configuration: `#[cfg(unix)] recv(signals) -> s => ..`.
+///
+/// # Evaluation
+///
+/// Receivers, senders, values, slots, events and the duration are evaluated exactly once, from top to bottom, whichever arm
+/// is chosen. What they borrow, a lock's guard for example, is held while waiting and given back before the body runs.
+/// The names that the macro makes up are out of sight of the expressions in it.
+///
+/// Being evaluated together, the operands are borrowed together: one slot can't stand in two arms, nor can a value that is
+/// made with `&mut self` stand below an arm that looks at `self.rx`. Put such a value into a variable above the macro.
 ///
 /// # Blocking
-/// Parks the calling goroutine, or blocks the OS thread; in async tasks use `choose` or `Select` with `wait_async`.
+///
+/// Parks the calling goroutine, or blocks the OS thread, until an arm can go on; with `default` not at all, with
+/// `default(DURATION)` for that long at most. In async tasks, use `choose` or `Select` with `wait_async`.
 ///
 /// # Cancellation
+///
 /// A runtime's shutdown unwinds a parked goroutine; no arm has an effect then.
+///
+/// # Errors
+///
+/// Every arm that can't be understood is told, each at the token that is wrong. A pattern that does not always match is an
+/// error, as in `let`:
+///
+/// ```compile_fail,E0005
+/// # use rendez::{chan, select};
+/// let rx = chan::never::<i32>();
+/// select! { recv(rx) -> Ok(n) => println!("{n}") } // and if it is closed?
+/// ```
 #[proc_macro]
 pub fn select(input: TokenStream) -> TokenStream {
     select::expand(input.into()).into()

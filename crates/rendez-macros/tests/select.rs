@@ -5,6 +5,7 @@
 
 // No lint may fire at what the macro makes.
 #![deny(warnings, unused, clippy::all, clippy::pedantic, let_underscore_drop, unused_qualifications)]
+#![allow(clippy::cast_lossless, reason = "`take as i8` is there to be read as an expression")]
 
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;

@@ -23,6 +23,8 @@
 //!   kilobytes each while they wait. [`JoinHandle`] waits for one and takes its result or its panic.
 //! * [`go_async`] runs a future as a goroutine without a stack; [`block_on`] runs one where you are.
 //! * [`run`], or `#[rendez::main]`, makes a closure the main goroutine; [`Runtime`] is for those who need several.
+//! * [`select!`] waits for several things at once, as Go's `select`; [`Select`] does for arms that are known only at run time,
+//!   and an [`Event`] is such a thing as a value.
 //! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has [`sync::WaitGroup`]; [`sleep`] and
 //!   [`time::Instant`] tell and pass the time.
 //!
@@ -68,6 +70,7 @@ pub mod time;
 mod wait;
 
 #[cfg(not(loom))]
+#[doc(inline)]
 pub use rendez_macros::{main, select};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};

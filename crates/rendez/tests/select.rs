@@ -1,5 +1,6 @@
 //! `select!` at run time: what may stand for an endpoint, what lives while it parks, timers and groups as arms, shutdowns
 //! and unwinding. (How it is written is tested with the macro.)
+#![cfg(not(loom))]
 
 mod setup;
 mod worlds;

@@ -1,4 +1,5 @@
 //! `default`: taken only if at one instant no arm was ready, and what becomes of a peer that comes at that instant.
+#![cfg(not(loom))]
 
 mod worlds;
 

@@ -1,4 +1,5 @@
 //! Events as values: made, mapped, boxed, chosen among, waited for, or thrown away without an effect.
+#![cfg(not(loom))]
 
 mod setup;
 mod worlds;

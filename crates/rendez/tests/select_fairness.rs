@@ -1,4 +1,5 @@
 //! A select chooses at random among what is ready, each as likely as the others; `biased` takes the first.
+#![cfg(not(loom))]
 
 mod worlds;
 

@@ -1,4 +1,5 @@
 //! `Select`'s sends, which are chosen before they have their value: what they reserve, and what becomes of that.
+#![cfg(not(loom))]
 
 mod worlds;
 

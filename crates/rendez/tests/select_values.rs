@@ -1,5 +1,6 @@
 //! Whose a value is: each is dropped once, wherever a select leaves it; large ones, those without a size, and those whose
 //! drop panics.
+#![cfg(not(loom))]
 
 mod setup;
 mod worlds;

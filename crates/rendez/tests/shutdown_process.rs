@@ -9,12 +9,15 @@ use child::{end, in_a_child, is_child, start, test_around};
 use rendez::{Builder, PanicPolicy, Runtime, chan, go, go_async, run, scope};
 use setup::OnDrop;
 use std::{
+    future::{Future, poll_fn},
     io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Poll, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -262,6 +265,50 @@ fn an_async_goroutine_whose_poll_is_left_behind_was_cancelled() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
     let told = ended.err.lines().filter(|line| line.contains("its stack is left behind")).count();
     assert_eq!(told, 4, "{}", ended.err);
+}
+
+#[test]
+fn an_async_goroutine_that_waits_in_a_destructor_for_ever_is_left_behind_with_its_future() {
+    let body = || {
+        for workers in [1, 2] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            let (ready, wait) = chan::bounded(0);
+            let (tx, rx) = chan::bounded::<u64>(0);
+            let waker = Arc::new(Mutex::new(None::<Waker>));
+            let handle = runtime.run(|| {
+                let kept = waker.clone();
+                go_async(async move {
+                    // Queued at a channel, from inside the future, when the poll blocks.
+                    let mut receive = pin!(rx.recv_async());
+                    let first = poll_fn(|cx| {
+                        *kept.lock().unwrap() = Some(cx.waker().clone());
+                        Poll::Ready(receive.as_mut().poll(cx).is_pending())
+                    });
+                    assert!(first.await);
+                    let _waits = OnDrop(|| {
+                        let _ = chan::never::<()>().recv();
+                        unreachable!("it was left behind");
+                    });
+                    ready.send(()).unwrap();
+                    rendez::sleep(Duration::MAX);
+                    [0_u64; 20]
+                })
+            });
+            wait.recv().unwrap();
+            runtime.shutdown();
+            assert!(handle.join().unwrap_err().is_cancelled());
+            // The queued receive is still where it was: it takes the value, and wakes a task that can't be polled.
+            tx.send(7).unwrap();
+            let waker = waker.lock().unwrap().take().unwrap();
+            waker.wake_by_ref();
+            waker.wake();
+        }
+        assert_eq!(run(|| go_async(async { 5 }).join().unwrap()), 5);
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    let told = ended.err.lines().filter(|line| line.contains("its stack is left behind")).count();
+    assert_eq!(told, 2, "{}", ended.err);
 }
 
 #[test]

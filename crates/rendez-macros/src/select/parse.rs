@@ -93,7 +93,8 @@ impl Parse for Select {
                 Ok(None) => {}
                 Err(error) => {
                     select.errors.push(error);
-                    recover::skip_arm(input, false);
+                    // A block where something else is wanted is the arm's body.
+                    recover::skip_arm(input, input.peek(token::Brace));
                     continue;
                 }
             }
@@ -242,7 +243,7 @@ impl Select {
             return Err(recover::error_here(input, word.span(), text));
         }
         let arrow: Token![->] = input.parse()?;
-        if let Some(error) = recover::missing_fat_arrow(input.cursor(), joined(arrow.spans)) {
+        if let Some(error) = recover::missing_fat_arrow(input, joined(arrow.spans)) {
             return Err(error);
         }
         if input.peek(Token![=>]) {

@@ -176,31 +176,31 @@ pub(super) fn skip_arm(input: ParseStream<'_>, in_body: bool) {
     debug_assert!(skipped.is_ok(), "the step has no way to fail");
 }
 
-/// The error for a pattern that no `=>` follows. Looked for first, since `v { body }` would be read as a pattern. A type
-/// after it, which doesn't belong there, is left for later.
-pub(super) fn missing_fat_arrow(pattern: Cursor<'_>, before: Span) -> Option<Error> {
-    let text = "expected `=>` and a body after the pattern";
-    let (mut rest, mut last, mut block) = (pattern, before, None);
+/// The error for a pattern that no `=>` follows. Looked for first, since `v { body }` would be read as a pattern; leaves
+/// the input before such a body. A type after the pattern, which doesn't belong there, is left for later.
+pub(super) fn missing_fat_arrow(input: ParseStream<'_>, before: Span) -> Option<Error> {
+    let (mut rest, mut last, mut block) = (input.cursor(), before, None);
     while let Some((tree, next)) = rest.token_tree() {
+        let ends = matches!(&tree, TokenTree::Punct(punct) if matches!(punct.as_char(), ',' | ';'));
+        if ends || arrow(rest, '-').is_some() || (block.is_some() && at_arm(rest)) {
+            break;
+        }
         if arrow(rest, '=').is_some() || is_colon(&tree, next) {
             return None;
-        }
-        let ends = matches!(&tree, TokenTree::Punct(punct) if matches!(punct.as_char(), ',' | ';'));
-        if ends || arrow(rest, '-').is_some() {
-            break;
         }
         last = tree.span();
         if let TokenTree::Group(group) = &tree
             && is_block(group)
         {
-            block.get_or_insert(group.span_open());
+            block.get_or_insert((rest, group.span_open()));
         }
         rest = if is_punct(rest, ':') && is_punct(next, ':') { next.token_tree()?.1 } else { next };
     }
-    Some(match block {
-        Some(open) => Error::new(open, "expected `=>` before the body"),
-        None => Error::new(last, text),
-    })
+    let Some((block, open)) = block else {
+        return Some(Error::new(last, "expected `=>` and a body after the pattern"));
+    };
+    while input.cursor() != block && input.parse::<TokenTree>().is_ok() {}
+    Some(Error::new(open, "expected `=>` before the body"))
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn each_broken_arm_is_told_and_the_others_are_kept() {
         recv(a) -> n => 1,
         recv(a, b) -> n => { 2 }
         send(c) -> n => 3,
-        recv(d) -> n { 4 },
+        recv(d) -> n { 4 }
         jump(e) -> n => { x } recv(f) => { 5 },
         recv(g) -> n => 6 +,
         default => 7,
@@ -127,6 +127,28 @@ fn each_broken_arm_is_told_and_the_others_are_kept() {
             "expected an expressi"
         ]
     );
+}
+
+#[test]
+fn a_body_without_its_arrow_ends_its_arm() {
+    let (errors, arms) =
+        told(quote!(recv(a) -> n { 1 } recv(b) { 2 } wait(c) -> n { 3 } recv(d) => { 4 } default {}));
+    assert_eq!(
+        errors,
+        [
+            "expected `=>` before the body",
+            "expected `-> PATTERN => BODY` or `=> BODY` after `recv(..)`",
+            "expected `=>` before the body",
+            "expected `=>` and a body after `default`"
+        ]
+    );
+    assert_eq!(arms, ["recv d | - | {4}"]);
+}
+
+#[test]
+fn patterns_may_look_like_arms_and_bodies() {
+    let read = arms(quote!(recv(a) -> default => 1, recv(a) -> S { x } => 2, recv(a) -> a::S(x) => 3));
+    assert_eq!(read, ["recv a | default | 1", "recv a | S{x} | 2", "recv a | a::S(x) | 3"]);
 }
 
 #[test]

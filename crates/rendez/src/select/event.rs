@@ -140,8 +140,7 @@ pub trait Event: Sized {
     /// ```
     fn boxed<'a>(self) -> Boxed<'a, Self::Output>
     where
-        Self: 'a,
-        Self::Operation: Send,
+        Self::Operation: Send + 'a,
         Self::Output: 'a,
     {
         Boxed(Box::new(Held(Some(self.operation()))))
@@ -150,7 +149,7 @@ pub trait Event: Sized {
     /// As [`boxed`](Self::boxed), for what may not leave its thread.
     fn boxed_local<'a>(self) -> BoxedLocal<'a, Self::Output>
     where
-        Self: 'a,
+        Self::Operation: 'a,
         Self::Output: 'a,
     {
         BoxedLocal(Box::new(Held(Some(self.operation()))))

@@ -136,7 +136,11 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
             let mut context = Context::from_waker(&waker);
             // SAFETY: the future stays where it was allocated until it is dropped there.
             let pinned = unsafe { Pin::new_unchecked(&mut *future) };
-            match catch_unwind(AssertUnwindSafe(|| pinned.poll(&mut context))) {
+            let caught = catch_unwind(AssertUnwindSafe(|| pinned.poll(&mut context)));
+            if caught.is_err() {
+                super::forget_unwound_frames();
+            }
+            match caught {
                 Ok(Poll::Pending) => {
                     // The next poll may begin elsewhere at once.
                     common.header.fiber.set(ptr::null_mut());

@@ -1,5 +1,5 @@
 //! Futures on goroutines: `block_on`, and `go_async`, which runs a future as a goroutine without a stack (see
-//! [`async_task`](super::async_task)).
+//! [`async_task`]).
 
 use super::{
     async_task,

@@ -147,6 +147,9 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bo
             Ok(closure())
         }
     }));
+    if result.is_err() {
+        super::forget_unwound_frames();
+    }
     let result = match result {
         Ok(result) => result,
         Err(payload) if payload.is::<ForcedUnwind>() => Err(JoinError::cancelled(header)),
@@ -315,12 +318,10 @@ pub(super) unsafe fn release_reference(header: *const Header) {
     unsafe { ((*header).vtable.dealloc)(header.cast_mut()) };
 }
 
-/// Completes, as cancelled, a started task whose stack will never be resumed, or a header made by [`allocate_result`] whose
-/// completion will never be used.
+/// Completes, as cancelled, a started task whose stack will never be resumed.
 ///
 /// # Safety
-/// The task has started and parked, and its frames never run again; or nobody else completes the header. It may be gone
-/// afterwards.
+/// The task has started and parked, and its frames never run again. The header may be gone afterwards.
 pub(crate) unsafe fn abandon_parked(header: *const Header) {
     // SAFETY: by contract.
     unsafe {

@@ -151,6 +151,9 @@ impl<R> Drop for RawHandle<R> {
 }
 
 /// Waits for a goroutine and takes what it returned. Dropping it lets the goroutine go on, detached.
+///
+/// [`join`](Self::join) blocks; in an async task `handle.await` does the same without blocking: see
+/// [`JoinFuture`](crate::JoinFuture).
 pub struct JoinHandle<R>(pub(super) RawHandle<R>);
 
 // SAFETY: the handle moves an `R` made on another thread to this one; everything else in the header is made for sharing.
