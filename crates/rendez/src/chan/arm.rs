@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     lock::Backoff,
-    wait::{Node, Searcher, Status, Waiter, Wakeup},
+    wait::{Contended, Node, Searcher, Status, Waiter, Wakeup},
 };
 use std::ptr;
 
@@ -35,10 +35,8 @@ impl<T> Channel<T> {
                 waiter,
                 |state| state.closed || !state.receivers.is_empty() || state.has_room(self.capacity),
                 |state| State::give(state, self.capacity, from, Searcher::Holding(waiter)),
-                |state| {
-                    state.senders.push(node);
-                    None
-                },
+                |_| Ok(None),
+                |state| state.senders.push(node),
             )
         }
     }
@@ -54,10 +52,8 @@ impl<T> Channel<T> {
                 waiter,
                 |state| state.closed || !state.buffer.is_empty() || !state.senders.is_empty(),
                 |state| State::get(state, self.capacity, into, Searcher::Holding(waiter)),
-                |state| {
-                    state.receivers.push(node);
-                    state.tell_offers(Searcher::Open(waiter))
-                },
+                |state| state.meet_offer(node, Searcher::Holding(waiter)),
+                |state| state.receivers.push(node),
             )
         }
     }
@@ -67,7 +63,8 @@ impl<T> Channel<T> {
         waiter: &Waiter,
         may_be_ready: impl Fn(&State<T>) -> bool,
         mut act: impl FnMut(Locked<'_, T>) -> Result<(), (Refusal, Locked<'_, T>)>,
-        queue: impl FnOnce(&mut State<T>) -> Option<Wakeup>,
+        mut promise: impl FnMut(&mut State<T>) -> Result<Option<Wakeup>, Contended>,
+        queue: impl FnOnce(&mut State<T>),
     ) -> Queued {
         let mut backoff = Backoff::new();
         loop {
@@ -76,27 +73,37 @@ impl<T> Channel<T> {
                 if !waiter.hold() {
                     return Queued::Decided;
                 }
-                match act(state) {
+                let refusal = match act(state) {
                     Ok(()) => return Queued::Done,
-                    Err((Refusal::Closed, _)) => {
+                    Err((refusal, back)) => {
+                        state = back;
+                        refusal
+                    }
+                };
+                let promised = match refusal {
+                    Refusal::Closed => {
                         waiter.settle();
                         return Queued::Closed;
                     }
-                    Err((Refusal::Contended, back)) => {
+                    Refusal::Contended => Err(Contended),
+                    Refusal::Wait => promise(&mut state),
+                };
+                match promised {
+                    Ok(None) => waiter.release(),
+                    Ok(wakeup) => {
+                        drop(state);
+                        drop(wakeup);
+                        return Queued::Waits;
+                    }
+                    Err(Contended) => {
                         waiter.release();
-                        drop(back);
+                        drop(state);
                         backoff.pause();
                         continue;
                     }
-                    Err((Refusal::Wait, back)) => {
-                        waiter.release();
-                        state = back;
-                    }
                 }
             }
-            let told = queue(&mut state);
-            drop(state);
-            drop(told);
+            queue(&mut state);
             return Queued::Waits;
         }
     }
@@ -147,12 +154,19 @@ impl<T> Channel<T> {
                 }
                 Err(refusal) => Err((refusal, state)),
             },
-            |state| {
-                // SAFETY: passed on.
-                unsafe { state.senders.push(node) };
-                None
-            },
+            |_| Ok(None),
+            // SAFETY: passed on.
+            |state| unsafe { state.senders.push(node) },
         )
+    }
+
+    /// What the offer of a send has got when a peer has decided the select's wait in its favour.
+    ///
+    /// # Safety
+    /// As for [`State::reserve`].
+    pub(super) unsafe fn granted(&self, node: &Node) -> Option<Ticket> {
+        // SAFETY: passed on.
+        unsafe { self.state.lock().granted(self.capacity, node) }
     }
 
     /// Carries out a send that has been chosen, with the value at `from`. `false` if the channel was closed before.

@@ -435,15 +435,12 @@ impl<T> Arm for Offer<'_, T> {
         }
     }
 
-    /// Who has been told of a slot or a receiver takes it now, before any other arm is looked at, or finds that
-    /// somebody else has: so it is never left lying while others, who were not told, wait for it. (If it is
-    /// not wanted after all, `undo` passes it on.)
+    /// A receiver was promised to it, or a slot kept for it. Either is noted now, before any other arm is looked at: if it is
+    /// not wanted after all, `undo` passes it on.
     fn conclude(&mut self, _: usize) -> bool {
-        if self.node.status() == Status::Closed {
-            self.ticket = Some(Ticket::Closed);
-            return true;
-        }
-        self.reserve()
+        // SAFETY: as in `reserve`.
+        self.ticket = unsafe { self.sender.channel.granted(&self.node) };
+        self.ticket.is_some()
     }
 
     fn undo(&mut self) {

@@ -174,7 +174,9 @@ impl<T> State<T> {
         let sender = self.senders.pop_winner()?;
         let packet = sender.packet().cast::<T>();
         if packet.is_null() {
-            return Some(sender.complete(Status::Retry));
+            // A select that offers a send: the slot is kept for it.
+            self.reserved += 1;
+            return Some(sender.complete(Status::Done));
         }
         // SAFETY: as in `get`.
         unsafe { self.buffer.push(packet) };
@@ -219,13 +221,52 @@ impl<T> State<T> {
         }
     }
 
-    /// A receiver has queued up: tells a select that offers a send without a value.
+    /// A receiver is about to wait: has it promised to a select that offers a send, if one waits. `None`: there is none.
+    ///
+    /// # Safety
+    /// `node` is the receiver's, in no queue, and its waiter held by the caller or shown to nobody yet; if the answer is
+    /// `Some`, none of them moves or ends before it has been completed or [unqueued](Self::unqueue_receiver).
+    #[cold]
+    pub(super) unsafe fn meet_offer(
+        &mut self,
+        node: &Node,
+        by: Searcher<'_>,
+    ) -> Result<Option<Wakeup>, Contended> {
+        let offer = self.senders.pop_winner_where(Wanted::NoPacket, by)?;
+        // SAFETY: passed on.
+        Ok(offer.map(|offer| unsafe { offer.promise(node) }))
+    }
+
+    /// Queues a receiver that has found nothing, or has it promised to a select that offers a send. The wake-up is for after
+    /// the lock.
+    ///
+    /// # Safety
+    /// As for [`WaitQueue::push`], and nobody has been shown the node's waiter yet.
     #[inline(always)]
-    pub(super) fn tell_offers(&mut self, by: Searcher<'_>) -> Option<Wakeup> {
-        if self.senders.is_empty() {
-            return None;
+    pub(super) unsafe fn queue_receiver(&mut self, node: &Node) -> Option<Wakeup> {
+        if !self.senders.is_empty()
+            // SAFETY: passed on.
+            && let Ok(Some(wakeup)) = unsafe { self.meet_offer(node, Searcher::Plain) }
+        {
+            return Some(wakeup);
         }
-        let offer = self.senders.pop_winner_where(Wanted::NoPacket, by).ok()??;
-        Some(offer.complete(Status::Retry))
+        // SAFETY: passed on.
+        unsafe { self.receivers.push(node) };
+        None
+    }
+
+    /// What a select that offered a send has got when its wait was decided here; `None` if it is gone again.
+    ///
+    /// # Safety
+    /// As for [`reserve`](Self::reserve).
+    pub(super) unsafe fn granted(&mut self, capacity: usize, node: &Node) -> Option<Ticket> {
+        match node.status() {
+            Status::Linked => Some(Ticket::Receiver),
+            Status::Done => Some(Ticket::Slot),
+            Status::Closed => Some(Ticket::Closed),
+            // It was promised a receiver that could not wait so long; there may be another.
+            // SAFETY: passed on.
+            Status::Pending | Status::Retry => unsafe { self.reserve(capacity, node, Searcher::Plain).ok() },
+        }
     }
 }

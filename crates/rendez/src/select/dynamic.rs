@@ -2,8 +2,8 @@
 //!
 //! The select is decided before the caller says with which values: a receive has its value by then and keeps it in the
 //! [`SelectedOperation`]; a send has *reserved* what it needs, a slot of the buffer or a waiting receiver, and sends when
-//! it is given the value. A select that offers a send and finds nobody there queues up without a value, and whoever comes
-//! by on the other side tells it to try again (see `chan::channel`).
+//! it is given the value. A select that offers a send and finds nobody there queues up without a value, and is promised
+//! the receiver, or kept the slot, that comes by (see `chan::channel`).
 //!
 //! A future of `wait_async` only borrows the arms, and may be forgotten while they stand in queues. So what it waits with
 //! lies beside them, in the `Select`, and whoever uses that next, or drops it, first ends the wait.

@@ -189,9 +189,9 @@ fn a_send_that_gets_its_value_later_meets_a_select_that_may_give_up() {
     });
 }
 
-/// Of two that offer, the one that was told of the receiver goes away with another arm, or with what it was told of.
+/// Of two that offer, one goes away, perhaps with the receiver promised to it.
 #[test]
-fn an_offer_that_was_told_and_goes_leaves_its_receiver_to_the_next() {
+fn an_offer_that_was_promised_a_receiver_and_goes_leaves_it_to_the_next() {
     explore(|| {
         let (tx, rx) = chan::bounded(0);
         let receiver = thread::spawn(move || rx.recv());

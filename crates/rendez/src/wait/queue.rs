@@ -124,6 +124,22 @@ impl Winner {
             (*node.waiter.get()).complete(node.arm.get() as usize)
         }
     }
+
+    /// Tells the owner, who will come with a value later, that the waiter of `node` is promised to it. Both are decided by
+    /// this: the one completely, the other but for the value.
+    ///
+    /// # Safety
+    /// `node` is in no queue, and its waiter held by its owner, which calls this, or shown to nobody yet.
+    #[inline]
+    pub(crate) unsafe fn promise(self, node: &Node) -> Wakeup {
+        // SAFETY: as in `packet`, and by contract.
+        unsafe {
+            let holder = &*self.node;
+            holder.link(node);
+            (*node.waiter.get()).promise();
+            self.complete(Status::Linked)
+        }
+    }
 }
 
 /// Which nodes a search is for.
@@ -132,7 +148,7 @@ pub(crate) enum Wanted {
     Any,
     /// Those that bring a packet.
     Packet,
-    /// Those that bring none: they want to be told that something has changed.
+    /// Those that bring none: they come with it when they have been won.
     NoPacket,
 }
 
@@ -141,8 +157,6 @@ pub(crate) enum Wanted {
 pub(crate) enum Searcher<'a> {
     /// One that stands in no queue.
     Plain,
-    /// A select with nodes in queues, whose own wait is open.
-    Open(&'a Waiter),
     /// A select with nodes in queues, which holds its own wait.
     Holding(&'a Waiter),
 }
@@ -323,7 +337,7 @@ impl WaitQueue {
                 let waiter = (*node).waiter.get();
                 let is_mine = match by {
                     Searcher::Plain => false,
-                    Searcher::Open(me) | Searcher::Holding(me) => ptr::eq(me, waiter),
+                    Searcher::Holding(me) => ptr::eq(me, waiter),
                 };
                 let is_wanted = match wanted {
                     Wanted::Any => true,
@@ -335,7 +349,7 @@ impl WaitQueue {
                 }
                 let beside = match by {
                     Searcher::Holding(me) => Some(me),
-                    _ => None,
+                    Searcher::Plain => None,
                 };
                 match (*waiter).claim_for(win, beside) {
                     Claim::Contended => return Err(Contended),

@@ -131,6 +131,11 @@ impl Waiter {
         }
     }
 
+    /// The owner, which holds its own wait or has shown it to nobody yet, has promised it.
+    pub(crate) fn promise(&self) {
+        self.word.store(PROMISED, Ordering::Release);
+    }
+
     /// The holder of a promise comes with the value, or gives up: takes the wait for good. `false` if the owner could not
     /// wait so long.
     pub(crate) fn redeem(&self) -> bool {
