@@ -38,15 +38,6 @@ impl Backoff {
         Backoff { step: 0 }
     }
 
-    /// As [`pause`](Self::pause), for something that may take another goroutine of this worker: lets it run.
-    pub(crate) fn pause_or_yield(&mut self) {
-        #[cfg(not(loom))]
-        if self.step >= Self::SPINS && crate::sched::yield_quietly() {
-            return;
-        }
-        self.pause();
-    }
-
     pub(crate) fn pause(&mut self) {
         #[cfg(loom)]
         crate::primitives::thread::yield_now();

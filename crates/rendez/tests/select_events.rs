@@ -1,160 +1,219 @@
-//! `Select`: arms that are known only at run time.
+//! Events as values: made, mapped, boxed, chosen among, waited for, or thrown away without an effect.
 #![cfg(not(loom))]
 
+mod setup;
+mod worlds;
+
 use rendez::{
-    Select,
-    chan::{self, TryRecvError},
-    go,
+    Event,
+    chan::{self, Receiver, RecvError, RecvEvent, SendError},
+    choose, select,
+    sync::WaitGroup,
+    time,
 };
+use setup::Drops;
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
+    cell::{Cell, RefCell},
+    pin::pin,
+    time::{Duration, Instant},
 };
+use worlds::{Crew, in_every_world, poll_once};
 
-#[test]
-fn thousands_of_arms_added_and_removed_between_waits() {
-    let channels: Vec<_> = (0..3000).map(|_| chan::bounded::<usize>(1)).collect();
-    let mut select = Select::new();
-    let mut numbers: Vec<usize> = channels.iter().map(|(_, rx)| select.recv(rx)).collect();
-    assert_eq!(select.len(), 3000);
-    for turn in 0..1000 {
-        let place = (turn * 7919) % channels.len();
-        channels[place].0.send(turn).unwrap();
-        let operation = select.wait();
-        assert_eq!(operation.index(), numbers[place]);
-        assert_eq!(operation.recv(&channels[place].1), Ok(turn));
-        select.remove(numbers[place]);
-        numbers[place] = select.recv(&channels[place].1);
-    }
-    assert!(select.try_wait().is_none());
-    assert!(select.wait_timeout(Duration::from_millis(1)).is_none());
-    let gone = catch_unwind(AssertUnwindSafe(|| select.remove(0))).unwrap_err();
-    assert!(gone.downcast::<String>().unwrap().contains("no arm 0"));
+fn everywhere(body: fn()) {
+    in_every_world(|crew: &Crew| crew.start(move |_| async move { body() }).join());
 }
 
+const SHORT: Duration = Duration::from_millis(2);
+
 #[test]
-fn sends_get_their_values_when_they_have_been_chosen() {
-    rendez::run(|| {
-        let (tx, rx) = chan::bounded::<String>(0);
-        let (out, collected) = chan::bounded::<i32>(0);
-        go(move || (0..100).for_each(|i| tx.send(i.to_string()).unwrap()));
-        let sum = go(move || collected.iter().sum::<i32>());
-        let mut select = Select::new();
-        let (words, numbers) = (select.recv(&rx), select.send(&out));
-        let (mut received, mut sent) = (0, 0);
-        while received < 100 || sent < 50 {
-            let operation = select.wait();
-            if operation.index() == words {
-                match operation.recv(&rx) {
-                    Ok(word) => {
-                        assert_eq!(word, received.to_string());
-                        received += 1;
-                    }
-                    Err(_) => select.remove(words),
-                }
-            } else {
-                assert_eq!(operation.index(), numbers);
-                operation.send(&out, 1).unwrap();
-                sent += 1;
-            }
-        }
-        drop(select);
-        drop(out);
-        assert_eq!(sum.join().unwrap(), sent);
+fn an_event_has_no_effect_until_it_is_waited_for() {
+    everywhere(|| {
+        let drops = Drops::default();
+        let (tx, rx) = chan::bounded(1);
+        let mapped = Cell::new(0);
+        drop(tx.send_event(drops.token()));
+        drop(tx.send_event(drops.token()).map(|_| mapped.set(1)).boxed_local());
+        drop(choose([tx.send_event(drops.token()), tx.send_event(drops.token())]));
+        drop(tx.send_event(drops.token()).wait_async());
+        assert_eq!((drops.count(), rx.len(), mapped.get()), (5, 0, 0));
+        assert!(tx.send_event(drops.token()).map(|sent| sent.is_ok()).wait());
+        drop(rx.recv_event());
+        drop(rx.recv_event().map(|_| mapped.set(2)).operation());
+        assert_eq!((drops.count(), rx.len(), mapped.get()), (5, 1, 0));
+        rx.recv_event().map(|value| mapped.set(value.map_or(3, |_| 4))).wait();
+        assert_eq!((drops.count(), mapped.get()), (6, 4));
     });
 }
 
 #[test]
-fn two_that_meet_one_to_send_and_one_to_receive_agree() {
-    let rounds = if cfg!(debug_assertions) || cfg!(rendez_sanitize) { 2_000 } else { 50_000 };
-    for workers in [1, 2] {
-        let runtime = rendez::Runtime::builder().workers(workers).build().unwrap();
-        runtime.run(|| {
-            let (tx, rx) = chan::bounded::<u64>(0);
-            let (_open, silent) = chan::bounded::<u64>(0);
-            let receiver = go(move || {
-                let mut select = Select::new();
-                select.recv(&silent);
-                let arm = select.recv(&rx);
-                (0..rounds)
-                    .map(|_| {
-                        let operation = select.wait();
-                        assert_eq!(operation.index(), arm);
-                        operation.recv(&rx).unwrap()
-                    })
-                    .sum::<u64>()
-            });
-            let mut select = Select::new();
-            select.send(&tx);
-            for i in 0..rounds {
-                select.wait().send(&tx, i).unwrap();
-            }
-            assert_eq!(receiver.join().unwrap(), rounds * (rounds - 1) / 2);
+fn every_way_of_waiting_yields_the_result() {
+    in_every_world(|crew| {
+        crew.start(|ops| async move {
+            let (tx, rx) = chan::bounded(1);
+            assert_eq!(tx.send_event(1).wait(), Ok(()));
+            assert_eq!(tx.send_event(2).wait_timeout(Duration::ZERO), None);
+            assert_eq!(tx.send_event(2).wait_timeout(SHORT), None);
+            assert_eq!(rx.recv_event().wait_timeout(Duration::ZERO), Some(Ok(1)));
+            assert_eq!(rx.recv_event().wait_timeout(SHORT), None);
+            assert_eq!(time::timeout(SHORT, rx.recv_event()), None);
+            assert_eq!(ops.event(tx.send_event(3)).await, Ok(()));
+            assert_eq!(time::timeout(Duration::MAX, rx.recv_event()), Some(Ok(3)));
+            tx.close();
+            assert_eq!(ops.event(tx.send_event(4)).await, Err(SendError(4)));
+            assert_eq!(ops.event(rx.recv_event()).await, Err(RecvError));
+        })
+        .join();
+    });
+}
+
+#[test]
+fn the_function_of_an_event_runs_once_and_only_if_it_is_chosen() {
+    everywhere(|| {
+        let (tx, rx) = chan::bounded(1);
+        let calls = RefCell::new(Vec::new());
+        for i in 0..20 {
+            tx.send(i).unwrap();
+            let note = |name| {
+                let calls = &calls;
+                move |value: Result<i32, RecvError>| calls.borrow_mut().push((name, value.unwrap()))
+            };
+            choose([rx.recv_event().map(note("a")), rx.recv_event().map(note("b"))]).wait();
+            assert_eq!(calls.borrow_mut().pop().map(|(_, value)| value), Some(i));
+            assert!(calls.borrow().is_empty());
+        }
+    });
+}
+
+/// A mailbox whose letters come by two ways, as one event.
+struct Mailbox {
+    letters: Receiver<&'static str>,
+    urgent: Receiver<&'static str>,
+}
+
+impl<'a> Event for &'a Mailbox {
+    type Output = Result<&'static str, RecvError>;
+    type Operation = <rendez::select::Choose<RecvEvent<'a, &'static str>> as Event>::Operation;
+
+    fn operation(self) -> Self::Operation {
+        choose([self.letters.recv_event(), self.urgent.recv_event()]).operation()
+    }
+}
+
+#[test]
+fn an_event_of_ones_own_is_an_arm_and_a_part_of_choices() {
+    in_every_world(|crew| {
+        let (tx, letters) = chan::bounded(0);
+        let (tx_urgent, urgent) = chan::bounded(0);
+        let mailbox = Mailbox { letters, urgent };
+        let writer = crew.start(move |ops| async move {
+            ops.send(&tx, "a letter").await.unwrap();
+            ops.send(&tx_urgent, "an urgent one").await.unwrap();
+            ops.send(&tx, "another").await.unwrap();
         });
-    }
-}
-
-#[test]
-fn what_is_not_completed_has_not_happened() {
-    let (tx, rx) = chan::bounded(2);
-    tx.send(1).unwrap();
-    tx.send(2).unwrap();
-    let mut select = Select::new();
-    select.recv(&rx);
-    drop(select.wait());
-    assert_eq!((rx.recv(), rx.recv()), (Ok(1), Ok(2)), "it goes back to the front");
-
-    // A reserved slot that is not used is free again, and whoever waits for one goes on.
-    let (tx, rx) = chan::bounded(1);
-    let mut select = Select::new();
-    select.send(&tx);
-    let reserved = select.wait();
-    assert!(tx.try_send(1).is_err(), "the slot is reserved");
-    let sender = go({
-        let tx = tx.clone();
-        move || tx.send(2)
+        let reader = crew.start(move |ops| async move {
+            assert_eq!((&mailbox).wait(), Ok("a letter"));
+            select! {
+                wait(&mailbox) -> letter => assert_eq!(letter, Ok("an urgent one")),
+                recv(chan::never::<()>()) -> _ => unreachable!("nil"),
+            }
+            let either = choose([
+                (&mailbox).map(|letter| letter.unwrap()).boxed(),
+                time::timer(Duration::from_secs(60)).map(|_| "too late").boxed(),
+            ]);
+            assert_eq!(ops.event(either).await, "another");
+        });
+        writer.join();
+        reader.join();
     });
-    drop(reserved);
-    assert_eq!(rx.recv(), Ok(2));
-    sender.join().unwrap().unwrap();
-
-    // A receiver that was promised a value goes on waiting, and gets the next.
-    let (tx, rx) = chan::bounded(0);
-    let receiver = go(move || rx.recv());
-    let mut select = Select::new();
-    select.send(&tx);
-    drop(select.wait());
-    tx.send(7).unwrap();
-    assert_eq!(receiver.join().unwrap(), Ok(7));
 }
 
 #[test]
-fn a_closed_channel_makes_both_kinds_of_arms_ready() {
-    let (tx, rx) = chan::bounded::<i32>(0);
-    let mut select = Select::new();
-    let recv = select.recv(&rx);
-    select.send(&tx);
-    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
-    rx.close();
-    for _ in 0..20 {
-        let operation = select.wait();
-        if operation.index() == recv {
-            assert!(operation.recv(&rx).is_err());
-        } else {
-            assert_eq!(operation.send(&tx, 3).unwrap_err().into_inner(), 3);
+fn choices_nest() {
+    everywhere(|| {
+        let channels: Vec<_> = (0..12).map(|_| chan::bounded::<usize>(1)).collect();
+        let nested = || {
+            choose((0..3).map(|i| {
+                let three = choose((0..4).map(|j| channels[4 * i + j].1.recv_event()));
+                choose([three]).map(move |value| (i, value.unwrap()))
+            }))
+        };
+        assert!(nested().wait_timeout(Duration::ZERO).is_none());
+        assert!(nested().wait_timeout(SHORT).is_none());
+        for (n, (tx, _)) in channels.iter().enumerate() {
+            tx.send(n).unwrap();
+            assert_eq!(nested().wait(), (n / 4, n));
         }
-    }
+        // All that lose, lose nothing.
+        channels.iter().enumerate().for_each(|(n, (tx, _))| tx.send(n).unwrap());
+        let mut received: Vec<_> = (0..12).map(|_| nested().wait().1).collect();
+        received.sort_unstable();
+        assert!(received.into_iter().eq(0..12));
+    });
+}
+
+/// The numbers that a nested choice gives its parts lead back to the right ones, timers and nil arms between them.
+#[test]
+fn a_part_of_a_nested_choice_that_a_peer_chooses_is_found() {
+    in_every_world(|crew| {
+        let channels: Vec<_> = (0..6).map(|_| chan::bounded::<usize>(0)).collect();
+        let (txs, rxs): (Vec<_>, Vec<_>) = channels.into_iter().unzip();
+        let rounds = if cfg!(debug_assertions) { 100 } else { 2_000 };
+        let receives = crew.start(move |ops| async move {
+            let (never, group) = (chan::never::<usize>(), WaitGroup::new());
+            group.add(1);
+            for round in 0..rounds {
+                let recv = |i: usize| rxs[i].recv_event().map(move |value| (i, value.unwrap())).boxed();
+                let timer = || time::timer(Duration::from_secs(60)).map(|_| (9, 9)).boxed();
+                let nil = || never.recv_event().map(|_| (9, 9)).boxed();
+                let waits = || (&group).map(|()| (9, 9)).boxed();
+                let inner = choose([timer(), recv(1), nil(), recv(2), waits(), timer()]).boxed();
+                let deeper = choose([recv(4), choose([timer(), choose([recv(5)]).boxed()]).boxed()]).boxed();
+                let outer = choose([recv(0), timer(), inner, waits(), recv(3), timer(), deeper]);
+                let (i, value) = ops.event(outer).await;
+                assert_eq!((i, value), (round % 6, round));
+            }
+        });
+        let sends = crew.start(move |ops| async move {
+            for round in 0..rounds {
+                ops.send(&txs[round % 6], round).await.unwrap();
+            }
+        });
+        sends.join();
+        receives.join();
+    });
 }
 
 #[test]
-fn completing_with_another_channel_panics_and_loses_nothing() {
-    let (tx, rx) = chan::bounded(1);
-    let (_tx2, rx2) = chan::bounded::<String>(1);
-    tx.send(5).unwrap();
-    let mut select = Select::new();
-    select.recv(&rx);
-    let operation = select.wait();
-    let told = catch_unwind(AssertUnwindSafe(|| drop(operation.recv(&rx2)))).unwrap_err();
-    assert!(told.downcast::<String>().unwrap().contains("not the one of the selected arm"));
-    assert_eq!(rx.recv(), Ok(5));
+fn the_earliest_of_several_timers_ends_the_wait() {
+    in_every_world(|crew| {
+        crew.start(|ops| async move {
+            let began = Instant::now();
+            let timers = [50, 2, 900].map(|ms| time::timer(Duration::from_millis(ms)).map(move |_| ms));
+            assert_eq!(ops.event(choose(timers)).await, 2);
+            assert!(began.elapsed() >= Duration::from_millis(2));
+            // The moment that it yields is the one for which it was set.
+            let moment = ops.event(time::timer(SHORT)).await;
+            assert!(moment <= rendez::time::Instant::now());
+            let never = time::timer(Duration::MAX);
+            assert!(never.wait_timeout(Duration::from_micros(10)).is_none());
+            assert!(poll_once(pin!(never.wait_async())).is_none());
+        })
+        .join();
+    });
+}
+
+#[test]
+fn what_may_not_leave_its_thread_can_be_chosen_among_too() {
+    everywhere(|| {
+        let seen = std::rc::Rc::new(Cell::new(0));
+        let (tx, rx) = chan::bounded(1);
+        tx.send(3).unwrap();
+        let events = [rx.recv_event().map({
+            let seen = seen.clone();
+            move |value| seen.set(value.unwrap())
+        })];
+        let others = [time::timer(Duration::from_secs(60)).map(|_| ()).boxed_local()];
+        choose(events.map(Event::boxed_local).into_iter().chain(others)).wait();
+        assert_eq!(seen.get(), 3);
+    });
 }

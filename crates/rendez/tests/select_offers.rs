@@ -3,14 +3,16 @@
 
 mod worlds;
 
-use rendez::{Select, chan};
+use rendez::{
+    Select,
+    chan::{self, TryRecvError},
+};
 use std::pin::pin;
 use worlds::{Watchdog, poll_once};
 
-/// Somebody who offers a send is told that a receiver has come, and goes away instead: the next one who offers must hear
-/// of it.
+/// Somebody who offers a send is promised a receiver, and goes away instead: the next one who offers gets it.
 #[test]
-fn an_offer_that_was_told_of_a_receiver_and_goes_leaves_it_to_the_next() {
+fn an_offer_that_was_promised_a_receiver_and_goes_leaves_it_to_the_next() {
     let _watchdog = Watchdog::new("offers".into());
     let (tx, rx) = chan::bounded(0);
     let (mut first, mut second) = (Select::new(), Select::new());
@@ -33,7 +35,7 @@ fn an_offer_that_was_told_of_a_receiver_and_goes_leaves_it_to_the_next() {
 
 /// The same with a slot of the buffer, which a plain sender waits for behind the offer.
 #[test]
-fn an_offer_that_was_told_of_a_slot_and_goes_leaves_it_to_the_next() {
+fn an_offer_that_was_kept_a_slot_and_goes_leaves_it_to_the_next() {
     let _watchdog = Watchdog::new("offers".into());
     let (tx, rx) = chan::bounded(1);
     tx.send(1).unwrap();
@@ -50,10 +52,10 @@ fn an_offer_that_was_told_of_a_slot_and_goes_leaves_it_to_the_next() {
     assert_eq!(rx.recv(), Ok(2));
 }
 
-/// A select that was told of a receiver finds another of its arms ready when it looks: it may take either, but if it takes
+/// A select that was promised a receiver finds another of its arms ready when it looks: it may take either, but if it takes
 /// the other, the receiver is another offer's.
 #[test]
-fn an_offer_that_is_told_and_chooses_another_arm_keeps_nobody_waiting() {
+fn an_offer_that_is_chosen_while_another_arm_comes_ready_keeps_nobody_waiting() {
     let _watchdog = Watchdog::new("offers".into());
     for _ in 0..64 {
         let (tx, rx) = chan::bounded(0);
@@ -79,4 +81,54 @@ fn an_offer_that_is_told_and_chooses_another_arm_keeps_nobody_waiting() {
         }
         assert_eq!(poll_once(receive.as_mut()), Some(Ok(2)));
     }
+}
+
+/// A receive that a send has been reserved for is dropped, or polled, by the very thread that is to send.
+#[test]
+fn a_receive_that_a_send_has_reserved_can_be_polled_and_dropped() {
+    let _watchdog = Watchdog::new("a reserved receive".into());
+    let (tx, rx) = chan::bounded(0);
+    let mut select = Select::new();
+    select.send(&tx);
+    let operation = {
+        let mut receive = pin!(rx.recv_async());
+        assert!(poll_once(receive.as_mut()).is_none());
+        let operation = select.try_wait().expect("a receiver is there");
+        assert!(poll_once(receive.as_mut()).is_none(), "it has no value yet");
+        operation
+    };
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    operation.send(&tx, 7).unwrap();
+    // As if it had been handed to the receive before that was dropped.
+    assert_eq!(rx.try_recv(), Ok(7));
+}
+
+/// Three that offer to each other in a ring, polled by turns: two of them agree at once. (Were a match only a reason to look
+/// again, each would always look when the one that it could meet is just looking itself.)
+#[test]
+fn three_that_offer_in_a_ring_agree() {
+    let _watchdog = Watchdog::new("a ring".into());
+    let channels: [_; 3] = std::array::from_fn(|_| chan::bounded::<usize>(0));
+    let mut selects: Vec<_> = (0..3)
+        .map(|i| {
+            let mut select = Select::new();
+            select.send(&channels[i].0);
+            select.recv(&channels[(i + 1) % 3].1);
+            select
+        })
+        .collect();
+    let mut waits: Vec<_> = selects.iter_mut().map(|select| Box::pin(select.wait_async())).collect();
+    let mut operations: [Option<_>; 3] = [None, None, None];
+    // Each but the first finds the one that it could receive from waiting before it.
+    for i in [0, 2, 1].into_iter().cycle().take(9) {
+        if operations[i].is_none() {
+            operations[i] = poll_once(waits[i].as_mut());
+        }
+    }
+    let sender = operations.iter().position(|operation| operation.as_ref().is_some_and(|o| o.index() == 0));
+    let sender = sender.expect("one of them has been chosen to send");
+    let receiver = (sender + 2) % 3;
+    operations[sender].take().unwrap().send(&channels[sender].0, 7).unwrap();
+    let received = poll_once(waits[receiver].as_mut()).expect("it has its value");
+    assert_eq!((received.index(), received.recv(&channels[sender].1)), (1, Ok(7)));
 }

@@ -94,8 +94,9 @@ fn choice(arms: &[Arm], biased: bool) -> TokenStream {
     };
     quote_spanned! {at=>
         enum __Chosen<#(#types),*> { #(#variants),* }
-        let chosen = match (#(#operands,)*) {
-            (#(#bindings,)*) => match #wait { #outcomes },
+        let chosen;
+        match (#(#operands,)*) {
+            (#(#bindings,)*) => chosen = match #wait { #outcomes },
         };
         match chosen { #(#bodies)* }
     }

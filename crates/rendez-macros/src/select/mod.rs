@@ -13,8 +13,9 @@
 //! ```text
 //! {
 //!     enum __Chosen<T0, T1> { Arm0(T0), Arm1(T1) }
-//!     let chosen = match (private::recv(&(RX)), private::send(&(TX), VALUE)) {
-//!         (mut arm0, mut arm1) => match private::block(&mut [&mut arm0, &mut arm1], BIASED) {
+//!     let chosen;
+//!     match (private::recv(&(RX)), private::send(&(TX), VALUE)) {
+//!         (mut arm0, mut arm1) => chosen = match private::block(&mut [&mut arm0, &mut arm1], BIASED) {
 //!             0 => __Chosen::Arm0(private::finish(arm0)),
 //!             _ => __Chosen::Arm1(private::finish(arm1)),
 //!         },
@@ -33,10 +34,12 @@
 //! Why in this shape:
 //!
 //! * The operands stand in one tuple, so they are evaluated once and in source order, and their temporaries live until
-//!   the `;` of `let chosen`: through the wait, and not into the bodies. A lock guard in an operand is released before
+//!   the `;` of that `match`: through the wait, and not into the bodies. A lock guard in an operand is released before
 //!   the body runs.
 //! * The arms borrow from the operands and end with the same `;`. So a body may assign to what the arms looked at, which
 //!   is Go's idiom of setting a channel to nil.
+//! * `chosen` is there before the arms: a losing value whose drop panics does so when the result is safe in it. (As the value
+//!   of the `match` it would be leaked by the compiler, rust-lang/rust#47949.)
 //! * The bodies stand in no closure and no labelled block, so `return`, `break`, `continue` and `?` mean what they say.
 //!   That is why the result travels in an enum, made anew for each use with the variants that it needs.
 //! * A body begins by moving all of `chosen` away. Moving out only its own arm's value would leave the rest to be dropped

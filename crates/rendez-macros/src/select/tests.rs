@@ -202,18 +202,19 @@ fn an_expansion_evaluates_then_waits_then_runs_a_body() {
         send(tx, take slot) => { a }
         default(d) => c,
     });
-    let [chosen, wait, bodies] = &stmts[..] else {
-        panic!("an enum, a wait and the bodies: {} statements", stmts.len())
+    let [result, chosen, wait, bodies] = &stmts[..] else {
+        panic!("an enum, a place for it, a wait and the bodies, not {}", stmts.len())
     };
-    assert_eq!(text(chosen), "enum__Chosen<T0,T1>{Arm0(T0),Arm1(T1),Default}");
+    assert_eq!(text(chosen), "letchosen;");
+    assert_eq!(text(result), "enum__Chosen<T0,T1>{Arm0(T0),Arm1(T1),Default}");
     assert_eq!(
         text(wait),
-        "letchosen=match(\
+        "match(\
          ::rendez::__private::recv(&(rx)),\
          ::rendez::__private::send_take(&(tx),&mut(slot)),\
          {letduration:::core::time::Duration=d;duration},\
          ){(mutarm0,mutarm1,duration,)=>\
-         match::rendez::__private::block_for(&mut[&mutarm0,&mutarm1],true,duration){\
+         chosen=match::rendez::__private::block_for(&mut[&mutarm0,&mutarm1],true,duration){\
          ::core::option::Option::Some(0)=>__Chosen::Arm0(::rendez::__private::finish(arm0)),\
          ::core::option::Option::Some(_)=>__Chosen::Arm1(::rendez::__private::finish(arm1)),\
          ::core::option::Option::None=>__Chosen::Default,},};"
@@ -231,7 +232,7 @@ fn an_expansion_evaluates_then_waits_then_runs_a_body() {
 
 #[test]
 fn the_wait_is_the_one_that_the_arms_ask_for() {
-    let wait = |tokens| text(&expansion(tokens)[1]);
+    let wait = |tokens| text(&expansion(tokens)[2]);
     assert!(
         wait(quote!(recv(rx) => {})).contains("match::rendez::__private::block(&mut[&mutarm0],false){_=>")
     );
@@ -252,7 +253,7 @@ fn a_conditional_arm_keeps_its_place() {
         recv(a) => {}
         recv(b) => {}
     });
-    let (wait, bodies) = (text(&stmts[1]), text(&stmts[2]));
+    let (wait, bodies) = (text(&stmts[2]), text(&stmts[3]));
     assert!(
         wait.contains("#[cfg(all(unix,test))]::rendez::__private::recv(&(a)),#[cfg(not(all(unix,test)))]")
     );

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     lock::Backoff,
-    wait::{Node, Searcher, Status, Waiter, Wakeup},
+    wait::{Contended, Node, Searcher, Status, Waiter, Wakeup},
 };
 use std::ptr;
 
@@ -35,10 +35,8 @@ impl<T> Channel<T> {
                 waiter,
                 |state| state.closed || !state.receivers.is_empty() || state.has_room(self.capacity),
                 |state| State::give(state, self.capacity, from, Searcher::Holding(waiter)),
-                |state| {
-                    state.senders.push(node);
-                    None
-                },
+                |_| Ok(None),
+                |state| state.senders.push(node),
             )
         }
     }
@@ -54,10 +52,8 @@ impl<T> Channel<T> {
                 waiter,
                 |state| state.closed || !state.buffer.is_empty() || !state.senders.is_empty(),
                 |state| State::get(state, self.capacity, into, Searcher::Holding(waiter)),
-                |state| {
-                    state.receivers.push(node);
-                    state.tell_offers(Searcher::Open(waiter))
-                },
+                |state| state.meet_offer(node, Searcher::Holding(waiter)),
+                |state| state.receivers.push(node),
             )
         }
     }
@@ -67,7 +63,8 @@ impl<T> Channel<T> {
         waiter: &Waiter,
         may_be_ready: impl Fn(&State<T>) -> bool,
         mut act: impl FnMut(Locked<'_, T>) -> Result<(), (Refusal, Locked<'_, T>)>,
-        queue: impl FnOnce(&mut State<T>) -> Option<Wakeup>,
+        mut promise: impl FnMut(&mut State<T>) -> Result<Option<Wakeup>, Contended>,
+        queue: impl FnOnce(&mut State<T>),
     ) -> Queued {
         let mut backoff = Backoff::new();
         loop {
@@ -76,27 +73,37 @@ impl<T> Channel<T> {
                 if !waiter.hold() {
                     return Queued::Decided;
                 }
-                match act(state) {
+                let refusal = match act(state) {
                     Ok(()) => return Queued::Done,
-                    Err((Refusal::Closed, _)) => {
+                    Err((refusal, back)) => {
+                        state = back;
+                        refusal
+                    }
+                };
+                let promised = match refusal {
+                    Refusal::Closed => {
                         waiter.settle();
                         return Queued::Closed;
                     }
-                    Err((Refusal::Contended, back)) => {
+                    Refusal::Contended => Err(Contended),
+                    Refusal::Wait => promise(&mut state),
+                };
+                match promised {
+                    Ok(None) => waiter.release(),
+                    Ok(wakeup) => {
+                        drop(state);
+                        drop(wakeup);
+                        return Queued::Waits;
+                    }
+                    Err(Contended) => {
                         waiter.release();
-                        drop(back);
+                        drop(state);
                         backoff.pause();
                         continue;
                     }
-                    Err((Refusal::Wait, back)) => {
-                        waiter.release();
-                        state = back;
-                    }
                 }
             }
-            let told = queue(&mut state);
-            drop(state);
-            drop(told);
+            queue(&mut state);
             return Queued::Waits;
         }
     }
@@ -107,24 +114,29 @@ impl<T> Channel<T> {
     /// It is queued, if at all, at this side of this channel.
     pub(super) unsafe fn unqueue(&self, side: Side, node: &Node) {
         let mut state = self.state.lock();
-        let queue = match side {
-            Side::Senders => &mut state.senders,
-            Side::Receivers => &mut state.receivers,
-        };
         // SAFETY: passed on.
-        unsafe { queue.remove(node) };
+        unsafe {
+            match side {
+                Side::Senders => _ = state.senders.remove(node),
+                Side::Receivers => state.unqueue_receiver(node),
+            }
+        }
     }
 
     /// Reserves what a send needs whose value is not there yet.
-    pub(super) fn reserve(&self) -> Option<Ticket> {
+    ///
+    /// # Safety
+    /// As for [`State::reserve`].
+    pub(super) unsafe fn reserve(&self, node: &Node) -> Option<Ticket> {
         let mut state = self.state.lock();
-        state.reserve(self.capacity, Searcher::Plain).ok()
+        // SAFETY: passed on.
+        unsafe { state.reserve(self.capacity, node, Searcher::Plain).ok() }
     }
 
     /// Queues the offer of a send without a value, or reserves what it needs if it has become ready meanwhile.
     ///
     /// # Safety
-    /// As for [`queue_send`](Self::queue_send), but that the node has no packet.
+    /// As for [`queue_send`](Self::queue_send), but that the node has no packet; and as for [`State::reserve`].
     pub(super) unsafe fn queue_offer(
         &self,
         waiter: &Waiter,
@@ -134,66 +146,77 @@ impl<T> Channel<T> {
         self.queue_or_do(
             waiter,
             |state| state.closed || !state.receivers.is_empty() || state.has_room(self.capacity),
-            |mut state| match state.reserve(self.capacity, Searcher::Holding(waiter)) {
+            // SAFETY: passed on.
+            |mut state| match unsafe { state.reserve(self.capacity, node, Searcher::Holding(waiter)) } {
                 Ok(reserved) => {
                     *ticket = Some(reserved);
                     Ok(())
                 }
                 Err(refusal) => Err((refusal, state)),
             },
-            |state| {
-                // SAFETY: passed on.
-                unsafe { state.senders.push(node) };
-                None
-            },
+            |_| Ok(None),
+            // SAFETY: passed on.
+            |state| unsafe { state.senders.push(node) },
         )
+    }
+
+    /// What the offer of a send has got when a peer has decided the select's wait in its favour.
+    ///
+    /// # Safety
+    /// As for [`State::reserve`].
+    pub(super) unsafe fn granted(&self, node: &Node) -> Option<Ticket> {
+        // SAFETY: passed on.
+        unsafe { self.state.lock().granted(self.capacity, node) }
     }
 
     /// Carries out a send that has been chosen, with the value at `from`. `false` if the channel was closed before.
     ///
     /// # Safety
-    /// `ticket` is this channel's; `from` holds a value, which has been moved if the answer is `true`.
-    pub(super) unsafe fn redeem(&self, ticket: Ticket, from: *const T) -> bool {
+    /// `ticket` is this channel's, and `node`'s; `from` holds a value, which has been moved if the answer is `true`.
+    pub(super) unsafe fn redeem(&self, ticket: Ticket, node: &Node, from: *const T) -> bool {
+        let mut state = self.state.lock();
         match ticket {
-            Ticket::Closed => false,
-            Ticket::Receiver(receiver) => {
-                // SAFETY: as in `give`: it has been won, and is completed here.
-                unsafe { ptr::copy_nonoverlapping(from, receiver.packet().cast::<T>(), 1) };
-                receiver.complete(Status::Done).wake();
-                true
-            }
-            Ticket::Slot => {
-                let mut state = self.state.lock();
-                state.reserved -= 1;
-                // SAFETY: passed on.
-                match unsafe { State::give(state, self.capacity, from, Searcher::Plain) } {
-                    // If a receiver took the value, the slot is free.
-                    Ok(()) => {
-                        let refilled = self.state.lock().refill(self.capacity);
-                        drop(refilled);
-                    }
-                    Err((Refusal::Closed, _)) => return false,
-                    // The buffer is over-full with what was given back to it: this slot was promised all the same.
-                    // SAFETY: passed on.
-                    Err((_, mut state)) => unsafe { state.buffer.push(from) },
+            Ticket::Closed => return false,
+            Ticket::Receiver => {
+                if let Some(receiver) = node.redeem() {
+                    // SAFETY: as in `give`: it has been won, and is completed here.
+                    unsafe { ptr::copy_nonoverlapping(from, receiver.packet().cast::<T>(), 1) };
+                    let wakeup = receiver.complete(Status::Done);
+                    drop(state);
+                    wakeup.wake();
+                    return true;
                 }
-                true
+                // It has given up: the value goes where it would have gone if it had given up just after having got it.
             }
+            Ticket::Slot => state.reserved -= 1,
         }
+        // SAFETY: passed on.
+        match unsafe { State::give(state, self.capacity, from, Searcher::Plain) } {
+            // If a receiver took the value, the slot is free.
+            Ok(()) => {
+                let refilled = self.state.lock().refill(self.capacity);
+                drop(refilled);
+            }
+            Err((Refusal::Closed, _)) => return false,
+            // The buffer is over-full with what was given back to it, or there is none: it was promised all the same.
+            // SAFETY: passed on.
+            Err((_, mut state)) => unsafe { state.buffer.push(from) },
+        }
+        true
     }
 
     /// Gives back what a send has reserved that will not take place.
-    pub(super) fn give_up(&self, ticket: Ticket) {
-        match ticket {
-            Ticket::Closed => {}
-            Ticket::Receiver(receiver) => receiver.complete(Status::Retry).wake(),
+    pub(super) fn give_up(&self, ticket: Ticket, node: &Node) {
+        let mut state = self.state.lock();
+        let wakeup = match ticket {
+            Ticket::Closed => None,
+            Ticket::Receiver => node.redeem().map(|receiver| receiver.complete(Status::Retry)),
             Ticket::Slot => {
-                let mut state = self.state.lock();
                 state.reserved -= 1;
-                let refilled = state.refill(self.capacity);
-                drop(state);
-                drop(refilled);
+                state.refill(self.capacity)
             }
-        }
+        };
+        drop(state);
+        drop(wakeup);
     }
 }

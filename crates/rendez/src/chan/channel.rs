@@ -18,9 +18,11 @@
 //! value more than the capacity, so that later values stay behind it.
 //!
 //! A [`Select`](crate::Select) that offers a send brings no value before it has been chosen: its node has no packet. It
-//! does not count as a waiting sender in rules 1 and 2, and is not matched: a receiver that queues up beside it, or
-//! frees a slot, tells it to try again (`Status::Retry`). It then reserves what it needs, a slot or the receiver itself,
-//! until it is given the value.
+//! does not count as a waiting sender in rule 1: who takes a value finds none there. But a receiver that is about to wait
+//! beside it is promised to it, and a slot that comes free is kept for it in its turn, both until it is given the value. A
+//! receiver that does not wait so long leaves the value to the next, as if it had been handed it and given it back.
+//! (Both waits are decided at once. To tell a select to try again instead would decide its wait without a match; three
+//! that offer to each other in a ring would tell each other so for ever.)
 //!
 //! The endpoints are counted apart from the reference count of the memory: when the last of a side goes, the channel is
 //! closed; when the last receiver goes, what is buffered is dropped too, outside the lock.
@@ -285,24 +287,19 @@ impl<T> Channel<T> {
         let waiter = Waiter::current();
         let node = Node::new(&waiter, 0, into.cast());
         // SAFETY: as in `send_waiting`.
-        unsafe { state.receivers.push(&node) };
-        if state.senders.is_empty() {
-            drop(state);
-        } else {
-            let told = state.tell_offers(Searcher::Plain);
-            drop(state);
-            drop(told);
-        }
+        let told = unsafe { state.queue_receiver(&node) };
+        drop(state);
+        drop(told);
         let outcome = waiter.wait(deadline, Reason::ChanReceive);
         match outcome {
             Outcome::Arm(_) => match node.status() {
                 Status::Done => Waited::Done,
                 Status::Retry => Waited::Retry,
-                Status::Closed | Status::Pending => Waited::Closed,
+                Status::Closed | Status::Pending | Status::Linked => Waited::Closed,
             },
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.
-                unsafe { self.state.lock().receivers.remove(&node) };
+                unsafe { self.state.lock().unqueue_receiver(&node) };
                 if outcome == Outcome::Cancelled {
                     wait::unwind_cancelled();
                 }
@@ -321,8 +318,7 @@ impl<T> Channel<T> {
         unsafe {
             match self.take(into) {
                 Err((Refusal::Wait, mut state)) => {
-                    state.receivers.push(node);
-                    let told = state.tell_offers(Searcher::Plain);
+                    let told = state.queue_receiver(node);
                     drop(state);
                     drop(told);
                     Err(Refusal::Wait)

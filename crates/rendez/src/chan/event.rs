@@ -53,11 +53,13 @@ impl Stage {
 
     /// A peer chose the arm; `status` is what it left in the node. Whether the arm is done.
     fn conclude(&mut self, status: Status) -> bool {
-        *self = match status {
-            Status::Done => Stage::Done,
-            Status::Closed => Stage::Closed,
-            Status::Retry | Status::Pending => Stage::Idle,
-        };
+        if *self == Stage::Idle {
+            *self = match status {
+                Status::Done => Stage::Done,
+                Status::Closed => Stage::Closed,
+                Status::Retry | Status::Pending | Status::Linked => Stage::Idle,
+            };
+        }
         self.is_chosen()
     }
 }
@@ -111,6 +113,9 @@ impl<T> Sealed for RecvEvent<'_, T> {}
 impl<T> Arm for RecvEvent<'_, T> {
     fn attempt(&mut self) -> bool {
         let Some(channel) = self.channel else { return false };
+        if self.stage.is_chosen() {
+            return true;
+        }
         // SAFETY: the packet is empty while the arm is idle.
         self.stage = Stage::of(unsafe { channel.take_now(self.slot()) });
         self.stage.is_chosen()
@@ -207,6 +212,9 @@ impl<T> Sealed for SendEvent<'_, T> {}
 impl<T> Arm for SendEvent<'_, T> {
     fn attempt(&mut self) -> bool {
         let Some(channel) = self.channel else { return false };
+        if self.stage.is_chosen() {
+            return true;
+        }
         // SAFETY: the packet is full while the arm is idle.
         self.stage = Stage::of(unsafe { channel.try_send(self.slot()) });
         self.stage.is_chosen()
@@ -360,6 +368,9 @@ impl<T> Operation for SendTakeEvent<'_, T> {
 }
 
 /// The offer of a send whose value comes when it has been chosen: an arm of [`Select`](crate::Select).
+///
+/// It lives in a box: from when it is chosen until it is carried out or undone, a receiver that was promised to it knows
+/// where it is.
 pub(crate) struct Offer<'a, T> {
     sender: &'a Sender<T>,
     registered: bool,
@@ -368,8 +379,16 @@ pub(crate) struct Offer<'a, T> {
 }
 
 impl<'a, T> Offer<'a, T> {
-    pub(crate) fn new(sender: &'a Sender<T>) -> Self {
-        Offer { sender, registered: false, node: unaimed(), ticket: None }
+    pub(crate) fn new(sender: &'a Sender<T>) -> Box<Self> {
+        Box::new(Offer { sender, registered: false, node: unaimed(), ticket: None })
+    }
+
+    /// Takes what it needs, if that is there.
+    fn reserve(&mut self) -> bool {
+        // SAFETY: the node stands in no queue, and stays in its box until the ticket has been redeemed or given up, at the
+        // latest when the box is dropped.
+        self.ticket = unsafe { self.sender.channel.reserve(&self.node) };
+        self.ticket.is_some()
     }
 
     pub(crate) fn sender(&self) -> &'a Sender<T> {
@@ -380,9 +399,9 @@ impl<'a, T> Offer<'a, T> {
     pub(crate) fn send(&mut self, value: T) -> Result<(), SendError<T>> {
         let ticket = self.ticket.take().expect("the offer has been chosen");
         let value = MaybeUninit::new(value);
-        // SAFETY: the ticket is this channel's, the value is there, and still ours if the answer is `false`.
+        // SAFETY: the ticket is this channel's and node's, the value is there, and still ours if the answer is `false`.
         unsafe {
-            match self.sender.channel.redeem(ticket, value.as_ptr()) {
+            match self.sender.channel.redeem(ticket, &self.node, value.as_ptr()) {
                 true => Ok(()),
                 false => Err(SendError(value.assume_init())),
             }
@@ -394,8 +413,7 @@ impl<T> Sealed for Offer<'_, T> {}
 
 impl<T> Arm for Offer<'_, T> {
     fn attempt(&mut self) -> bool {
-        self.ticket = self.sender.channel.reserve();
-        self.ticket.is_some()
+        self.ticket.is_some() || self.reserve()
     }
 
     unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
@@ -417,20 +435,17 @@ impl<T> Arm for Offer<'_, T> {
         }
     }
 
-    /// Who has been told of a slot or a receiver takes it now, before any other arm is looked at, or finds that
-    /// somebody else has: so it is never left lying while others, who were not told, wait for it. (If it is
-    /// not wanted after all, `undo` passes it on.)
+    /// A receiver was promised to it, or a slot kept for it. Either is noted now, before any other arm is looked at: if it is
+    /// not wanted after all, `undo` passes it on.
     fn conclude(&mut self, _: usize) -> bool {
-        self.ticket = match self.node.status() {
-            Status::Closed => Some(Ticket::Closed),
-            _ => self.sender.channel.reserve(),
-        };
+        // SAFETY: as in `reserve`.
+        self.ticket = unsafe { self.sender.channel.granted(&self.node) };
         self.ticket.is_some()
     }
 
     fn undo(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.sender.channel.give_up(ticket);
+            self.sender.channel.give_up(ticket, &self.node);
         }
     }
 }

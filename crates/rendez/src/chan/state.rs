@@ -3,7 +3,7 @@
 
 use super::ring::Ring;
 use crate::lock::SpinGuard;
-use crate::wait::{Contended, Searcher, Status, WaitQueue, Wakeup, Wanted, Winner};
+use crate::wait::{Contended, Node, Searcher, Status, WaitQueue, Wakeup, Wanted};
 use std::{mem, ptr};
 
 /// What is under a channel's lock; the rules are at the head of `channel`.
@@ -39,7 +39,8 @@ impl From<Contended> for Refusal {
 #[must_use = "redeem it or give it back: a receiver or a slot waits for it"]
 #[derive(Debug)]
 pub(super) enum Ticket {
-    Receiver(Winner),
+    /// The one that the node is linked with.
+    Receiver,
     Slot,
     Closed,
 }
@@ -173,7 +174,9 @@ impl<T> State<T> {
         let sender = self.senders.pop_winner()?;
         let packet = sender.packet().cast::<T>();
         if packet.is_null() {
-            return Some(sender.complete(Status::Retry));
+            // A select that offers a send: the slot is kept for it.
+            self.reserved += 1;
+            return Some(sender.complete(Status::Done));
         }
         // SAFETY: as in `get`.
         unsafe { self.buffer.push(packet) };
@@ -181,16 +184,23 @@ impl<T> State<T> {
     }
 
     /// What a send needs whose value is not there yet: a receiver, or a slot.
-    pub(super) fn reserve(&mut self, capacity: usize, by: Searcher<'_>) -> Result<Ticket, Refusal> {
+    ///
+    /// # Safety
+    /// `node` is in no queue, and neither moves nor ends before the ticket has been redeemed or given up.
+    pub(super) unsafe fn reserve(
+        &mut self,
+        capacity: usize,
+        node: &Node,
+        by: Searcher<'_>,
+    ) -> Result<Ticket, Refusal> {
         if self.closed {
             by.settle();
             return Ok(Ticket::Closed);
         }
-        if !self.receivers.is_empty()
-            && let Some(receiver) = self.receivers.pop_winner_where(Wanted::Any, by)?
-        {
+        // SAFETY: passed on.
+        if !self.receivers.is_empty() && unsafe { self.receivers.promise(node, by)? } {
             by.settle();
-            return Ok(Ticket::Receiver(receiver));
+            return Ok(Ticket::Receiver);
         }
         if self.has_room(capacity) {
             by.settle();
@@ -200,13 +210,63 @@ impl<T> State<T> {
         Err(Refusal::Wait)
     }
 
-    /// A receiver has queued up: tells a select that offers a send without a value.
-    #[inline(always)]
-    pub(super) fn tell_offers(&mut self, by: Searcher<'_>) -> Option<Wakeup> {
-        if self.senders.is_empty() {
-            return None;
+    /// Takes a receiver's node out of the queue, or the promise of it back.
+    ///
+    /// # Safety
+    /// If it is queued at all, it is queued here.
+    pub(super) unsafe fn unqueue_receiver(&mut self, node: &Node) {
+        if node.unlink().is_none() {
+            // SAFETY: passed on.
+            unsafe { self.receivers.remove(node) };
         }
-        let offer = self.senders.pop_winner_where(Wanted::NoPacket, by).ok()??;
-        Some(offer.complete(Status::Retry))
+    }
+
+    /// A receiver is about to wait: has it promised to a select that offers a send, if one waits. `None`: there is none.
+    ///
+    /// # Safety
+    /// `node` is the receiver's, in no queue, and its waiter held by the caller or shown to nobody yet; if the answer is
+    /// `Some`, none of them moves or ends before it has been completed or [unqueued](Self::unqueue_receiver).
+    #[cold]
+    pub(super) unsafe fn meet_offer(
+        &mut self,
+        node: &Node,
+        by: Searcher<'_>,
+    ) -> Result<Option<Wakeup>, Contended> {
+        let offer = self.senders.pop_winner_where(Wanted::NoPacket, by)?;
+        // SAFETY: passed on.
+        Ok(offer.map(|offer| unsafe { offer.promise(node) }))
+    }
+
+    /// Queues a receiver that has found nothing, or has it promised to a select that offers a send. The wake-up is for after
+    /// the lock.
+    ///
+    /// # Safety
+    /// As for [`WaitQueue::push`], and nobody has been shown the node's waiter yet.
+    #[inline(always)]
+    pub(super) unsafe fn queue_receiver(&mut self, node: &Node) -> Option<Wakeup> {
+        if !self.senders.is_empty()
+            // SAFETY: passed on.
+            && let Ok(Some(wakeup)) = unsafe { self.meet_offer(node, Searcher::Plain) }
+        {
+            return Some(wakeup);
+        }
+        // SAFETY: passed on.
+        unsafe { self.receivers.push(node) };
+        None
+    }
+
+    /// What a select that offered a send has got when its wait was decided here; `None` if it is gone again.
+    ///
+    /// # Safety
+    /// As for [`reserve`](Self::reserve).
+    pub(super) unsafe fn granted(&mut self, capacity: usize, node: &Node) -> Option<Ticket> {
+        match node.status() {
+            Status::Linked => Some(Ticket::Receiver),
+            Status::Done => Some(Ticket::Slot),
+            Status::Closed => Some(Ticket::Closed),
+            // It was promised a receiver that could not wait so long; there may be another.
+            // SAFETY: passed on.
+            Status::Pending | Status::Retry => unsafe { self.reserve(capacity, node, Searcher::Plain).ok() },
+        }
     }
 }

@@ -250,17 +250,6 @@ pub fn yield_now() {
     });
 }
 
-/// Lets other goroutines of this worker run, without unwinding at a shutdown. `false` on a thread that runs no goroutine.
-pub(crate) fn yield_quietly() -> bool {
-    with_worker(|worker| match worker {
-        Some(worker) if worker.goroutine().is_some() => {
-            worker.yield_quietly();
-            true
-        }
-        _ => false,
-    })
-}
-
 /// A random number below `n`, from the worker's seeded generator if there is one.
 pub(crate) fn random_below(n: usize) -> usize {
     with_worker(|worker| match worker {

@@ -49,6 +49,9 @@ pub enum Registered {
 
 /// One alternative of a select. It can't be implemented outside of this crate, because a wrong answer would break memory
 /// safety; own events are made from those that are here, see [`Event`](super::Event).
+///
+/// Anybody can call its safe methods, through [`Event::Operation`](super::Event::Operation), in any order: they must keep
+/// memory safe in each state. So an arm that is chosen stays so, whatever it is asked, until it is finished or undone.
 pub trait Arm: Sealed {
     /// How many numbers its queued parts take.
     fn leaves(&self) -> usize {
@@ -92,5 +95,5 @@ pub trait Operation: Arm {
     fn finish(self) -> Self::Output;
 }
 
-/// Seals [`Arm`].
+/// Seals [`Arm`]. It is public because `Arm` is, and has no public name.
 pub trait Sealed {}

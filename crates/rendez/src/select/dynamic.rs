@@ -2,8 +2,11 @@
 //!
 //! The select is decided before the caller says with which values: a receive has its value by then and keeps it in the
 //! [`SelectedOperation`]; a send has *reserved* what it needs, a slot of the buffer or a waiting receiver, and sends when
-//! it is given the value. A select that offers a send and finds nobody there queues up without a value, and whoever comes
-//! by on the other side tells it to try again (see `chan::channel`).
+//! it is given the value. A select that offers a send and finds nobody there queues up without a value, and is promised
+//! the receiver, or kept the slot, that comes by (see `chan::channel`).
+//!
+//! A future of `wait_async` only borrows the arms, and may be forgotten while they stand in queues. So what it waits with
+//! lies beside them, in the `Select`, and whoever uses that next, or drops it, first ends the wait.
 
 use super::{
     arm::{Arm, Registered, Sealed, Waiting},
@@ -17,7 +20,6 @@ use crate::{
 use std::{
     fmt,
     future::Future,
-    marker::PhantomPinned,
     mem,
     pin::Pin,
     task::{Context, Poll},
@@ -43,8 +45,16 @@ use std::{
 /// ```
 #[derive(Default)]
 pub struct Select<'a> {
+    /// Where it is used, [`idle`](Self::idle) comes first.
+    places: Places<'a>,
+    /// What `wait_async` waits with. Boxed, as are the arms, because the `Select` may move.
+    registration: Option<Box<Registration>>,
+}
+
+#[derive(Default)]
+struct Places<'a> {
     /// Their numbers rise.
-    places: Vec<Place<'a>>,
+    list: Vec<Place<'a>>,
     next: usize,
     order: Vec<u32>,
 }
@@ -124,7 +134,7 @@ impl<'a, T> DynArm<'a> for RecvArm<'a, T> {
 
 impl<'a, T> DynArm<'a> for Offer<'a, T> {
     fn renewed(&self) -> Box<dyn DynArm<'a> + 'a> {
-        Box::new(Offer::new(self.sender()))
+        Offer::new(self.sender())
     }
 
     fn kind(&self) -> (Kind, *const ()) {
@@ -144,16 +154,30 @@ impl<'a> Select<'a> {
     }
 
     /// Adds a send, whose value comes when it has been chosen, and returns its number.
+    ///
+    /// On a rendezvous channel it meets receivers that wait. Who only looks (`try_recv`, a select with `default`) finds
+    /// nothing there, for there is no value yet.
     pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
-        self.add(Box::new(Offer::new(sender)))
+        self.add(Offer::new(sender))
     }
 
     fn add(&mut self, arm: Box<dyn DynArm<'a> + 'a>) -> usize {
-        let number = self.next;
-        self.next += 1;
-        self.order.push(self.places.len() as u32);
-        self.places.push(Place { number, arm });
+        let places = self.idle();
+        let number = places.next;
+        places.next += 1;
+        places.order.push(places.list.len() as u32);
+        places.list.push(Place { number, arm });
         number
+    }
+
+    /// The arms, in no queue.
+    fn idle(&mut self) -> &mut Places<'a> {
+        if let Some(registration) = &mut self.registration
+            && let Some(place) = registration.withdraw(&mut self.places)
+        {
+            self.places.list[place].arm.undo();
+        }
+        &mut self.places
     }
 
     /// Takes the arm with this number out.
@@ -161,22 +185,23 @@ impl<'a> Select<'a> {
     /// # Panics
     /// If there is none, or no longer.
     pub fn remove(&mut self, index: usize) {
-        let Ok(place) = self.places.binary_search_by_key(&index, |place| place.number) else {
+        let places = self.idle();
+        let Ok(place) = places.list.binary_search_by_key(&index, |place| place.number) else {
             panic!("rendez: there is no arm {index} in this `Select`: numbers come from `recv` and `send`");
         };
-        drop(self.places.remove(place));
-        let last = self.places.len() as u32;
-        self.order.retain(|&place| place != last);
+        drop(places.list.remove(place));
+        let last = places.list.len() as u32;
+        places.order.retain(|&place| place != last);
     }
 
     /// How many arms there are.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.places.list.len()
     }
 
     /// Whether there are no arms. Waiting then lasts for ever.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.list.is_empty()
     }
 
     /// Waits until an arm is ready, at random if more are. Complete the operation with
@@ -188,14 +213,12 @@ impl<'a> Select<'a> {
     /// # Cancellation
     /// A runtime's shutdown unwinds a parked goroutine.
     pub fn wait(&mut self) -> SelectedOperation<'a> {
-        let chosen = run::run(self, false, Patience::Endless);
-        self.selected(chosen).unwrap_or_else(|| unreachable!("it waits without a limit"))
+        self.select(Patience::Endless).unwrap_or_else(|| unreachable!("it waits without a limit"))
     }
 
     /// The operation that is ready now, if there is one.
     pub fn try_wait(&mut self) -> Option<SelectedOperation<'a>> {
-        let chosen = run::run(self, false, Patience::None);
-        self.selected(chosen)
+        self.select(Patience::None)
     }
 
     /// Waits for at most `limit`.
@@ -204,9 +227,7 @@ impl<'a> Select<'a> {
     /// As [`wait`](Self::wait).
     pub fn wait_timeout(&mut self, limit: Duration) -> Option<SelectedOperation<'a>> {
         // Beyond what the clock can say is for ever.
-        let patience = Instant::now().checked_add(limit).map_or(Patience::Endless, Patience::Until);
-        let chosen = run::run(self, false, patience);
-        self.selected(chosen)
+        self.select(Instant::now().checked_add(limit).map_or(Patience::Endless, Patience::Until))
     }
 
     /// Waits until `deadline` at most.
@@ -214,8 +235,13 @@ impl<'a> Select<'a> {
     /// # Blocking
     /// As [`wait`](Self::wait).
     pub fn wait_deadline(&mut self, deadline: Instant) -> Option<SelectedOperation<'a>> {
-        let chosen = run::run(self, false, Patience::Until(deadline));
-        self.selected(chosen)
+        self.select(Patience::Until(deadline))
+    }
+
+    fn select(&mut self, patience: Patience) -> Option<SelectedOperation<'a>> {
+        let places = self.idle();
+        let chosen = run::run(places, false, patience)?;
+        Some(places.selected(chosen))
     }
 
     /// Waits in an async task.
@@ -223,24 +249,33 @@ impl<'a> Select<'a> {
     /// # Cancellation
     /// Safe: a future that is dropped before it is ready has no effect.
     pub fn wait_async(&mut self) -> SelectFuture<'_, 'a> {
-        SelectFuture { select: self, registration: Registration::new(), _pinned: PhantomPinned }
-    }
-
-    /// The chosen arm leaves with what it holds; one like it takes its place.
-    fn selected(&mut self, place: Option<usize>) -> Option<SelectedOperation<'a>> {
-        let place = &mut self.places[place?];
-        let idle = place.arm.renewed();
-        Some(SelectedOperation { index: place.number, arm: mem::replace(&mut place.arm, idle) })
+        self.idle();
+        SelectFuture { select: self }
     }
 }
 
-impl Arms for Select<'_> {
+impl Drop for Select<'_> {
+    fn drop(&mut self) {
+        self.idle();
+    }
+}
+
+impl<'a> Places<'a> {
+    /// The chosen arm leaves with what it holds; one like it takes its place.
+    fn selected(&mut self, place: usize) -> SelectedOperation<'a> {
+        let place = &mut self.list[place];
+        let idle = place.arm.renewed();
+        SelectedOperation { index: place.number, arm: mem::replace(&mut place.arm, idle) }
+    }
+}
+
+impl Arms for Places<'_> {
     fn len(&self) -> usize {
-        self.places.len()
+        self.list.len()
     }
 
     fn arm(&mut self, index: usize) -> Option<&mut dyn Arm> {
-        Some(&mut *self.places[index].arm as &mut dyn Arm)
+        Some(&mut *self.list[index].arm as &mut dyn Arm)
     }
 
     fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {
@@ -255,6 +290,9 @@ impl Arms for Select<'_> {
 ///
 /// Dropping it undoes it: a value that was received goes back to the front of its channel, and a send does not
 /// take place.
+///
+/// A receiver that waits for it may time out, be dropped or be ended meanwhile. The value then stays in the channel, even
+/// one without a buffer, for the next receiver.
 #[must_use = "complete it with `recv` or `send`"]
 pub struct SelectedOperation<'a> {
     index: usize,
@@ -317,19 +355,18 @@ impl SelectedOperation<'_> {
 #[must_use = "futures do nothing unless polled"]
 pub struct SelectFuture<'s, 'a> {
     select: &'s mut Select<'a>,
-    registration: Registration,
-    _pinned: PhantomPinned,
 }
 
 impl<'a> Future for SelectFuture<'_, 'a> {
     type Output = SelectedOperation<'a>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SelectedOperation<'a>> {
-        // SAFETY: nothing is moved out while it is registered.
-        let this = unsafe { self.get_unchecked_mut() };
-        // SAFETY: the arms are boxed and borrowed, the registration is pinned in this future, and its drop withdraws them.
-        match unsafe { this.registration.poll(&mut *this.select, cx) } {
-            Poll::Ready(place) => Poll::Ready(this.select.selected(Some(place)).expect("it was chosen")),
+        let Select { places, registration } = &mut *self.get_mut().select;
+        let registration = registration.get_or_insert_with(|| Box::new(Registration::new()));
+        // SAFETY: the arms and the registration lie each in a box of the `Select`. If this future is forgotten, they are
+        // withdrawn before anything else is done with them, or they end: by `idle`.
+        match unsafe { registration.poll(places, cx) } {
+            Poll::Ready(place) => Poll::Ready(places.selected(place)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -337,15 +374,13 @@ impl<'a> Future for SelectFuture<'_, 'a> {
 
 impl Drop for SelectFuture<'_, '_> {
     fn drop(&mut self) {
-        if let Some(place) = self.registration.withdraw(&mut *self.select) {
-            self.select.places[place].arm.undo();
-        }
+        self.select.idle();
     }
 }
 
 impl fmt::Debug for Select<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Select").field("arms", &self.places.len()).finish_non_exhaustive()
+        f.debug_struct("Select").field("arms", &self.len()).finish_non_exhaustive()
     }
 }
 

@@ -123,13 +123,36 @@ pub trait Event: Sized {
         Map { event: self, f }
     }
 
-    /// The event behind a pointer, so that events of different types can be chosen among.
+    /// The event behind a pointer, so that events of different types can be chosen among, also in an async goroutine.
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{Event, block_on, chan, choose, go_async, time};
+    /// use std::time::Duration;
+    /// let (tx, rx) = chan::bounded(1);
+    /// tx.send(7).unwrap();
+    /// let received = go_async(async move {
+    ///     let value = rx.recv_event().map(Result::ok).boxed();
+    ///     let limit = time::timer(Duration::from_secs(60)).map(|_| None).boxed();
+    ///     choose([value, limit]).wait_async().await
+    /// });
+    /// assert_eq!(received.join().unwrap(), Some(7));
+    /// ```
     fn boxed<'a>(self) -> Boxed<'a, Self::Output>
     where
         Self::Operation: Send + 'a,
         Self::Output: 'a,
     {
         Boxed(Box::new(Held(Some(self.operation()))))
+    }
+
+    /// As [`boxed`](Self::boxed), for what may not leave its thread.
+    fn boxed_local<'a>(self) -> BoxedLocal<'a, Self::Output>
+    where
+        Self::Operation: 'a,
+        Self::Output: 'a,
+    {
+        BoxedLocal(Box::new(Held(Some(self.operation()))))
     }
 }
 
@@ -214,6 +237,10 @@ impl<O: Operation, U, F: FnOnce(O::Output) -> U> Operation for MapOperation<O, F
 #[must_use = "an event does nothing unless it is waited for"]
 pub struct Boxed<'a, R>(Box<dyn BoxedOperation<R> + Send + 'a>);
 
+/// As [`Boxed`], of an event that may not leave its thread; see [`Event::boxed_local`].
+#[must_use = "an event does nothing unless it is waited for"]
+pub struct BoxedLocal<'a, R>(Box<dyn BoxedOperation<R> + 'a>);
+
 trait BoxedOperation<R>: Arm {
     fn finish_once(&mut self) -> R;
 }
@@ -273,28 +300,41 @@ impl<O: Operation> BoxedOperation<O::Output> for Held<O> {
     }
 }
 
-impl<R> Sealed for Boxed<'_, R> {}
+macro_rules! boxed {
+    ($boxed:ident) => {
+        impl<R> Sealed for $boxed<'_, R> {}
 
-impl<R> Arm for Boxed<'_, R> {
-    delegate!(0);
+        impl<R> Arm for $boxed<'_, R> {
+            delegate!(0);
+        }
+
+        impl<R> Operation for $boxed<'_, R> {
+            type Output = R;
+
+            fn finish(mut self) -> R {
+                self.0.finish_once()
+            }
+        }
+
+        impl<R> Event for $boxed<'_, R> {
+            type Output = R;
+            type Operation = Self;
+
+            fn operation(self) -> Self {
+                self
+            }
+        }
+
+        impl<R> fmt::Debug for $boxed<'_, R> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($boxed))
+            }
+        }
+    };
 }
 
-impl<R> Operation for Boxed<'_, R> {
-    type Output = R;
-
-    fn finish(mut self) -> R {
-        self.0.finish_once()
-    }
-}
-
-impl<R> Event for Boxed<'_, R> {
-    type Output = R;
-    type Operation = Self;
-
-    fn operation(self) -> Self {
-        self
-    }
-}
+boxed!(Boxed);
+boxed!(BoxedLocal);
 
 /// The event that is one of several, whichever is ready, at random if more are. Without any it is never ready.
 ///
@@ -391,7 +431,10 @@ impl<E: Event> Operation for Choose<E> {
 
     fn finish(mut self) -> E::Output {
         let index = self.chosen.take().expect("one of the events was chosen");
-        self.operations.swap_remove(index).finish()
+        let chosen = self.operations.swap_remove(index);
+        // Before the chosen one: if a losing value panics as it is dropped, what was received goes back.
+        drop(self);
+        chosen.finish()
     }
 }
 
@@ -407,12 +450,6 @@ impl<E: Event> Event for Choose<E> {
 impl<E: fmt::Debug, F> fmt::Debug for Map<E, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Map").field(&self.event).finish()
-    }
-}
-
-impl<R> fmt::Debug for Boxed<'_, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Boxed")
     }
 }
 

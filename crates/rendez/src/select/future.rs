@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     time::{Alarm, Instant},
-    wait::{Outcome, Waiter},
+    wait::{self, Outcome, Waiter},
 };
 use std::{
     fmt,
@@ -41,6 +41,9 @@ impl Registration {
     /// If the answer is `Pending`, neither the arms nor this may move or end before [`withdraw`](Self::withdraw), or a
     /// poll that is ready. The arms are the same at every poll.
     pub(super) unsafe fn poll<A: Arms + ?Sized>(&mut self, arms: &mut A, cx: &Context<'_>) -> Poll<usize> {
+        if self.waiter.is_none() && !wait::poll_budget(cx) {
+            return Poll::Pending;
+        }
         loop {
             let mut chosen = None;
             if let Some(waiter) = &self.waiter {

@@ -152,14 +152,63 @@ fn a_default_is_never_taken_while_a_token_is_somewhere() {
 fn a_send_that_gets_its_value_later_meets_a_receiver_that_may_give_up() {
     explore(|| {
         let (tx, rx) = chan::bounded(0);
-        let receiver = thread::spawn(move || rx.recv_deadline(Instant::now()).is_ok());
+        let receiver = thread::spawn(move || (rx.recv_deadline(Instant::now()).is_ok(), rx));
         let mut offer = Offer::new(&tx);
-        let mut arms: [&mut dyn Arm; 1] = [&mut offer];
+        let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
         let chosen = run(&mut arms[..], true, some_time()).is_some();
         let sent = chosen && offer.send(5).is_ok();
         drop(offer);
-        drop(tx);
-        assert_eq!(receiver.join().unwrap(), sent);
+        let (received, rx) = receiver.join().unwrap();
+        assert!(sent || !received);
+        assert_eq!(rx.try_recv().is_ok(), sent && !received, "what it could not wait for is the next one's");
+    });
+}
+
+#[test]
+fn a_send_that_gets_its_value_later_meets_a_select_that_may_give_up() {
+    explore(|| {
+        let (tx, rx) = chan::bounded(0);
+        let (_tx_other, rx_other) = chan::bounded::<u32>(0);
+        let receiver = thread::spawn(move || {
+            let (mut a, mut b) = (rx_other.recv_event(), rx.recv_event());
+            let mut arms: [&mut dyn Arm; 2] = [&mut a, &mut b];
+            let received = match run(&mut arms[..], true, some_time()) {
+                None => false,
+                Some(0) => panic!("nobody sends there"),
+                Some(_) => b.finish().is_ok(),
+            };
+            (received, rx.clone())
+        });
+        let mut offer = Offer::new(&tx);
+        let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
+        let sent = run(&mut arms[..], true, some_time()).is_some() && offer.send(5).is_ok();
+        drop(offer);
+        let (received, rx) = receiver.join().unwrap();
+        assert!(sent || !received);
+        assert_eq!(rx.try_recv().is_ok(), sent && !received, "what it could not wait for is the next one's");
+    });
+}
+
+/// Of two that offer, one goes away, perhaps with the receiver promised to it.
+#[test]
+fn an_offer_that_was_promised_a_receiver_and_goes_leaves_it_to_the_next() {
+    explore(|| {
+        let (tx, rx) = chan::bounded(0);
+        let receiver = thread::spawn(move || rx.recv());
+        let goes = thread::spawn({
+            let tx = tx.clone();
+            move || {
+                let mut offer = Offer::new(&tx);
+                let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
+                run(&mut arms[..], true, some_time());
+            }
+        });
+        let mut offer = Offer::new(&tx);
+        let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
+        assert_eq!(run(&mut arms[..], true, Patience::Endless), Some(0));
+        assert_eq!(offer.send(9), Ok(()));
+        goes.join().unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(9));
     });
 }
 
@@ -169,7 +218,7 @@ fn a_send_that_is_not_carried_out_leaves_its_receiver_to_the_next() {
         let (tx, rx) = chan::bounded(0);
         let receiver = thread::spawn(move || rx.recv());
         let mut offer = Offer::new(&tx);
-        let mut arms: [&mut dyn Arm; 1] = [&mut offer];
+        let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
         assert_eq!(run(&mut arms[..], true, Patience::Endless), Some(0));
         drop(offer);
         tx.send(9).unwrap();

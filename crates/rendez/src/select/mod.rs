@@ -8,7 +8,8 @@
 //!
 //! All three are the same mechanism: alternatives ([arms](Arm)) that are tried in random order, then queued together, of
 //! which one is chosen; the others have no effect. They work from goroutines, OS threads and async tasks. A
-//! select over an arm that is ready allocates nothing and parks nobody.
+//! select over an arm that is ready parks nobody. `select!` allocates nothing, ready or parked, up to 32 arms; a `Select`
+//! makes a box for each operation that it returns, and `choose` two lists.
 
 mod arm;
 #[cfg(not(loom))]
@@ -23,10 +24,11 @@ mod loom_tests;
 pub mod macros;
 mod run;
 
-pub use arm::{Arm, Operation, Registered, Sealed, Waiting};
+pub(crate) use arm::Sealed;
+pub use arm::{Arm, Operation, Registered, Waiting};
 #[cfg(not(loom))]
 pub use dynamic::{Select, SelectFuture, SelectedOperation};
-pub use event::{Choose, Event, Map, choose};
+pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
 pub use future::EventFuture;
 

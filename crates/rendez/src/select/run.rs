@@ -65,7 +65,12 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             return Some(chosen);
         }
         // Nothing moves behind the back of a single arm.
-        if patience == Patience::None && arms.len() <= 1 && arms.arm(0).is_none_or(|arm| arm.leaves() == 1) {
+        let is_single = match arms.len() {
+            0 => true,
+            1 => arms.arm(0).is_none_or(|arm| arm.leaves() == 1),
+            _ => false,
+        };
+        if patience == Patience::None && is_single {
             return None;
         }
         let waiter = Waiter::current();
@@ -78,7 +83,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
                 return Some(index);
             }
             Progress::Again => {
-                let outcome = stop(&waiter);
+                let outcome = waiter.end_here(Reason::Select);
                 // SAFETY: decided.
                 unsafe { withdraw(arms) };
                 match outcome {
@@ -88,7 +93,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             }
             Progress::Waits => {
                 let outcome = match patience {
-                    Patience::None => stop(&waiter).unwrap_or(Outcome::TimedOut),
+                    Patience::None => waiter.end_here(Reason::Select).unwrap_or(Outcome::TimedOut),
                     Patience::Until(_) | Patience::Endless => {
                         waiter.wait(earliest(arms, patience), Reason::Select)
                     }
@@ -121,12 +126,6 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             Outcome::Cancelled => wait::unwind_cancelled(),
         }
     }
-}
-
-/// Gives up a wait: `None`, or how a peer has decided it before. Then the wake-up that comes with that is waited for: a
-/// goroutine that went on without would get it the next time that it parks.
-fn stop(waiter: &Waiter) -> Option<Outcome> {
-    if waiter.cancel() { None } else { Some(waiter.wait(None, Reason::Select)) }
 }
 
 /// Tries the arms, one after another.

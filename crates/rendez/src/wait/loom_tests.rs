@@ -1,6 +1,6 @@
 //! The winner word, the hand-over and the queue under loom: every interleaving of two or three threads.
 
-use super::{Node, Outcome, Reason, Status, WaitQueue, Waiter, Wakeup};
+use super::{Node, Outcome, Reason, Searcher, Status, WaitQueue, Waiter, Wakeup};
 use crate::{
     lock::SpinLock,
     primitives::{
@@ -74,6 +74,28 @@ impl Source {
         true
     }
 
+    /// Has a waiter promised to `holder`, if there is one.
+    fn promise(&self, holder: &Node) -> bool {
+        // SAFETY: the models unlink it by `redeem`, or see the waiter's owner do it, before it ends.
+        unsafe { self.queue.lock().promise(holder, Searcher::Plain) }.expect("it holds no wait of its own")
+    }
+
+    /// Comes with the value for the waiter that was promised to `holder`, or without one; whether it still waited.
+    fn redeem(&self, holder: &Node, value: Option<usize>) -> bool {
+        let queue = self.queue.lock();
+        let Some(winner) = holder.redeem() else { return false };
+        if let Some(value) = value {
+            // SAFETY: as in `hand_over`.
+            let packet = unsafe { &*winner.packet().cast::<UnsafeCell<usize>>() };
+            // SAFETY: as in `hand_over`.
+            packet.with_mut(|packet| unsafe { *packet = value });
+        }
+        let wakeup = winner.complete(if value.is_some() { Status::Done } else { Status::Retry });
+        drop(queue);
+        wakeup.wake();
+        true
+    }
+
     /// Waits for a value; `None` if the deadline passed first.
     fn wait(&self, deadline: Option<Instant>) -> Option<usize> {
         let packet = UnsafeCell::new(0usize);
@@ -88,8 +110,12 @@ impl Source {
                 Some(packet.with(|packet| unsafe { *packet }))
             }
             Outcome::TimedOut => {
-                // SAFETY: queued here or nowhere.
-                unsafe { self.queue.lock().remove(&node) };
+                let mut queue = self.queue.lock();
+                if node.unlink().is_none() {
+                    // SAFETY: queued here or nowhere.
+                    unsafe { queue.remove(&node) };
+                }
+                drop(queue);
                 assert_eq!(node.status(), Status::Pending, "an arm that lost has been touched");
                 None
             }
@@ -293,5 +319,113 @@ fn the_frame_of_a_waiter_may_end_as_soon_as_its_wait_is_decided() {
         }
         assert_eq!(waiter.join().unwrap(), [Some(1), Some(2)]);
         assert!(source.is_empty());
+    });
+}
+
+/// A node for whoever comes with the value later.
+fn holder() -> Box<Node> {
+    Box::new(Node::new(ptr::null(), 0, ptr::null_mut()))
+}
+
+#[test]
+fn a_promise_is_kept_or_broken_and_neither_frame_is_touched_after_its_end() {
+    explore(|| {
+        let source = Source::new();
+        let waiter = loom::thread::spawn({
+            let source = source.clone();
+            // Under loom a deadline may pass at any moment.
+            move || source.wait(Some(Instant::now()))
+        });
+        let holder = holder();
+        let kept = source.promise(&holder) && source.redeem(&holder, Some(7));
+        drop(holder);
+        assert_eq!(waiter.join().unwrap(), kept.then_some(7));
+        assert!(source.is_empty());
+    });
+}
+
+#[test]
+fn of_two_who_want_a_waiter_now_and_later_one_gets_it() {
+    explore(|| {
+        let source = Source::new();
+        let waiter = loom::thread::spawn({
+            let source = source.clone();
+            move || source.wait(Some(Instant::now()))
+        });
+        let later = loom::thread::spawn({
+            let source = source.clone();
+            move || {
+                let holder = holder();
+                source.promise(&holder) && source.redeem(&holder, Some(1))
+            }
+        });
+        let now = source.hand_over(2);
+        let later = later.join().unwrap();
+        let received = waiter.join().unwrap();
+        match (now, later) {
+            (true, false) => assert_eq!(received, Some(2)),
+            (false, true) => assert_eq!(received, Some(1)),
+            (false, false) => assert_eq!(received, None),
+            (true, true) => panic!("it was won twice"),
+        }
+        assert!(source.is_empty());
+    });
+}
+
+/// A promised task changes its waker while the holder comes: the one that is in place by then is called.
+#[test]
+fn a_promised_task_that_is_polled_is_woken_by_its_new_waker() {
+    explore(|| {
+        let source = Source::new();
+        let (old, new) = (Call::new(), Call::new());
+        let packet = UnsafeCell::new(0usize);
+        let waiter = Waiter::task(Waker::from(old.clone()));
+        let node = Node::new(&waiter, 0, ptr::from_ref(&packet).cast_mut().cast());
+        // SAFETY: all of them stay in this frame until the wait is decided.
+        unsafe { source.queue.lock().push(&node) };
+        let holder = holder();
+        assert!(source.promise(&holder));
+        let holding = Addressed(&raw const *holder);
+        let comes = loom::thread::spawn({
+            let source = source.clone();
+            // SAFETY: the holder outlives the thread.
+            move || source.redeem(unsafe { &*holding.get() }, Some(7))
+        });
+        let outcome = waiter.poll(&Waker::from(new.clone()));
+        assert!(comes.join().unwrap());
+        assert_eq!((old.count(), new.count()), if outcome.is_none() { (0, 1) } else { (1, 0) });
+        assert_eq!((waiter.outcome(), node.status()), (Some(Outcome::Arm(0)), Status::Done));
+    });
+}
+
+/// A promised task is dropped while the holder comes: it has the value, or the holder hears that it has gone.
+#[test]
+fn a_promised_task_that_is_dropped_breaks_the_promise_or_has_the_value() {
+    explore(|| {
+        let source = Source::new();
+        let packet = Box::new(UnsafeCell::new(0usize));
+        let waiter = Box::new(Waiter::task(Waker::noop().clone()));
+        let node = Box::new(Node::new(&*waiter, 0, ptr::from_ref(&*packet).cast_mut().cast()));
+        // SAFETY: they are in boxes of this frame until the node has been unlinked.
+        unsafe { source.queue.lock().push(&node) };
+        let holder = holder();
+        assert!(source.promise(&holder));
+        let comes = loom::thread::spawn({
+            let source = source.clone();
+            move || source.redeem(&holder, Some(7))
+        });
+        let outcome = waiter.end();
+        let queue = source.queue.lock();
+        if node.unlink().is_none() {
+            // SAFETY: queued here or nowhere.
+            let mut queue = queue;
+            assert!(!unsafe { queue.remove(&node) });
+        } else {
+            drop(queue);
+        }
+        let has_value = node.status() == Status::Done;
+        assert_eq!(outcome.is_some(), has_value);
+        drop((node, waiter, packet));
+        assert_eq!(comes.join().unwrap(), has_value);
     });
 }

@@ -16,15 +16,22 @@
 //!
 //! | state | meaning | who may leave it, and to what |
 //! | --- | --- | --- |
-//! | `WAITING` | open: the first to exchange it decides the wait | a peer to `TAKEN`; a timer or a shutdown, on the owner's own thread, to `DONE`; the owner to `CLAIMED` |
-//! | `CLAIMED` | the owner is busy with its own wait for a few instructions (a task changes its waker, a select matches an arm) | the owner, back to `WAITING` or on to `DONE` |
+//! | `WAITING` | open: the first to exchange it decides the wait | a peer to `TAKEN` or `PROMISED`; a timer or a shutdown, on the owner's own thread, to `DONE`; the owner to `CLAIMED` |
+//! | `CLAIMED` | the owner is busy with its own wait for a few instructions (a task changes its waker, a select matches an arm) | the owner, back to what it was, or on to `DONE` or `PROMISED` |
 //! | `TAKEN` | somebody has won and is carrying the value over | the winner, to `DONE` |
+//! | `PROMISED` | a `Select` has won that has yet to be given the value | it, to `TAKEN`; a timer, a shutdown or the owner as from `WAITING` |
 //! | `DONE(code)` | decided: `TIMEOUT`, `CANCELLED` or the number of the arm that was chosen | nobody |
 //!
 //! One compare-exchange from `WAITING` decides; all losers see a word that is not `WAITING` and leave the node alone, so
 //! an arm that loses has no effect. A peer that meets `CLAIMED` waits for it to pass: the owner holds it for a bounded
 //! number of instructions and never parks in it. It must not skip the waiter instead, because the owner may be about to
 //! park, and then both sides would sleep with a match between them.
+//!
+//! **Promises.** `Select` chooses a send before its caller says with which value: the receiver is *promised* to it
+//! until then. That is the caller's code, which may take any time, so a promised wait ends by time-out, shutdown or
+//! drop as an open one does. The two nodes, which stand in no queue, are linked; **the link is followed and cut only under
+//! the source's lock**. Whoever's frame ends, or who comes with the value, cuts it; so the holder knows under the
+//! lock whether its receiver's frame is still there, and if it is not, the value goes to the channel.
 //!
 //! **Two selects.** A select first tries its arms without being queued anywhere; it then has no claim on itself and may
 //! wait for any `CLAIMED` peer. When it queues its nodes, an arm may have become ready meanwhile: it then claims itself
@@ -58,7 +65,7 @@ mod waiter;
 
 use std::task::Context;
 
-pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted, Winner};
+pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 
 /// Counts one blocking operation that did not have to block against the goroutine's budget, and yields when that is used

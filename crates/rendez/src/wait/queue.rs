@@ -1,9 +1,12 @@
 //! Nodes and the FIFO queues they stand in: intrusive, doubly linked, so that queueing never allocates and a waiter that
 //! gives up leaves in constant time.
 
-use super::{Waiter, Wakeup, waiter::Claim};
+use super::{
+    Waiter, Wakeup,
+    waiter::{Claim, Win},
+};
 use crate::primitives::Cell;
-use std::ptr;
+use std::{marker::PhantomPinned, ptr};
 
 /// What the peer did with a node, told to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub(crate) enum Status {
     Closed,
     /// Something has changed here: the owner is to begin its operation anew.
     Retry,
+    /// The node is linked with another one, of which one is promised to the other's owner.
+    Linked,
 }
 
 /// One waiter's place in one queue. All fields but `waiter` belong to whoever holds the source's lock while the node is
@@ -29,6 +34,9 @@ pub(crate) struct Node {
     arm: Cell<u32>,
     waiter: Cell<*const Waiter>,
     packet: Cell<*mut ()>,
+    /// Others write to a queued node while its owner has `&mut` to what it is part of. Such a reference promises the
+    /// compiler that nobody does, unless to a type that is not `Unpin`: and none is that holds a node.
+    _shared: PhantomPinned,
 }
 
 impl Node {
@@ -43,6 +51,7 @@ impl Node {
             arm: Cell::new(arm),
             waiter: Cell::new(waiter),
             packet: Cell::new(packet),
+            _shared: PhantomPinned,
         }
     }
 
@@ -58,6 +67,35 @@ impl Node {
     #[inline]
     pub(crate) fn status(&self) -> Status {
         self.status.get()
+    }
+
+    /// Links two nodes that are in no queue.
+    fn link(&self, other: &Node) {
+        for (one, other) in [(self, other), (other, self)] {
+            debug_assert!(!one.queued.get());
+            one.prev.set(other);
+            one.status.set(Status::Linked);
+        }
+    }
+
+    /// Cuts the link, if there is one, and returns its other end. Under the lock under which it was made.
+    pub(crate) fn unlink(&self) -> Option<*const Node> {
+        if self.status.get() != Status::Linked {
+            return None;
+        }
+        let other = self.prev.get();
+        self.status.set(Status::Pending);
+        // SAFETY: a linked node lives until the link has been cut, by this function, under this lock.
+        unsafe { (*other).status.set(Status::Pending) };
+        Some(other)
+    }
+
+    /// Takes the waiter for good that was promised to this node's owner, or says that it could not wait so long. Under the
+    /// lock under which it was promised.
+    pub(crate) fn redeem(&self) -> Option<Winner> {
+        let node = self.unlink()?;
+        // SAFETY: the link was there, so the other node is, and its waiter.
+        unsafe { (*(*node).waiter.get()).redeem().then_some(Winner { node }) }
     }
 }
 
@@ -86,6 +124,22 @@ impl Winner {
             (*node.waiter.get()).complete(node.arm.get() as usize)
         }
     }
+
+    /// Tells the owner, who will come with a value later, that the waiter of `node` is promised to it. Both are decided by
+    /// this: the one completely, the other but for the value.
+    ///
+    /// # Safety
+    /// `node` is in no queue, and its waiter held by its owner, which calls this, or shown to nobody yet.
+    #[inline]
+    pub(crate) unsafe fn promise(self, node: &Node) -> Wakeup {
+        // SAFETY: as in `packet`, and by contract.
+        unsafe {
+            let holder = &*self.node;
+            holder.link(node);
+            (*node.waiter.get()).promise();
+            self.complete(Status::Linked)
+        }
+    }
 }
 
 /// Which nodes a search is for.
@@ -94,7 +148,7 @@ pub(crate) enum Wanted {
     Any,
     /// Those that bring a packet.
     Packet,
-    /// Those that bring none: they want to be told that something has changed.
+    /// Those that bring none: they come with it when they have been won.
     NoPacket,
 }
 
@@ -103,8 +157,6 @@ pub(crate) enum Wanted {
 pub(crate) enum Searcher<'a> {
     /// One that stands in no queue.
     Plain,
-    /// A select with nodes in queues, whose own wait is open.
-    Open(&'a Waiter),
     /// A select with nodes in queues, which holds its own wait.
     Holding(&'a Waiter),
 }
@@ -251,6 +303,31 @@ impl WaitQueue {
         wanted: Wanted,
         by: Searcher<'_>,
     ) -> Result<Option<Winner>, Contended> {
+        let node = self.pop_won(wanted, by, Win::Now)?;
+        Ok(node.map(|node| Winner { node }))
+    }
+
+    /// Wins a waiter for the owner of `holder`, who will come with a value later, and links their nodes. Whether there was
+    /// one.
+    ///
+    /// # Safety
+    /// `holder` neither moves nor ends before it has been unlinked, under the same lock.
+    #[cold]
+    pub(crate) unsafe fn promise(&mut self, holder: &Node, by: Searcher<'_>) -> Result<bool, Contended> {
+        let node = self.pop_won(Wanted::Any, by, Win::Later)?;
+        if let Some(node) = node {
+            // SAFETY: its owner's frame ends only after it has cut the link, which it can't while we hold the lock.
+            holder.link(unsafe { &*node });
+        }
+        Ok(node.is_some())
+    }
+
+    fn pop_won(
+        &mut self,
+        wanted: Wanted,
+        by: Searcher<'_>,
+        win: Win,
+    ) -> Result<Option<*const Node>, Contended> {
         let mut next = self.head;
         while !next.is_null() {
             let node = next;
@@ -260,7 +337,7 @@ impl WaitQueue {
                 let waiter = (*node).waiter.get();
                 let is_mine = match by {
                     Searcher::Plain => false,
-                    Searcher::Open(me) | Searcher::Holding(me) => ptr::eq(me, waiter),
+                    Searcher::Holding(me) => ptr::eq(me, waiter),
                 };
                 let is_wanted = match wanted {
                     Wanted::Any => true,
@@ -270,16 +347,15 @@ impl WaitQueue {
                 if is_mine || !is_wanted {
                     continue;
                 }
-                let claim = match by {
-                    Searcher::Holding(me) => (*waiter).claim_beside(me),
-                    _ if (*waiter).claim() => Claim::Won,
-                    _ => Claim::Lost,
+                let beside = match by {
+                    Searcher::Holding(me) => Some(me),
+                    Searcher::Plain => None,
                 };
-                match claim {
+                match (*waiter).claim_for(win, beside) {
                     Claim::Contended => return Err(Contended),
                     Claim::Won => {
                         self.remove(&*node);
-                        return Ok(Some(Winner { node }));
+                        return Ok(Some(node));
                     }
                     Claim::Lost => _ = self.remove(&*node),
                 }

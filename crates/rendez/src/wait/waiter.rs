@@ -9,7 +9,7 @@ use crate::{
     },
     time::Instant,
 };
-use std::{ptr, task::Waker};
+use std::{marker::PhantomPinned, ptr, task::Waker};
 
 const WAITING: usize = 0;
 const CLAIMED: usize = 1;
@@ -18,6 +18,7 @@ const DONE: usize = 3;
 /// The state is in the low bits of the word, the code of `DONE` above it.
 const STATE: usize = 0b11;
 const CODE_SHIFT: u32 = 2;
+const PROMISED: usize = TAKEN | 1 << CODE_SHIFT;
 const CODE_TIMED_OUT: usize = 0;
 const CODE_CANCELLED: usize = 1;
 const CODE_FIRST_ARM: usize = 2;
@@ -42,12 +43,23 @@ pub(crate) enum Claim {
     Contended,
 }
 
+/// What a wait is won for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Win {
+    /// To be completed at once.
+    Now = TAKEN as isize,
+    /// To be completed when somebody has brought the value, see [`Waiter::redeem`].
+    Later = PROMISED as isize,
+}
+
 /// One blocking operation of one goroutine, thread or task.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     word: AtomicUsize,
     /// Written by the owner before the waiter is queued and while `CLAIMED`, taken by the winner while `TAKEN`.
     blocker: UnsafeCell<Option<blocker::Blocker>>,
+    /// As in [`Node`](super::Node).
+    _shared: PhantomPinned,
 }
 
 // SAFETY: the word is atomic, and the blocker is touched only by whoever the word gives it to (see its field).
@@ -62,6 +74,7 @@ impl Waiter {
         Waiter {
             word: AtomicUsize::new(WAITING),
             blocker: UnsafeCell::new(Some(blocker::Blocker::current())),
+            _shared: PhantomPinned,
         }
     }
 
@@ -70,6 +83,7 @@ impl Waiter {
         Waiter {
             word: AtomicUsize::new(WAITING),
             blocker: UnsafeCell::new(Some(blocker::Blocker::Task(waker))),
+            _shared: PhantomPinned,
         }
     }
 
@@ -85,9 +99,14 @@ impl Waiter {
 
     #[cold]
     fn claim_after_owner(&self) -> bool {
+        self.exchange_after_owner(WAITING, TAKEN)
+    }
+
+    /// Waits for a `CLAIMED` owner, who is about to let go.
+    fn exchange_after_owner(&self, from: usize, to: usize) -> bool {
         let mut backoff = Backoff::new();
         loop {
-            match self.word.compare_exchange(WAITING, TAKEN, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(CLAIMED) => backoff.pause(),
                 Err(_) => return false,
@@ -95,18 +114,32 @@ impl Waiter {
         }
     }
 
-    /// [`claim`](Self::claim) by a select that is itself `CLAIMED`, whose waiter is `me`. A peer that is `CLAIMED` too is
-    /// waited for only if it stands higher in memory; see the head of [`wait`](super).
-    pub(crate) fn claim_beside(&self, me: &Waiter) -> Claim {
+    /// [`claim`](Self::claim), for now or later. If the claimant is a select that is itself `CLAIMED`, whose waiter is
+    /// `beside`, a peer that is `CLAIMED` too is waited for only if it stands higher in memory; see the head of
+    /// [`wait`](super).
+    pub(crate) fn claim_for(&self, win: Win, beside: Option<&Waiter>) -> Claim {
         let mut backoff = Backoff::new();
         loop {
-            match self.word.compare_exchange(WAITING, TAKEN, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange(WAITING, win as usize, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Claim::Won,
-                Err(CLAIMED) if ptr::from_ref(me) < ptr::from_ref(self) => backoff.pause(),
+                Err(CLAIMED) if beside.is_none_or(|me| ptr::from_ref(me) < ptr::from_ref(self)) => {
+                    backoff.pause();
+                }
                 Err(CLAIMED) => return Claim::Contended,
                 Err(_) => return Claim::Lost,
             }
         }
+    }
+
+    /// The owner, which holds its own wait or has shown it to nobody yet, has promised it.
+    pub(crate) fn promise(&self) {
+        self.word.store(PROMISED, Ordering::Release);
+    }
+
+    /// The holder of a promise comes with the value, or gives up: takes the wait for good. `false` if the owner could not
+    /// wait so long.
+    pub(crate) fn redeem(&self) -> bool {
+        self.exchange_after_owner(PROMISED, TAKEN)
     }
 
     /// The owner takes its own wait, so that no peer can win it. `false` if one has.
@@ -124,18 +157,23 @@ impl Waiter {
         self.word.store(DONE | CODE_FIRST_ARM << CODE_SHIFT, Ordering::Release);
     }
 
-    /// The owner, an async task, ends the wait: how a peer has decided it, or `None` if none has. (Not for a goroutine: it
-    /// has to park for the wake-up that a peer's decision brings.)
+    /// The owner, an async task, ends the wait: how a peer has decided it, or `None` if none has.
     pub(crate) fn end(&self) -> Option<Outcome> {
         let mut backoff = Backoff::new();
         while !self.cancel() {
             if let Some(outcome) = self.outcome() {
                 return Some(outcome);
             }
-            // `TAKEN`: for a few instructions; longer only by a `Select` that has yet to be given the value.
-            backoff.pause_or_yield();
+            // `TAKEN`: for a few instructions.
+            backoff.pause();
         }
         None
+    }
+
+    /// As [`end`](Self::end), of a wait of the calling goroutine or thread. A peer that was first wakes the owner, who
+    /// has to take that wake-up: a goroutine that went on without it would be resumed by it in the middle of another wait.
+    pub(crate) fn end_here(&self, reason: Reason) -> Option<Outcome> {
+        if self.cancel() { None } else { Some(self.wait(None, reason)) }
     }
 
     /// Decides a wait that [`claim`](Self::claim) has won in favour of `arm`.
@@ -171,9 +209,11 @@ impl Waiter {
     }
 
     fn decide(&self, code: usize) -> bool {
-        self.word
-            .compare_exchange(WAITING, DONE | code << CODE_SHIFT, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        // A wait may be promised between the two, but never becomes open again but by its owner, who is here.
+        [WAITING, PROMISED].into_iter().any(|open| {
+            let decided = DONE | code << CODE_SHIFT;
+            self.word.compare_exchange(open, decided, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        })
     }
 
     /// How the wait was decided, if it has been.
@@ -210,9 +250,11 @@ impl Waiter {
         // Cloning and dropping a waker run user code, which may itself use the source: not inside the claim.
         let mut fresh = Some(blocker::Blocker::Task(waker.clone()));
         let mut backoff = Backoff::new();
+        let mut open = WAITING;
         loop {
-            match self.word.compare_exchange(WAITING, CLAIMED, Ordering::Acquire, Ordering::Acquire) {
+            match self.word.compare_exchange(open, CLAIMED, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => break,
+                Err(now @ (WAITING | PROMISED)) => open = now,
                 Err(word) => match Self::decode(word) {
                     Some(outcome) => return Some(outcome),
                     // `TAKEN`: the winner stores `DONE` within a few instructions.
@@ -220,9 +262,9 @@ impl Waiter {
                 },
             }
         }
-        // SAFETY: `CLAIMED` gives the blocker to the owner; nobody else touches it until the word is `WAITING` again.
+        // SAFETY: `CLAIMED` gives the blocker to the owner; nobody else touches it until the word is as it was again.
         self.blocker.with_mut(|blocker| std::mem::swap(unsafe { &mut *blocker }, &mut fresh));
-        self.word.store(WAITING, Ordering::Release);
+        self.word.store(open, Ordering::Release);
         None
     }
 }

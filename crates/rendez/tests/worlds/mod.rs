@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use rendez::{
-    Runtime,
+    Event, Runtime,
     chan::{
         self, Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError,
         TrySendError,
@@ -176,6 +176,15 @@ impl Ops {
         if self.awaits { rx.recv_async().await } else { rx.recv() }
     }
 
+    /// Whether its caller is a task, which is to await.
+    pub(crate) fn awaits(self) -> bool {
+        self.awaits
+    }
+
+    pub(crate) async fn event<E: Event>(self, event: E) -> E::Output {
+        if self.awaits { event.wait_async().await } else { event.wait() }
+    }
+
     pub(crate) async fn wait(self, group: &WaitGroup) {
         if self.awaits { group.wait_async().await } else { group.wait() }
     }
@@ -326,7 +335,7 @@ pub(crate) fn poll_once<Fut: Future>(future: Pin<&mut Fut>) -> Option<Fut::Outpu
     poll_with(future, Waker::noop())
 }
 
-pub(crate) fn poll_with<Fut: Future>(future: Pin<&mut Fut>, waker: &Waker) -> Option<Fut::Output> {
+pub(crate) fn poll_with<Fut: Future + ?Sized>(future: Pin<&mut Fut>, waker: &Waker) -> Option<Fut::Output> {
     match future.poll(&mut Context::from_waker(waker)) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
