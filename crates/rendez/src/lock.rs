@@ -1,4 +1,6 @@
-//! The lock of channels and wait queues: short critical sections, no user code inside, never held across a park.
+//! The locks of channels and wait queues: short critical sections, no user code inside, never held across a park.
+//!
+//! Channels, which are mostly used by one worker, have the [biased](biased) one; the others this:
 //!
 //! Taking it is one read-modify-write, leaving it one plain store (an exchange at both ends would cost twice as much).
 //! The price of the plain store is that a leaving holder cannot know of waiters, so they are not woken: they spin for a
@@ -10,15 +12,22 @@
 //! | free (`false`) | anyone, to held, by `swap` with acquire |
 //! | held (`true`) | the holder alone, to free, by a store with release |
 
+#[cfg_attr(loom, allow(dead_code, reason = "only its own model uses it there"))]
+mod biased;
 #[cfg(loom)]
 mod blocking;
+mod fence;
 #[cfg_attr(loom, allow(dead_code, reason = "only its own model uses it there"))]
 mod spin;
 
-#[cfg(loom)]
-pub(crate) use blocking::{SpinGuard, SpinLock};
 #[cfg(not(loom))]
-pub(crate) use spin::{SpinGuard, SpinLock};
+pub(crate) use biased::{BiasedGuard, BiasedLock};
+#[cfg(loom)]
+pub(crate) use blocking::{SpinGuard as BiasedGuard, SpinLock as BiasedLock, SpinLock};
+#[cfg(not(loom))]
+pub(crate) use fence::{adopt, disown};
+#[cfg(not(loom))]
+pub(crate) use spin::SpinLock;
 
 /// Waits for something that another running thread is about to do: spins, then yields, then sleeps, each bounded.
 #[derive(Debug)]

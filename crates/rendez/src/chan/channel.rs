@@ -2,7 +2,7 @@
 //!
 //! # Protocol
 //!
-//! Everything but the counts of endpoints is under one [`SpinLock`]. Under it these hold:
+//! Everything but the counts of endpoints is under one [`BiasedLock`]. Under it these hold:
 //!
 //! 1. A receiver waits only while the buffer is empty and no sender waits; so a send that finds a waiting receiver may
 //!    bypass the buffer and stay in order.
@@ -32,7 +32,7 @@ use super::{
     state::{Refusal, State},
 };
 use crate::{
-    lock::{SpinGuard, SpinLock},
+    lock::{BiasedGuard, BiasedLock},
     primitives::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -43,7 +43,7 @@ use crate::{
 use std::{cell::UnsafeCell, mem, mem::MaybeUninit, ptr};
 
 pub(super) struct Channel<T> {
-    pub(super) state: SpinLock<State<T>>,
+    pub(super) state: BiasedLock<State<T>>,
     /// `usize::MAX` stands for unbounded.
     pub(super) capacity: usize,
     /// Nil channels can't be closed.
@@ -89,7 +89,7 @@ impl<T> Channel<T> {
 
     fn new(capacity: usize, never: bool) -> Self {
         Channel {
-            state: SpinLock::new(State::new()),
+            state: BiasedLock::new(State::new()),
             capacity,
             never,
             senders: AtomicUsize::new(1),
@@ -120,7 +120,7 @@ impl<T> Channel<T> {
     /// # Safety
     /// `from` holds a value, which has been moved if the answer is `Ok`.
     #[inline(always)]
-    unsafe fn offer(&self, from: *const T) -> Result<(), (Refusal, SpinGuard<'_, State<T>>)> {
+    unsafe fn offer(&self, from: *const T) -> Result<(), (Refusal, BiasedGuard<'_, State<T>>)> {
         // SAFETY: passed on.
         unsafe { State::give(self.state.lock(), self.capacity, from, Searcher::Plain) }
     }
@@ -169,7 +169,7 @@ impl<T> Channel<T> {
         &self,
         from: *mut T,
         deadline: Option<Instant>,
-        mut state: SpinGuard<'_, State<T>>,
+        mut state: BiasedGuard<'_, State<T>>,
     ) -> Result<(), Failure> {
         let waiter = Waiter::current();
         let node = Node::new(&waiter, 0, from.cast());
@@ -218,7 +218,7 @@ impl<T> Channel<T> {
     /// # Safety
     /// `into` can be written, and has been if the answer is `Ok`.
     #[inline(always)]
-    unsafe fn take(&self, into: *mut T) -> Result<(), (Refusal, SpinGuard<'_, State<T>>)> {
+    unsafe fn take(&self, into: *mut T) -> Result<(), (Refusal, BiasedGuard<'_, State<T>>)> {
         // SAFETY: passed on.
         unsafe { State::get(self.state.lock(), self.capacity, into, Searcher::Plain) }
     }
@@ -282,7 +282,7 @@ impl<T> Channel<T> {
         &self,
         into: *mut T,
         deadline: Option<Instant>,
-        mut state: SpinGuard<'_, State<T>>,
+        mut state: BiasedGuard<'_, State<T>>,
     ) -> Waited {
         let waiter = Waiter::current();
         let node = Node::new(&waiter, 0, into.cast());

@@ -2,7 +2,7 @@
 //! the state alone. Everything here runs under the channel's lock.
 
 use super::ring::Ring;
-use crate::lock::SpinGuard;
+use crate::lock::BiasedGuard;
 use crate::wait::{Contended, Node, Searcher, Status, WaitQueue, Wakeup, Wanted};
 use std::{mem, ptr};
 
@@ -46,7 +46,7 @@ pub(super) enum Ticket {
 }
 
 /// The state while its lock is held.
-pub(super) type Locked<'a, T> = SpinGuard<'a, State<T>>;
+pub(super) type Locked<'a, T> = BiasedGuard<'a, State<T>>;
 
 impl<T> State<T> {
     pub(super) fn new() -> Self {

@@ -73,7 +73,9 @@ fn enter(worker: Worker) {
     }
     let panicked = Panicked;
     WORKER.set(&worker);
+    crate::lock::adopt();
     worker.run();
+    crate::lock::disown();
     WORKER.set(ptr::null());
     std::mem::forget(panicked);
 }

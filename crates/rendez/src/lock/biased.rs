@@ -1,0 +1,338 @@
+//! A spin lock that costs its habitual holder no atomic read-modify-write.
+//!
+//! Most channels are used by goroutines of one worker alone, because chatty goroutines are placed together. Their lock is
+//! *biased* to that worker: it takes the lock by plain stores and loads. Whoever else wants it first has the bias revoked,
+//! which the *heavy fence* makes possible: a system call (`membarrier`) after which every other thread has passed a full
+//! memory fence. (Biased locks: Kawachiya et al., *Lock Reservation*, 2002; Dice et al., *Quickly Reacquirable Locks*, 2003.
+//! Fences of which one side pays for both: Dice, Huang and Yang, *Asymmetric Dekker Synchronization*, 2001.)
+//!
+//! # Protocol
+//!
+//! | word | meaning | who may leave it, and to what |
+//! | --- | --- | --- |
+//! | `FREE` | nobody holds it | anyone, by exchange, to `HELD` |
+//! | `HELD` | held by a thread, or being revoked by one | it, by a store, to `FREE` or to `(worker, chance)` |
+//! | `(worker, chance)` | biased: held by the worker if `busy[chance]` is set, else free | anyone else, by exchange, to `HELD` |
+//!
+//! * The worker, to whom the word is biased: sets `busy[chance]`, *light fence*, reads the word again. If it is as before,
+//!   it holds the lock, and leaves it by clearing `busy[chance]`. If not, it clears it too, and takes the other way.
+//! * Who revokes: exchanges the word for `HELD`, *heavy fence*, waits until `busy[chance]` is clear: it holds the lock.
+//!
+//! Either the worker's second look came after the heavy fence: then it saw the revocation. Or it came before: then the
+//! store before it did too (the light fence keeps them in order), and the revoker sees it and waits. So they never both hold
+//! the lock. What the holder did under it is seen by the next: the store that clears `busy` releases, the load that finds it
+//! clear acquires; when nobody was in it, the store that it finds is that of the holder before.
+//!
+//! A worker may be interrupted between its first look and its store, for any time. That store then falls into a time when
+//! its bias is gone: so each bias has a `busy` of its own, of which nothing is asked after it has been revoked; and a guard
+//! knows by itself in which way it was taken.
+//!
+//! # When
+//!
+//! A lock is biased to a worker that took it [`PATIENCE`] times in a row: a heavy fence costs some microseconds (it
+//! interrupts the other processors), as much as that many exchanges save. Each further bias needs eight times as many, and
+//! there are [`CHANCES`]. Threads that are no workers never get one, nor does anybody where there is no such fence.
+
+use super::{Backoff, fence};
+use crate::primitives::{
+    UnsafeCell,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+use std::ops::{Deref, DerefMut};
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+/// How often a lock can be biased.
+const CHANCES: usize = 4;
+const CHANCE_BITS: u32 = CHANCES.ilog2();
+/// How many times in a row a worker has to take a lock before it is biased to it.
+#[cfg(not(loom))]
+const PATIENCE: u32 = 1024;
+#[cfg(loom)]
+const PATIENCE: u32 = 1;
+
+/// A value that is reached under a lock that may be biased.
+pub(crate) struct BiasedLock<T> {
+    word: AtomicU32,
+    busy: [AtomicBool; CHANCES],
+    habit: UnsafeCell<Habit>,
+    value: UnsafeCell<T>,
+}
+
+/// Who takes the lock when it is not biased; under the lock.
+struct Habit {
+    last: u32,
+    /// How many more times in a row until it is biased.
+    left: u32,
+    biased: u32,
+}
+
+// SAFETY: the lock hands out one exclusive guard at a time, so sharing it moves `&mut T` between threads: `T: Send`.
+unsafe impl<T: Send> Sync for BiasedLock<T> {}
+// SAFETY: owning the lock is owning the value.
+unsafe impl<T: Send> Send for BiasedLock<T> {}
+
+impl<T> BiasedLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        BiasedLock {
+            word: AtomicU32::new(FREE),
+            busy: std::array::from_fn(|_| AtomicBool::new(false)),
+            habit: UnsafeCell::new(Habit { last: fence::NOBODY, left: PATIENCE, biased: 0 }),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn lock(&self) -> BiasedGuard<'_, T> {
+        self.lock_as(fence::me())
+    }
+
+    #[inline(always)]
+    fn lock_as(&self, me: u32) -> BiasedGuard<'_, T> {
+        let word = self.word.load(Ordering::Relaxed);
+        if word >> CHANCE_BITS == me
+            && let Some(guard) = self.lock_biased(word)
+        {
+            return guard;
+        }
+        if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.lock_slowly();
+        }
+        self.note(me)
+    }
+
+    /// Takes the lock, which looked biased to the caller.
+    #[inline(always)]
+    fn lock_biased(&self, word: u32) -> Option<BiasedGuard<'_, T>> {
+        let busy = &self.busy[word as usize % CHANCES];
+        busy.store(true, Ordering::Relaxed);
+        fence::light();
+        if self.word.load(Ordering::Relaxed) == word {
+            return Some(BiasedGuard { lock: self, busy: Some(busy) });
+        }
+        busy.store(false, Ordering::Release);
+        None
+    }
+
+    /// Takes the lock from `FREE` when it is that, or from whom it is biased to.
+    #[cold]
+    fn lock_slowly(&self) {
+        let mut backoff = Backoff::new();
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if word != HELD
+                && self.word.compare_exchange(word, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
+                if word != FREE {
+                    fence::heavy();
+                    let busy = &self.busy[word as usize % CHANCES];
+                    while busy.load(Ordering::Acquire) {
+                        backoff.pause();
+                    }
+                }
+                return;
+            }
+            backoff.pause();
+        }
+    }
+
+    /// The caller has taken the lock from `FREE`; that may become a habit.
+    #[inline(always)]
+    fn note(&self, me: u32) -> BiasedGuard<'_, T> {
+        // SAFETY: under the lock.
+        let is_habit = self.habit.with_mut(|habit| unsafe {
+            let habit = &mut *habit;
+            if habit.last == me {
+                habit.left -= 1;
+                habit.left == 0
+            } else {
+                habit.last = me;
+                habit.left = PATIENCE << (3 * habit.biased);
+                false
+            }
+        });
+        let busy = if is_habit { self.bias(me) } else { None };
+        BiasedGuard { lock: self, busy }
+    }
+
+    /// Biases the lock, which the caller holds, to it, who goes on holding it.
+    #[cold]
+    fn bias(&self, me: u32) -> Option<&AtomicBool> {
+        // SAFETY: under the lock.
+        let chance = self.habit.with_mut(|habit| unsafe {
+            let habit = &mut *habit;
+            habit.left = u32::MAX;
+            if me == fence::NOBODY || habit.biased as usize == CHANCES || !fence::is_there() {
+                return None;
+            }
+            habit.last = fence::NOBODY;
+            habit.biased += 1;
+            Some(habit.biased - 1)
+        })?;
+        let busy = &self.busy[chance as usize];
+        busy.store(true, Ordering::Relaxed);
+        self.word.store(me << CHANCE_BITS | chance, Ordering::Release);
+        Some(busy)
+    }
+}
+
+impl<T> std::fmt::Debug for BiasedLock<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BiasedLock").finish_non_exhaustive()
+    }
+}
+
+/// Leaves the lock when dropped.
+#[must_use]
+pub(crate) struct BiasedGuard<'a, T> {
+    lock: &'a BiasedLock<T>,
+    /// If the lock is held by its bias: what says so.
+    busy: Option<&'a AtomicBool>,
+}
+
+impl<T> Deref for BiasedGuard<'_, T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the guard is the proof that this thread holds the lock, so nobody else has a reference.
+        self.lock.value.with(|value| unsafe { &*value })
+    }
+}
+
+impl<T> DerefMut for BiasedGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`, and the guard is borrowed exclusively.
+        self.lock.value.with_mut(|value| unsafe { &mut *value })
+    }
+}
+
+impl<T> Drop for BiasedGuard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        match self.busy {
+            Some(busy) => busy.store(false, Ordering::Release),
+            None => self.lock.word.store(FREE, Ordering::Release),
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{BiasedLock, PATIENCE};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    impl<T> BiasedLock<T> {
+        fn is_biased(&self) -> bool {
+            self.word.load(Ordering::Relaxed) > super::HELD
+        }
+    }
+
+    fn take(lock: &BiasedLock<u64>, me: u32, times: u32) {
+        (0..times).for_each(|_| *lock.lock_as(me) += 1);
+    }
+
+    #[test]
+    fn it_is_biased_to_who_takes_it_often_in_a_row_and_less_easily_each_time() {
+        if !super::fence::is_there() {
+            return;
+        }
+        let lock = BiasedLock::new(0);
+        let mut total = 0;
+        for chance in 0..super::CHANCES as u32 {
+            let needed = PATIENCE << (3 * chance);
+            let (me, other) = (7 + chance, 70 + chance);
+            take(&lock, other, 1);
+            take(&lock, me, needed);
+            assert!(!lock.is_biased(), "{chance}");
+            take(&lock, me, 2);
+            assert!(lock.is_biased(), "{chance}");
+            take(&lock, other, 1);
+            assert!(!lock.is_biased(), "{chance}");
+            total += u64::from(needed) + 4;
+        }
+        take(&lock, 7, PATIENCE << 13);
+        assert!(!lock.is_biased());
+        assert_eq!(*lock.lock(), total + (u64::from(PATIENCE) << 13));
+        take(&lock, super::fence::NOBODY, 2 * PATIENCE);
+        assert!(!lock.is_biased());
+    }
+
+    #[test]
+    fn one_is_in_it_at_a_time_whatever_is_revoked() {
+        let rounds = if cfg!(debug_assertions) { 200 } else { 2000 };
+        let stop = AtomicBool::new(false);
+        let current = std::sync::Mutex::new(Arc::new(BiasedLock::new((0u64, 0u64))));
+        std::thread::scope(|scope| {
+            let owner = scope.spawn(|| {
+                let mut entered = 0u64;
+                while !stop.load(Ordering::Relaxed) {
+                    let lock = current.lock().unwrap().clone();
+                    for _ in 0..3 * PATIENCE {
+                        let mut value = lock.lock_as(9);
+                        value.0 += 1;
+                        value.1 += 1;
+                        assert_eq!(value.0, value.1);
+                        entered += 1;
+                    }
+                }
+                entered
+            });
+            for round in 0..rounds {
+                let lock = current.lock().unwrap().clone();
+                for _ in 0..20 {
+                    let mut value = lock.lock_as(10);
+                    value.0 += 1;
+                    assert_eq!(value.0, value.1 + 1);
+                    value.1 += 1;
+                    drop(value);
+                    (0..round % 7 * 50).for_each(|_| std::hint::spin_loop());
+                }
+                *current.lock().unwrap() = Arc::new(BiasedLock::new((0, 0)));
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(owner.join().unwrap() > 0);
+        });
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::BiasedLock;
+    use loom::{sync::Arc, thread};
+
+    /// The worker takes the lock again and again, biased from the second time on; others revoke that at any moment.
+    #[test]
+    fn a_bias_can_be_revoked_at_any_moment() {
+        loom::model(|| {
+            let lock = Arc::new(BiasedLock::new(0));
+            let other = thread::spawn({
+                let lock = lock.clone();
+                move || *lock.lock_as(8) += 1
+            });
+            for _ in 0..3 {
+                *lock.lock_as(7) += 1;
+            }
+            other.join().unwrap();
+            assert_eq!(*lock.lock_as(7), 4);
+        });
+    }
+
+    /// Two that revoke each other.
+    #[test]
+    fn what_one_has_done_the_next_one_sees() {
+        loom::model(|| {
+            let lock = Arc::new(BiasedLock::new(0));
+            let other = thread::spawn({
+                let lock = lock.clone();
+                move || (0..2).for_each(|_| *lock.lock_as(8) += 1)
+            });
+            (0..2).for_each(|_| *lock.lock_as(7) += 1);
+            other.join().unwrap();
+            assert_eq!(*lock.lock_as(9), 4);
+        });
+    }
+}

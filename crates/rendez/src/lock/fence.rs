@@ -1,0 +1,116 @@
+//! The two halves of an asymmetric fence, and who may be at its cheap end.
+//!
+//! The light fence keeps the compiler from reordering, no more; the heavy one has the kernel run a full fence on every
+//! processor that runs a thread of this process (`membarrier(2)`, private expedited, Linux 4.14; threads that don't run
+//! have passed one when they were switched out). Together they order as two full fences would.
+
+#[cfg(not(loom))]
+pub(crate) use system::{adopt, disown};
+#[cfg(not(loom))]
+pub(super) use system::{heavy, is_there, light, me};
+
+/// Not a worker.
+pub(super) const NOBODY: u32 = u32::MAX;
+
+#[cfg(not(loom))]
+mod system {
+    use super::NOBODY;
+    use std::{
+        cell::Cell,
+        sync::atomic::{AtomicU32, Ordering, compiler_fence},
+    };
+
+    thread_local! {
+        static ME: Cell<u32> = const { Cell::new(NOBODY) };
+    }
+
+    /// The number of this thread if it is a worker.
+    #[inline(always)]
+    pub(in crate::lock) fn me() -> u32 {
+        ME.get()
+    }
+
+    /// Numbers this thread, a worker. Numbers begin at 1 and leave room for the low bits of a lock's word; they aren't used
+    /// again, and after the last one, workers are not numbered any more.
+    pub(crate) fn adopt() {
+        const LAST: u32 = u32::MAX >> 3;
+        static NUMBERS: AtomicU32 = AtomicU32::new(1);
+        let number = NUMBERS
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| (number < LAST).then(|| number + 1));
+        ME.set(number.unwrap_or(NOBODY));
+    }
+
+    /// This thread is not a worker any more.
+    pub(crate) fn disown() {
+        ME.set(NOBODY);
+    }
+
+    #[inline(always)]
+    pub(in crate::lock) fn light() {
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Whether there is a heavy fence. The first call asks the kernel for it.
+    #[cfg(target_os = "linux")]
+    pub(in crate::lock) fn is_there() -> bool {
+        static THERE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+        *THERE.get_or_init(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && fence())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(in crate::lock) fn is_there() -> bool {
+        false
+    }
+
+    /// Call it only if it [is there](is_there).
+    #[cold]
+    pub(in crate::lock) fn heavy() {
+        #[cfg(target_os = "linux")]
+        {
+            // (A process that was forked off may have to ask again.)
+            if !fence() && !(membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && fence()) {
+                // Somebody has forbidden it meanwhile. Without it a lock can't be taken over, and its channel hangs.
+                eprintln!("rendez: the system refuses membarrier(2), which it granted before");
+                std::process::abort();
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        unreachable!("nothing is biased without it");
+    }
+
+    #[cfg(target_os = "linux")]
+    fn fence() -> bool {
+        membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: the call touches no memory.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+}
+
+/// Under loom both are what they amount to together.
+#[cfg(loom)]
+mod modelled {
+    use loom::sync::atomic::{Ordering, fence};
+
+    pub(in crate::lock) fn me() -> u32 {
+        super::NOBODY
+    }
+
+    pub(in crate::lock) fn light() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(in crate::lock) fn heavy() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(in crate::lock) fn is_there() -> bool {
+        true
+    }
+}
+
+#[cfg(loom)]
+pub(super) use modelled::{heavy, is_there, light, me};
