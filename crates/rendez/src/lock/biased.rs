@@ -263,38 +263,36 @@ mod tests {
 
     #[test]
     fn one_is_in_it_at_a_time_whatever_is_revoked() {
-        let rounds = if cfg!(debug_assertions) { 200 } else { 2000 };
+        let rounds = if cfg!(debug_assertions) { 300 } else { 3000 };
         let stop = AtomicBool::new(false);
         let current = std::sync::Mutex::new(Arc::new(BiasedLock::new((0u64, 0u64))));
         std::thread::scope(|scope| {
             let owner = scope.spawn(|| {
-                let mut entered = 0u64;
                 while !stop.load(Ordering::Relaxed) {
                     let lock = current.lock().unwrap().clone();
-                    for _ in 0..3 * PATIENCE {
+                    for _ in 0..2 * PATIENCE {
                         let mut value = lock.lock_as(9);
                         value.0 += 1;
                         value.1 += 1;
                         assert_eq!(value.0, value.1);
-                        entered += 1;
                     }
                 }
-                entered
             });
             for round in 0..rounds {
                 let lock = current.lock().unwrap().clone();
-                for _ in 0..20 {
+                while super::fence::is_there() && !lock.is_biased() && !owner.is_finished() {
+                    std::hint::spin_loop();
+                }
+                (0..round % 50).for_each(|_| std::hint::spin_loop());
+                for _ in 0..3 {
                     let mut value = lock.lock_as(10);
                     value.0 += 1;
                     assert_eq!(value.0, value.1 + 1);
                     value.1 += 1;
-                    drop(value);
-                    (0..round % 7 * 50).for_each(|_| std::hint::spin_loop());
                 }
                 *current.lock().unwrap() = Arc::new(BiasedLock::new((0, 0)));
             }
             stop.store(true, Ordering::Relaxed);
-            assert!(owner.join().unwrap() > 0);
         });
     }
 }
