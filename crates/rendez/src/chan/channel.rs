@@ -172,7 +172,7 @@ impl<T> Channel<T> {
         mut state: BiasedGuard<'_, State<T>>,
     ) -> Result<(), Failure> {
         let waiter = Waiter::current();
-        let node = Node::new(&waiter, 0, from.cast());
+        let node = Node::alone(&waiter, from.cast());
         // SAFETY: node, waiter and packet stay in this frame or the caller's until the wait is decided and the node out of
         // the queue; nothing in between unwinds.
         unsafe { state.senders.push(&node) };
@@ -285,7 +285,7 @@ impl<T> Channel<T> {
         mut state: BiasedGuard<'_, State<T>>,
     ) -> Waited {
         let waiter = Waiter::current();
-        let node = Node::new(&waiter, 0, into.cast());
+        let node = Node::alone(&waiter, into.cast());
         // SAFETY: as in `send_waiting`.
         let told = unsafe { state.queue_receiver(&node) };
         drop(state);

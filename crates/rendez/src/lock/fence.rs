@@ -5,7 +5,7 @@
 //! have passed one when they were switched out). Together they order as two full fences would.
 
 #[cfg(not(loom))]
-pub(crate) use system::{adopt, disown};
+pub(crate) use system::{adopt, disown, worker};
 #[cfg(not(loom))]
 pub(super) use system::{heavy, is_there, light, me};
 
@@ -28,6 +28,12 @@ mod system {
     #[inline(always)]
     pub(in crate::lock) fn me() -> u32 {
         ME.get()
+    }
+
+    /// The same, for others: never zero.
+    #[inline(always)]
+    pub(crate) fn worker() -> Option<u32> {
+        Some(me()).filter(|&me| me != NOBODY)
     }
 
     /// Numbers this thread, a worker. Numbers begin at 1 and leave room for the low bits of a lock's word; they aren't used
@@ -68,7 +74,8 @@ mod system {
         #[cfg(target_os = "linux")]
         {
             // (A process that was forked off may have to ask again.)
-            if !fence() && !(membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && fence()) {
+            let passed = fence() || (membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && fence());
+            if !passed {
                 // Somebody has forbidden it meanwhile. Without it a lock can't be taken over, and its channel hangs.
                 eprintln!("rendez: the system refuses membarrier(2), which it granted before");
                 std::process::abort();

@@ -220,7 +220,7 @@ impl WaitGroup {
             return;
         }
         let waiter = Waiter::current();
-        let node = Node::new(&waiter, 0, ptr::null_mut());
+        let node = Node::alone(&waiter, ptr::null_mut());
         // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
         // between unwinds.
         if !unsafe { self.inner.queue(&node) } {

@@ -23,6 +23,9 @@ pub(crate) enum Status {
     Linked,
 }
 
+/// No worker has this number.
+const NO_HOME: u32 = 0;
+
 /// One waiter's place in one queue. All fields but `waiter` belong to whoever holds the source's lock while the node is
 /// queued, else to the owner; see the head of [`wait`](super).
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(crate) struct Node {
     queued: Cell<bool>,
     status: Cell<Status>,
     arm: Cell<u32>,
+    /// The worker on which its owner waits, if the owner is a goroutine that waits for nothing else; else [`NO_HOME`].
+    home: Cell<u32>,
     waiter: Cell<*const Waiter>,
     packet: Cell<*mut ()>,
     /// Others write to a queued node while its owner has `&mut` to what it is part of. Such a reference promises the
@@ -49,10 +54,38 @@ impl Node {
             queued: Cell::new(false),
             status: Cell::new(Status::Pending),
             arm: Cell::new(arm),
+            home: Cell::new(NO_HOME),
             waiter: Cell::new(waiter),
             packet: Cell::new(packet),
             _shared: PhantomPinned,
         }
+    }
+
+    /// The only node of a waiter of the calling goroutine or thread.
+    #[inline(always)]
+    pub(crate) fn alone(waiter: &Waiter, packet: *mut ()) -> Node {
+        let node = Node::new(waiter, 0, packet);
+        #[cfg(not(loom))]
+        node.home.set(crate::lock::worker().unwrap_or(NO_HOME));
+        node
+    }
+
+    /// Tries to win its waiter, under the lock of the source where it is queued.
+    ///
+    /// On the owner's own thread a wait for one thing alone is won by a plain store: other peers come under the same lock,
+    /// its time limit and a shutdown on this thread.
+    ///
+    /// # Safety
+    /// The waiter is there, as it is while the node is queued.
+    #[inline(always)]
+    unsafe fn claim(&self) -> bool {
+        // SAFETY: by contract.
+        let waiter = unsafe { &*self.waiter.get() };
+        #[cfg(not(loom))]
+        if crate::lock::worker() == Some(self.home.get()) {
+            return waiter.claim_here();
+        }
+        waiter.claim()
     }
 
     /// Points a node that is in no queue to its waiter and packet (both move with a future until it is first polled).
@@ -250,7 +283,7 @@ impl WaitQueue {
             // lock; its waiter lives as long.
             unsafe {
                 self.pop_head();
-                if (*(*node).waiter.get()).claim() {
+                if (*node).claim() {
                     return Some(Winner { node });
                 }
             }
@@ -287,7 +320,7 @@ impl WaitQueue {
                     return self.pop_winner_where(Wanted::Packet, Searcher::Plain).unwrap_or(None);
                 }
                 self.pop_head();
-                if (*(*node).waiter.get()).claim() {
+                if (*node).claim() {
                     return Some(Winner { node });
                 }
             }

@@ -97,6 +97,17 @@ impl Waiter {
         }
     }
 
+    /// [`claim`](Self::claim), where nobody else can decide the wait meanwhile.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) fn claim_here(&self) -> bool {
+        let is_open = self.word.load(Ordering::Acquire) == WAITING;
+        if is_open {
+            self.word.store(TAKEN, Ordering::Relaxed);
+        }
+        is_open
+    }
+
     #[cold]
     fn claim_after_owner(&self) -> bool {
         self.exchange_after_owner(WAITING, TAKEN)
