@@ -240,6 +240,40 @@ pub(crate) const CASES: &[Case] = &[
     ),
     lower("select_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
     lower(
+        "async_ping_pong",
+        Unit::NsPerOp,
+        Size::Steady,
+        "ping_pong by async tasks that await. One operation is one round trip.",
+    ),
+    lower("async_spsc_0", Unit::NsPerOp, Size::Steady, "spsc_0 by async tasks that await."),
+    lower("async_spsc_128", Unit::NsPerOp, Size::Steady, "spsc_128 by async tasks that await."),
+    lower("async_mpsc_128", Unit::NsPerOp, Size::Steady, "mpsc_128 by async tasks that await."),
+    lower(
+        "arms_1",
+        Unit::NsPerOp,
+        Size::Steady,
+        "A select made at run time over one channel of capacity 1, which is filled before (Go: reflect.Select). One \
+         operation is a send and a choice.",
+    ),
+    lower("arms_4", Unit::NsPerOp, Size::Steady, "The same over 4 channels, of which one is filled."),
+    lower("arms_64", Unit::NsPerOp, Size::Steady, "The same over 64."),
+    lower("arms_1024", Unit::NsPerOp, Size::Steady, "The same over 1024."),
+    lower(
+        "arms_wait_1",
+        Unit::NsPerOp,
+        Size::Steady,
+        "A select made at run time over one rendezvous channel, to which another goroutine sends. One operation is one \
+         message.",
+    ),
+    lower(
+        "arms_wait_4",
+        Unit::NsPerOp,
+        Size::Steady,
+        "The same over 4 channels, to which one goroutine sends by turns.",
+    ),
+    lower("arms_wait_64", Unit::NsPerOp, Size::Steady, "The same over 64."),
+    lower("arms_wait_1024", Unit::NsPerOp, Size::Steady, "The same over 1024."),
+    lower(
         "sieve",
         Unit::Ns,
         Size::Once { full: 2000, quick: 2000 },

@@ -5,7 +5,7 @@ use super::{
     Body,
 };
 use crate::gauge;
-use crossbeam_channel::{bounded, never};
+use crossbeam_channel::{Select, bounded, never};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -23,14 +23,23 @@ pub(super) fn find(case: &str) -> Answer {
         "mpmc_128" => |n| messages(4, 4, 128, n),
         "select_0" => |n| select(0, n),
         "select_128" => |n| select(128, n),
+        "arms_1" => |n| arms(1, n),
+        "arms_4" => |n| arms(4, n),
+        "arms_64" => |n| arms(64, n),
+        "arms_1024" => |n| arms(1024, n),
         "pipeline_8" => pipeline,
         "speedup_workers" => {
             return Nearly("one OS thread against two: what the machine gives", Body::value(speedup_workers));
         }
+        "arms_wait_1" | "arms_wait_4" | "arms_wait_64" | "arms_wait_1024" => {
+            return Cannot("two threads: a wake-up by the system would be what is measured");
+        }
         "speedup_fork_join" | "speedup_pipeline" => {
             return Cannot("threads: the number of workers can't be set");
         }
-        "mem_async" => return Cannot("crossbeam-channel has no async operations"),
+        "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128" => {
+            return Cannot("crossbeam-channel has no async operations");
+        }
         _ => return Cannot("a thread for each goroutine is out of the question"),
     }))
 }
@@ -53,6 +62,24 @@ fn seq(n: u64) -> Duration {
     for i in 0..n {
         tx.send(i).expect("there is room");
         assert_eq!(rx.recv(), Ok(i));
+    }
+    start.elapsed()
+}
+
+/// One of so many arms is ready.
+fn arms(arms: usize, n: u64) -> Duration {
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..arms).map(|_| bounded(1)).unzip();
+    let mut select = Select::new();
+    for receiver in &receivers {
+        select.recv(receiver);
+    }
+    let start = Instant::now();
+    for i in 0..n {
+        let at = i as usize * 7919 % arms;
+        senders[at].send(i).expect("there is room");
+        let chosen = select.select();
+        let index = chosen.index();
+        assert_eq!((index, chosen.recv(&receivers[index])), (at, Ok(i)));
     }
     start.elapsed()
 }

@@ -60,7 +60,7 @@ pub(crate) fn find(case: &str) -> Answer {
             channels::mem_async::<Flume>(CROWD),
         );
     }
-    if case.starts_with("select_") {
+    if case.starts_with("select_") || case.starts_with("arms_") {
         return Cannot(
             "its Selector is for OS threads; a receive future that loses a select may lose a message",
         );

@@ -49,7 +49,7 @@ pub(crate) fn find(case: &str) -> Answer {
     if case == "seq_1" {
         return Nearly("its blocking operations, which have no occasion to block", Body::timed(seq));
     }
-    if case.starts_with("select_") {
+    if case.starts_with("select_") || case.starts_with("arms_") {
         return Cannot("it has no select; a receive future that loses one may lose a message");
     }
     match on_tokio::channel_case::<Kanal>(case).or_else(|| on_tokio::shared_case::<Kanal>(case)) {

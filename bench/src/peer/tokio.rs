@@ -47,8 +47,11 @@ pub(crate) fn find(case: &str) -> Answer {
         "rss_after" => Nearly(TASKS, many::rss_after()),
         "select_0" => Nearly(NO_RENDEZVOUS, timed(|n| select(1, n))),
         "select_128" => Does(timed(|n| select(128, n))),
+        _ if case.starts_with("arms_") => {
+            Cannot("its select! is for arms that are known where it is written")
+        }
         "speedup_fork_join" => Does(many::speedup_fork_join()),
-        "seq_1" | "spsc_128" | "mpsc_128" => {
+        "seq_1" | "spsc_128" | "mpsc_128" | "async_spsc_128" | "async_mpsc_128" => {
             Does(on_tokio::channel_case::<Mpsc>(case).expect("a channel case"))
         }
         _ => match on_tokio::channel_case::<Mpsc>(case) {

@@ -42,6 +42,8 @@
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!
+//! The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
+//!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
 
 #[cfg(doctest)]

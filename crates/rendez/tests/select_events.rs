@@ -217,3 +217,24 @@ fn what_may_not_leave_its_thread_can_be_chosen_among_too() {
         assert_eq!(seen.get(), 3);
     });
 }
+
+#[test]
+fn the_end_of_a_scoped_goroutine_is_an_event() {
+    let (tx, rx) = chan::bounded::<()>(0);
+    let words = ["a".to_string(), "b".to_string()];
+    let length = rendez::scope(|s| {
+        let handle = s.go(|| {
+            let _ = rx.recv();
+            words.concat().len()
+        });
+        let ended = select! {
+            wait(&handle) -> () => true,
+            default => false,
+        };
+        assert!(!ended, "it waits for a value");
+        tx.send(()).unwrap();
+        (&handle).wait();
+        handle.join().unwrap()
+    });
+    assert_eq!(length, 2);
+}

@@ -1,5 +1,7 @@
 //! rendez: written as a user would write it. The number of workers is set only where the case fixes it.
 
+mod arms;
+mod awaiting;
 mod channels;
 mod many;
 
@@ -35,6 +37,18 @@ pub(super) fn find(case: &str) -> Answer {
         "mpmc_128" => Body::timed(|n| channels::messages(4, 4, 128, n)),
         "select_0" => Body::timed(|n| channels::select(0, n)),
         "select_128" => Body::timed(|n| channels::select(128, n)),
+        "async_ping_pong" => Body::timed(awaiting::ping_pong),
+        "async_spsc_0" => Body::timed(|n| awaiting::to_one(1, 0, n)),
+        "async_spsc_128" => Body::timed(|n| awaiting::to_one(1, 128, n)),
+        "async_mpsc_128" => Body::timed(|n| awaiting::to_one(4, 128, n)),
+        "arms_1" => Body::timed(|n| arms::ready(1, n)),
+        "arms_4" => Body::timed(|n| arms::ready(4, n)),
+        "arms_64" => Body::timed(|n| arms::ready(64, n)),
+        "arms_1024" => Body::timed(|n| arms::ready(1024, n)),
+        "arms_wait_1" => Body::timed(|n| arms::waited_for(1, n)),
+        "arms_wait_4" => Body::timed(|n| arms::waited_for(4, n)),
+        "arms_wait_64" => Body::timed(|n| arms::waited_for(64, n)),
+        "arms_wait_1024" => Body::timed(|n| arms::waited_for(1024, n)),
         "sieve" => Body::timed(channels::sieve),
         "skynet" => Body::timed(channels::skynet),
         "daisy" => Body::timed(channels::daisy),

@@ -40,15 +40,21 @@ mod iter;
 mod receiver;
 mod ring;
 mod sender;
+#[cfg(feature = "sink")]
+mod sink;
 mod state;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
-pub(crate) use event::{Offer, SendTakeEvent};
+pub(crate) use event::Offer;
+#[cfg(not(loom))]
+pub(crate) use event::SendTakeEvent;
 pub use event::{RecvEvent, SendEvent};
 pub use future::{RecvFuture, RecvStream, SendFuture};
 pub use iter::{IntoIter, Iter, TryIter};
 pub use receiver::Receiver;
 pub use sender::Sender;
+#[cfg(feature = "sink")]
+pub use sink::SendSink;
 
 use channel::Channel;
 

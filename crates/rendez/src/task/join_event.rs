@@ -3,6 +3,7 @@
 use super::{
     header::Header,
     join::{JoinHandle, LocalJoinHandle},
+    scope::ScopedJoinHandle,
 };
 use crate::{
     select::{Arm, Event, Operation, Registered, Sealed, Waiting},
@@ -95,6 +96,16 @@ impl<'a, R> Event for &'a LocalJoinHandle<R> {
 
     fn operation(self) -> JoinEvent<'a> {
         JoinEvent::new(self.0.header())
+    }
+}
+
+/// As for a [`JoinHandle`].
+impl<'a, R> Event for &'a ScopedJoinHandle<'_, R> {
+    type Output = ();
+    type Operation = JoinEvent<'a>;
+
+    fn operation(self) -> JoinEvent<'a> {
+        JoinEvent::new(self.header())
     }
 }
 

@@ -218,6 +218,10 @@ unsafe impl<R: Send> Send for ScopedJoinHandle<'_, R> {}
 unsafe impl<R: Send> Sync for ScopedJoinHandle<'_, R> {}
 
 impl<R> ScopedJoinHandle<'_, R> {
+    pub(super) fn header(&self) -> &super::Header {
+        self.task.header()
+    }
+
     /// Waits for the goroutine to end.
     ///
     /// # Errors
