@@ -294,6 +294,10 @@ fn what_others_hand_over_does_not_keep_a_worker_from_what_it_has_itself() {
             let (ready, wait) = chan::bounded(0);
             (0..10).for_each(|_| near(|| rendez::sleep(Duration::MAX)));
             yield_now();
+            // Nothing is handed to a worker whose thread has yet to come up.
+            while spread(|| thread::current().id()).join().unwrap() == here {
+                yield_now();
+            }
             let other = spread(move || {
                 (0..100).for_each(|_| near(|| rendez::sleep(Duration::MAX)));
                 near(|| {
