@@ -10,6 +10,10 @@
 //! which one is chosen; the others have no effect. They work from goroutines, OS threads and async tasks. A
 //! select over an arm that is ready parks nobody. `select!` allocates nothing, ready or parked, up to 32 arms; a `Select`
 //! makes a box for each operation that it returns, and `choose` two lists.
+//!
+//! The cost grows with the arms. A [`Select`] over 1, 4, 64 and 1024 channels, of which a random one is ready, took 22, 44, 208
+//! and 3600 ns with the send that made it so; one that parks until a value comes 70, 111, 640 and 11,200 ns (cases
+//! `arms_*` of the bench, on the machine of the README's table).
 
 mod arm;
 #[cfg(not(loom))]
