@@ -8,7 +8,7 @@ use rendez::{
         IntoIter, Iter, Receiver, RecvFuture, RecvStream, SendError, SendFuture, SendTimeoutError, Sender,
         TryIter, TrySendError,
     },
-    sync::{WaitGroup, WaitGroupFuture},
+    sync::{Once, OnceEvent, OnceValue, Pool, PoolGuard, SingleFlight, WaitGroup, WaitGroupFuture},
     time::Instant,
 };
 use std::{
