@@ -30,6 +30,7 @@ pub(super) fn find(case: &str) -> Answer {
         "speedup_fork_join" | "speedup_pipeline" => {
             return Cannot("threads: the number of workers can't be set");
         }
+        "once" | "pool_8" => return Cannot("it is about channels"),
         "mem_async" => return Cannot("crossbeam-channel has no async operations"),
         _ => return Cannot("a thread for each goroutine is out of the question"),
     }))

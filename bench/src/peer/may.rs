@@ -34,6 +34,7 @@ pub(super) fn find(case: &str) -> Answer {
         "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
         "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
         "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => Cannot(TOO_MANY),
+        "once" | "pool_8" => Cannot("it has neither"),
         "mem_async" => Cannot("it has no async tasks"),
         "mem_unstarted" => Cannot("a coroutine has its stack from the start, and about 30,000 are the most"),
         "speedup_fork_join" | "speedup_workers" | "speedup_pipeline" => {

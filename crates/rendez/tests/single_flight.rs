@@ -19,7 +19,7 @@ use worlds::{Crew, Ops, Role, in_every_world, on_one_worker, poll_once, until};
 type Flights = Arc<SingleFlight<&'static str, u32>>;
 
 fn panic_of<R>(f: impl FnOnce() -> R) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(|| drop(f()))).err().expect("it should have panicked");
+    let payload = catch_unwind(AssertUnwindSafe(|| drop(f()))).expect_err("it should have panicked");
     match payload.downcast::<String>() {
         Ok(text) => *text,
         Err(payload) => payload.downcast_ref::<&str>().expect("a text").to_string(),
