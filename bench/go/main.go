@@ -19,6 +19,8 @@ var timed = map[string]func(n int) time.Duration{
 	"spawn_seq":   spawnSeq,
 	"yield_2":     func(n int) time.Duration { return yield(2, n) },
 	"yield_1000":  func(n int) time.Duration { return yield(1000, n) },
+	"once":        once,
+	"pool_8":      func(n int) time.Duration { return pool(8, n) },
 	"ping_pong":   pingPong,
 	"seq_1":       seq,
 	"spsc_0":      func(n int) time.Duration { return messages(1, 1, 0, n) },

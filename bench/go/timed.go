@@ -45,6 +45,44 @@ func yield(goroutines, n int) time.Duration {
 	return time.Since(start)
 }
 
+func once(n int) time.Duration {
+	var once sync.Once
+	calls := 0
+	call := func() { calls++ }
+	once.Do(call)
+	start := time.Now()
+	for range n {
+		once.Do(call)
+	}
+	elapsed := time.Since(start)
+	if calls != 1 {
+		panic("called again")
+	}
+	return elapsed
+}
+
+func pool(goroutines, n int) time.Duration {
+	buffers := sync.Pool{New: func() any {
+		buffer := make([]byte, 1024)
+		return &buffer
+	}}
+	start := time.Now()
+	var wg sync.WaitGroup
+	wg.Add(goroutines)
+	for range goroutines {
+		go func() {
+			defer wg.Done()
+			for i := range n / goroutines {
+				buffer := buffers.Get().(*[]byte)
+				(*buffer)[0] = byte(i)
+				buffers.Put(buffer)
+			}
+		}()
+	}
+	wg.Wait()
+	return time.Since(start)
+}
+
 func pingPong(n int) time.Duration {
 	ping, pong := make(chan int), make(chan int)
 	go func() {

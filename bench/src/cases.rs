@@ -197,6 +197,19 @@ pub(crate) const CASES: &[Case] = &[
     ),
     lower("yield_1000", Unit::NsPerOp, Size::Steady, "The same with 1000 goroutines."),
     lower(
+        "once",
+        Unit::NsPerOp,
+        Size::Steady,
+        "One goroutine calls a Once whose call has ended. One operation is one call.",
+    ),
+    lower(
+        "pool_8",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Eight goroutines take a buffer of 1 KiB out of one Pool, write a byte to it and put it back. One operation is all \
+         three; the reading is the time over the operations of all eight.",
+    ),
+    lower(
         "ping_pong",
         Unit::NsPerOp,
         Size::Steady,

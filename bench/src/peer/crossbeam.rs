@@ -37,6 +37,7 @@ pub(super) fn find(case: &str) -> Answer {
         "speedup_fork_join" | "speedup_pipeline" => {
             return Cannot("threads: the number of workers can't be set");
         }
+        "once" | "pool_8" => return Cannot("it is about channels"),
         "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128" => {
             return Cannot("crossbeam-channel has no async operations");
         }

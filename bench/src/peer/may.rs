@@ -34,6 +34,7 @@ pub(super) fn find(case: &str) -> Answer {
         "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
         "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
         "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => Cannot(TOO_MANY),
+        "once" | "pool_8" => Cannot("it has neither"),
         "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128" => {
             Cannot("it has no async tasks")
         }

@@ -8,7 +8,7 @@ use rendez::{
         IntoIter, Iter, Receiver, RecvFuture, RecvStream, SendError, SendFuture, SendTimeoutError, Sender,
         TryIter, TrySendError,
     },
-    sync::{WaitGroup, WaitGroupFuture},
+    sync::{Once, OnceEvent, OnceValue, Pool, PoolGuard, SingleFlight, WaitGroup, WaitGroupFuture},
     time::Instant,
 };
 use std::{
@@ -124,6 +124,18 @@ fn futures_go_where_their_values_may_go() {
 }
 
 #[test]
+fn a_pool_may_be_shared_where_its_objects_may_go() {
+    table! {
+        Pool<u8>: true true,
+        Pool<Single>: true true,
+        Pool<Local>: false false,
+        PoolGuard<'static, u8>: true true,
+        PoolGuard<'static, Single>: true false,
+        PoolGuard<'static, Local>: false false,
+    }
+}
+
+#[test]
 fn runtimes_and_groups_may_be_shared() {
     table! {
         Runtime: true true,
@@ -131,6 +143,16 @@ fn runtimes_and_groups_may_be_shared() {
         Builder: true true,
         Placement: true true,
         WaitGroup: true true,
+        Once: true true,
+        OnceEvent<'static>: true true,
+        OnceValue<u8>: true true,
+        OnceValue<Single>: true false,
+        OnceValue<Local>: false false,
+        OnceValue<u8, fn() -> u8>: true true,
+        OnceValue<u8, Local>: false false,
+        SingleFlight<u8, u8>: true true,
+        SingleFlight<Single, u8>: false false,
+        SingleFlight<u8, Single>: false false,
         Instant: true true,
     }
 }
@@ -160,6 +182,8 @@ fn handles_may_be_used_on_both_sides_of_a_caught_panic_as_the_standard_librarys_
         TryIter<'static, Single>,
         IntoIter<Single>,
         WaitGroup,
+        Once,
+        OnceValue<u8>,
         Runtime,
         RuntimeBuilder,
         Builder,

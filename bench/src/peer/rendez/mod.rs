@@ -4,6 +4,7 @@ mod arms;
 mod awaiting;
 mod channels;
 mod many;
+mod sync;
 
 use super::{
     Answer::{self, Cannot, Does},
@@ -27,6 +28,8 @@ pub(super) fn find(case: &str) -> Answer {
         "spawn_seq" => Body::timed(many::spawn_seq),
         "yield_2" => Body::timed(|n| many::yielding(2, n)),
         "yield_1000" => Body::timed(|n| many::yielding(1000, n)),
+        "once" => Body::timed(sync::once),
+        "pool_8" => Body::timed(|n| sync::pool(8, n)),
         "ping_pong" => Body::timed(channels::ping_pong),
         "seq_1" => Body::timed(channels::seq),
         "spsc_0" => Body::timed(|n| channels::messages(1, 1, 0, n)),

@@ -105,6 +105,18 @@ pub(crate) fn current_goroutine() -> Option<Goroutine> {
     with_worker(|worker| worker?.goroutine())
 }
 
+/// The number of the goroutine that runs on this thread.
+pub(crate) fn current_id() -> Option<u64> {
+    // SAFETY: what runs has not ended, so its header is there.
+    current_goroutine().map(|goroutine| unsafe { goroutine.0.as_ref().id })
+}
+
+/// Which worker of its runtime this thread is.
+#[inline(always)]
+pub(crate) fn worker_index() -> Option<usize> {
+    with_worker(|worker| worker.map(|worker| worker.index))
+}
+
 /// Whether the running goroutine would be unwound if it were to wait now.
 fn is_ending() -> bool {
     with_worker(|worker| {

@@ -153,6 +153,11 @@ pub(crate) enum Reason {
     Scope,
     /// In `WaitGroup::wait`.
     WaitGroup,
+    /// In `Once` or `OnceValue`, for another caller's function.
+    Once,
+    /// In `SingleFlight::run`, for another caller's function.
+    #[cfg_attr(loom, allow(dead_code))]
+    SingleFlight,
     /// In a `select!`, a `Select` or a chosen event.
     Select,
     /// In `sleep`.

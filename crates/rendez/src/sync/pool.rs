@@ -1,0 +1,377 @@
+//! `Pool`: objects that are used again (Go's `sync/pool.go`).
+//!
+//! # Shards
+//!
+//! The objects lie in *shards*: one for each worker (by its index, so workers of several runtimes may meet in one), and a few
+//! for the OS threads that are no workers. `get` takes what was put last into the caller's own shard; if that is empty, it
+//! steals one object from another; if there is none, it makes one. `put` goes to the caller's own shard.
+//!
+//! Each shard has a spin lock. Its owner takes it for a handful of instructions; others come only when they have nothing of
+//! their own, and look first at the number that is written beside the lock. Rejected: a slot for the owner alone without
+//! any atomics, as in Go. There the collector stops the world before it empties those; here whoever ages the pool would
+//! have to ask the owner, and an object would stay in the slot of a worker that has gone idle.
+//!
+//! Objects lie in boxes that are links of the shards' lists and that the guards hold, so neither `get` nor `put` of a guard
+//! moves the object or allocates, and nothing is allocated under a lock. **No user code runs under a lock**: not the
+//! maker, not a destructor. A goroutine never parks in here, unless in those.
+//!
+//! # Ageing
+//!
+//! A shard's objects are *fresh* or *old*. Once in a [`PERIOD`] a `get` begins a generation: what is still old has not been
+//! used for a whole generation and is dropped, what was fresh becomes old. What is put back is fresh. So an object goes after
+//! it has not been used for one to two periods. That a period has passed is looked for at every [`LOOK_EVERY`]th `get` of
+//! a shard and before an object is made, so it costs next to nothing; a pool that nobody uses does not age.
+//!
+//! Go takes old objects ("victims") only when nobody has fresh ones. Here a caller takes its own old one first: else after
+//! each generation all workers would steal from the one that was first to put something back.
+
+use super::caller;
+use crate::{lock::SpinLock, sched, time::Instant};
+use crossbeam_utils::CachePadded;
+use std::{
+    fmt, mem,
+    ops::{Deref, DerefMut},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// How long a generation lasts at least.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How many `get`s of a shard go by between two looks at the clock.
+const LOOK_EVERY: u32 = 32;
+/// How many objects a shard keeps at most.
+const KEPT: usize = 16 * 1024;
+/// How many shards there are for OS threads that are no workers.
+const FOR_THREADS: usize = 4;
+
+/// A pool of objects that are costly to make and are used again: buffers, above all. [`get`](Self::get) gives one that somebody
+/// has used before, or makes one; it comes back when the guard is dropped.
+///
+/// An object comes as it was put back: clear it. Which one comes, and whether it is one that was put back, is not
+/// said: objects that are not used for one to two seconds are dropped by those who use the pool meanwhile, and a pool keeps at
+/// most some 16,000 for each worker. A pool that nobody touches any more keeps what it has (at most what was in use at
+/// once, and what was [`put`](Self::put)) until it is dropped; [`age`](Self::age) empties it by hand.
+///
+/// A pool is not a limit on how many objects there are. For that, use a channel, or a semaphore.
+///
+/// # Examples
+/// ```
+/// use rendez::sync::{Pool, WaitGroup};
+/// use std::sync::Arc;
+///
+/// let buffers = Arc::new(Pool::new(|| Vec::<u8>::with_capacity(1 << 20)));
+/// let group = WaitGroup::new();
+/// for i in 0..1000 {
+///     let buffers = buffers.clone();
+///     group.go(move || {
+///         let mut buffer = buffers.get();
+///         buffer.clear();
+///         buffer.push(i as u8);
+///     });
+/// }
+/// group.wait();
+/// assert!(buffers.idle() <= 1000);
+/// ```
+pub struct Pool<T> {
+    make: Box<dyn Fn() -> T + Send + Sync>,
+    /// A power of two for the workers, and then those for threads.
+    shards: Box<[CachePadded<Shard<T>>]>,
+    for_workers: usize,
+    born: Instant,
+    /// When the generation began, in milliseconds after the birth.
+    generation_began: AtomicU64,
+}
+
+struct Shard<T> {
+    objects: SpinLock<Objects<T>>,
+    /// How many there are: written under the lock, read by those who look for something to steal.
+    kept: AtomicUsize,
+}
+
+struct Objects<T> {
+    fresh: List<T>,
+    old: List<T>,
+    /// How many `get`s there were, roughly.
+    gets: u32,
+}
+
+impl<T> Objects<T> {
+    fn pop(&mut self) -> Option<Box<Link<T>>> {
+        self.fresh.pop().or_else(|| self.old.pop())
+    }
+
+    fn len(&self) -> usize {
+        self.fresh.len + self.old.len
+    }
+}
+
+/// An object in its place in a list, or, with nothing next, in a guard.
+struct Link<T> {
+    object: T,
+    next: Option<Box<Link<T>>>,
+}
+
+struct List<T> {
+    first: Option<Box<Link<T>>>,
+    len: usize,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        List { first: None, len: 0 }
+    }
+}
+
+impl<T> List<T> {
+    #[inline]
+    fn push(&mut self, mut link: Box<Link<T>>) {
+        link.next = self.first.take();
+        self.first = Some(link);
+        self.len += 1;
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Box<Link<T>>> {
+        let mut link = self.first.take()?;
+        self.first = link.next.take();
+        self.len -= 1;
+        Some(link)
+    }
+}
+
+impl<T> Drop for List<T> {
+    /// One after another, as a long list dropped link by link in each other would overflow the stack. If a destructor
+    /// panics, the others still run.
+    fn drop(&mut self) {
+        struct Rest<'a, T>(&'a mut List<T>);
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while self.0.pop().is_some() {}
+            }
+        }
+        let rest = Rest(self);
+        while let Some(link) = rest.0.pop() {
+            drop(link);
+        }
+    }
+}
+
+impl<T> Pool<T> {
+    /// A pool whose objects are made by `f`.
+    ///
+    /// # Panics
+    /// If `RENDEZ_WORKERS` is set and is no number of workers.
+    pub fn new(f: impl Fn() -> T + Send + Sync + 'static) -> Pool<T> {
+        let for_workers = crate::workers().next_power_of_two();
+        Pool {
+            make: Box::new(f),
+            shards: (0..for_workers + FOR_THREADS).map(|_| CachePadded::new(Shard::new())).collect(),
+            for_workers,
+            born: Instant::now(),
+            generation_began: AtomicU64::new(0),
+        }
+    }
+
+    /// An object that was put back, or a new one. It goes back when the guard is dropped, also by a panic: then it may be
+    /// half changed, and whoever minds that [takes](PoolGuard::take) it out while it is so.
+    ///
+    /// # Panics
+    /// As `f` does, or the destructor of an object that is dropped for its age. The pool is whole afterwards.
+    ///
+    /// # Blocking
+    /// Never parks by itself.
+    #[inline]
+    pub fn get(&self) -> PoolGuard<'_, T> {
+        let shard = &self.shards[self.home()];
+        let (link, look) = {
+            let mut objects = shard.objects.lock();
+            objects.gets = objects.gets.wrapping_add(1);
+            let link = objects.pop();
+            shard.kept.store(objects.len(), Ordering::Relaxed);
+            (link, objects.gets.is_multiple_of(LOOK_EVERY))
+        };
+        match link {
+            Some(link) => {
+                let guard = PoolGuard { pool: self, link: Some(link) };
+                if look {
+                    self.age_if_due();
+                }
+                guard
+            }
+            None => self.get_elsewhere(),
+        }
+    }
+
+    /// Gives an object to the pool, whether it came from there or not.
+    ///
+    /// # Blocking
+    /// Never parks. Allocates the object's place; the drop of a guard does not.
+    pub fn put(&self, object: T) {
+        self.put_link(Box::new(Link { object, next: None }));
+    }
+
+    /// How many objects are in the pool, about.
+    pub fn idle(&self) -> usize {
+        self.shards.iter().map(|shard| shard.kept.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Begins a generation now: drops the objects that have not been used since the last one began. Called twice, it drops
+    /// all that are not in use: for a program that knows that it is short of memory, or done for a while.
+    ///
+    /// # Panics
+    /// As an object's destructor does.
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::sync::Pool;
+    /// let pool = Pool::new(String::new);
+    /// drop(pool.get());
+    /// pool.age();
+    /// assert_eq!(pool.idle(), 1);
+    /// pool.age();
+    /// assert_eq!(pool.idle(), 0);
+    /// ```
+    pub fn age(&self) {
+        for shard in &self.shards {
+            let unused = {
+                let mut objects = shard.objects.lock();
+                let fresh = mem::take(&mut objects.fresh);
+                let unused = mem::replace(&mut objects.old, fresh);
+                shard.kept.store(objects.len(), Ordering::Relaxed);
+                unused
+            };
+            // Destructors run here, without the lock.
+            drop(unused);
+        }
+    }
+
+    /// The caller's own shard.
+    #[inline]
+    fn home(&self) -> usize {
+        match sched::worker_index() {
+            Some(worker) => worker & (self.for_workers - 1),
+            None => self.for_workers + caller::thread_number() as usize % FOR_THREADS,
+        }
+    }
+
+    /// Steals an object, or makes one.
+    #[cold]
+    fn get_elsewhere(&self) -> PoolGuard<'_, T> {
+        let home = self.home();
+        let others = (1..self.shards.len()).map(|step| &self.shards[(home + step) % self.shards.len()]);
+        for shard in others.filter(|shard| shard.kept.load(Ordering::Relaxed) > 0) {
+            let link = {
+                let mut objects = shard.objects.lock();
+                let link = objects.pop();
+                shard.kept.store(objects.len(), Ordering::Relaxed);
+                link
+            };
+            if link.is_some() {
+                return PoolGuard { pool: self, link };
+            }
+        }
+        self.age_if_due();
+        PoolGuard { pool: self, link: Some(Box::new(Link { object: (self.make)(), next: None })) }
+    }
+
+    fn put_link(&self, link: Box<Link<T>>) {
+        let shard = &self.shards[self.home()];
+        let surplus = {
+            let mut objects = shard.objects.lock();
+            if objects.len() < KEPT {
+                objects.fresh.push(link);
+                shard.kept.store(objects.len(), Ordering::Relaxed);
+                None
+            } else {
+                Some(link)
+            }
+        };
+        drop(surplus);
+    }
+
+    #[cold]
+    fn age_if_due(&self) {
+        let now = self.born.elapsed().as_millis() as u64;
+        let began = self.generation_began.load(Ordering::Relaxed);
+        if now.saturating_sub(began) >= PERIOD.as_millis() as u64
+            && self
+                .generation_began
+                .compare_exchange(began, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            self.age();
+        }
+    }
+}
+
+impl<T> Shard<T> {
+    fn new() -> Shard<T> {
+        let objects = Objects { fresh: List::default(), old: List::default(), gets: 0 };
+        Shard { objects: SpinLock::new(objects), kept: AtomicUsize::new(0) }
+    }
+}
+
+impl<T> fmt::Debug for Pool<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("idle", &self.idle()).finish_non_exhaustive()
+    }
+}
+
+/// An object of a [`Pool`], which goes back when this is dropped.
+#[must_use = "the object goes back to the pool at once if it is not used"]
+pub struct PoolGuard<'a, T> {
+    pool: &'a Pool<T>,
+    /// `None` only within `take`.
+    link: Option<Box<Link<T>>>,
+}
+
+const HELD: &str = "a guard holds its object until it is consumed";
+
+impl<T> PoolGuard<'_, T> {
+    /// Takes the object out for good: it does not go back by itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::sync::Pool;
+    /// let pool = Pool::new(|| String::from("mine"));
+    /// let text: String = pool.get().take();
+    /// assert_eq!((text.as_str(), pool.idle()), ("mine", 0));
+    /// pool.put(text);
+    /// assert_eq!(pool.idle(), 1);
+    /// ```
+    #[must_use = "dropped, the object is gone: drop the guard to put it back"]
+    pub fn take(mut self) -> T {
+        self.link.take().expect(HELD).object
+    }
+}
+
+impl<T> Deref for PoolGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.link.as_ref().expect(HELD).object
+    }
+}
+
+impl<T> DerefMut for PoolGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.link.as_mut().expect(HELD).object
+    }
+}
+
+impl<T> Drop for PoolGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.pool.put_link(link);
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for PoolGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PoolGuard").field(&**self).finish()
+    }
+}
