@@ -14,7 +14,10 @@
 //! An arm has an effect only when it is chosen. Between `register` and `unregister` it stands in queues of its source and
 //! must not move; whoever registers it sees to that.
 
-use crate::{time::Instant, wait::Waiter};
+use crate::{
+    time::Instant,
+    wait::{Reason, Waiter},
+};
 
 /// A select's wait, to be queued with.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +86,12 @@ pub trait Arm: Sealed {
     /// When it becomes ready by itself.
     fn deadline(&self) -> Option<Instant> {
         None
+    }
+
+    /// Why somebody waits who waits for it alone.
+    #[doc(hidden)]
+    fn reason(&self) -> Reason {
+        Reason::Select
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     arm::{Arm, Operation, Registered, Sealed, Waiting},
     run::{self, Arms, Patience},
 };
-use crate::time::Instant;
+use crate::{time::Instant, wait::Reason};
 use std::{fmt, time::Duration};
 
 /// Something that can be waited for: a receive, a send, the end of a goroutine, a moment, or a choice of these.
@@ -76,12 +76,7 @@ pub trait Event: Sized {
     /// assert_eq!(rx.recv_event().wait_timeout(Duration::from_millis(1)), None);
     /// ```
     fn wait_timeout(self, limit: Duration) -> Option<Self::Output> {
-        let patience = match limit {
-            Duration::ZERO => Patience::None,
-            // Beyond what the clock can say is for ever.
-            limit => Instant::now().checked_add(limit).map_or(Patience::Endless, Patience::Until),
-        };
-        wait(self, patience)
+        wait(self, Patience::of(limit))
     }
 
     /// Waits for it in an async task.
@@ -156,7 +151,8 @@ pub trait Event: Sized {
     }
 }
 
-fn wait<E: Event>(event: E, patience: Patience) -> Option<E::Output> {
+/// Waits for one event.
+pub(crate) fn wait<E: Event>(event: E, patience: Patience) -> Option<E::Output> {
     let mut operation = event.operation();
     let mut arms: [&mut dyn Arm; 1] = [&mut operation];
     run::run(&mut arms[..], false, patience).map(|_| operation.finish())
@@ -193,6 +189,10 @@ macro_rules! delegate {
 
         fn deadline(&self) -> Option<Instant> {
             self.$($inner)+.deadline()
+        }
+
+        fn reason(&self) -> Reason {
+            self.$($inner)+.reason()
         }
     };
 }
@@ -291,6 +291,10 @@ impl<O: Arm> Arm for Held<O> {
 
     fn deadline(&self) -> Option<Instant> {
         self.get().deadline()
+    }
+
+    fn reason(&self) -> Reason {
+        self.get().reason()
     }
 }
 

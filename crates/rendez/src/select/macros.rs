@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     chan::{Receiver, RecvEvent, SendEvent, SendTakeEvent, Sender},
-    time::Instant,
     wait::{Outcome, Reason, Waiter, unwind_cancelled},
 };
 use std::time::Duration;
@@ -129,12 +128,7 @@ pub fn try_now(arms: &mut [&mut dyn Arm], biased: bool) -> Option<usize> {
 
 /// With `default(limit)`: the chosen arm, or `None` for the default.
 pub fn block_for(arms: &mut [&mut dyn Arm], biased: bool, limit: Duration) -> Option<usize> {
-    let patience = match limit {
-        Duration::ZERO => Patience::None,
-        // Beyond what the clock can say is for ever.
-        limit => Instant::now().checked_add(limit).map_or(Patience::Endless, Patience::Until),
-    };
-    run(arms, biased, patience)
+    run(arms, biased, Patience::of(limit))
 }
 
 /// Without arms.

@@ -32,9 +32,11 @@ pub(crate) use arm::Sealed;
 pub use arm::{Arm, Operation, Registered, Waiting};
 #[cfg(not(loom))]
 pub use dynamic::{Select, SelectFuture, SelectedOperation};
+pub(crate) use event::wait;
 pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
 pub use future::EventFuture;
+pub(crate) use run::Patience;
 
 /// A random number below `n`.
 fn random_below(n: usize) -> usize {

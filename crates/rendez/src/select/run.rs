@@ -12,6 +12,7 @@ use crate::{
     time::Instant,
     wait::{self, Outcome, Reason, Waiter},
 };
+use std::time::Duration;
 
 /// The arms of one select.
 pub(crate) trait Arms {
@@ -57,6 +58,17 @@ pub(crate) enum Patience {
     Endless,
 }
 
+impl Patience {
+    /// To wait for so long; with a limit of zero, not at all.
+    pub(crate) fn of(limit: Duration) -> Patience {
+        match limit {
+            Duration::ZERO => Patience::None,
+            // Beyond what the clock can say is for ever.
+            limit => Instant::now().checked_add(limit).map_or(Patience::Endless, Patience::Until),
+        }
+    }
+}
+
 /// Waits until one arm is chosen, and says which; `None` when patience ends first.
 pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patience) -> Option<usize> {
     wait::spend_budget();
@@ -73,6 +85,10 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
         if patience == Patience::None && is_single {
             return None;
         }
+        let reason = match arms.len() {
+            1 => arms.arm(0).map_or(Reason::Select, |arm| arm.reason()),
+            _ => Reason::Select,
+        };
         let waiter = Waiter::current();
         // SAFETY: the waiter is in this frame and the arms are borrowed; `withdraw` comes before either ends, and nothing
         // in between unwinds.
@@ -83,7 +99,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
                 return Some(index);
             }
             Progress::Again => {
-                let outcome = waiter.end_here(Reason::Select);
+                let outcome = waiter.end_here(reason);
                 // SAFETY: decided.
                 unsafe { withdraw(arms) };
                 match outcome {
@@ -93,10 +109,8 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             }
             Progress::Waits => {
                 let outcome = match patience {
-                    Patience::None => waiter.end_here(Reason::Select).unwrap_or(Outcome::TimedOut),
-                    Patience::Until(_) | Patience::Endless => {
-                        waiter.wait(earliest(arms, patience), Reason::Select)
-                    }
+                    Patience::None => waiter.end_here(reason).unwrap_or(Outcome::TimedOut),
+                    Patience::Until(_) | Patience::Endless => waiter.wait(earliest(arms, patience), reason),
                 };
                 // SAFETY: decided.
                 unsafe { withdraw(arms) };

@@ -1,6 +1,11 @@
 //! Go's `sync` for goroutines, OS threads and async tasks.
 
+mod barrier;
 mod caller;
+mod cond;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod mutex;
 mod once;
 #[cfg(not(loom))]
 mod once_value;
@@ -8,17 +13,37 @@ mod once_value;
 mod panic_text;
 #[cfg(not(loom))]
 mod pool;
+mod raw_lock;
+mod rw_lock;
+mod semaphore;
 #[cfg(not(loom))]
 mod single_flight;
+mod source;
 mod wait_group;
 mod wait_group_event;
 
+pub use barrier::Barrier;
+#[cfg(not(loom))]
+pub use barrier::BarrierFuture;
+pub use cond::Cond;
+#[cfg(not(loom))]
+pub use cond::CondFuture;
+#[cfg(not(loom))]
+pub use mutex::LockFuture;
+pub use mutex::{LockEvent, Mutex, MutexGuard};
 pub use once::{Once, OnceEvent};
 #[cfg(not(loom))]
 pub use once_value::OnceValue;
 #[cfg(not(loom))]
 pub use pool::{Pool, PoolGuard};
+pub use rw_lock::{ReadEvent, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteEvent};
+#[cfg(not(loom))]
+pub use rw_lock::{ReadFuture, WriteFuture};
+#[cfg(not(loom))]
+pub use semaphore::AcquireFuture;
+pub use semaphore::{AcquireEvent, Permit, Semaphore};
 #[cfg(not(loom))]
 pub use single_flight::SingleFlight;
+pub use source::SyncEvent;
 pub use wait_group::{WaitGroup, WaitGroupFuture};
 pub use wait_group_event::WaitGroupEvent;

@@ -139,7 +139,7 @@ impl Drop for WakeBatch {
 /// Why somebody waits; told by dumps and dead-lock reports in Go's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Reason {
+pub enum Reason {
     /// In a send on a channel.
     ChanSend,
     /// In a receive from a channel.
@@ -158,6 +158,18 @@ pub(crate) enum Reason {
     /// In `SingleFlight::run`, for another caller's function.
     #[cfg_attr(loom, allow(dead_code))]
     SingleFlight,
+    /// For a mutex: `sync.Mutex.Lock`.
+    MutexLock,
+    /// For a read lock: `sync.RWMutex.RLock`.
+    RwLockRead,
+    /// For a write lock: `sync.RWMutex.Lock`.
+    RwLockWrite,
+    /// In `Cond::wait`, for a signal: `sync.Cond.Wait`.
+    CondWait,
+    /// For permits of a semaphore: `semacquire`.
+    Semacquire,
+    /// At a barrier, for the others.
+    Barrier,
     /// In a `select!`, a `Select` or a chosen event.
     Select,
     /// In `sleep`.

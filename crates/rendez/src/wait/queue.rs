@@ -29,7 +29,7 @@ const NO_HOME: u32 = 0;
 /// One waiter's place in one queue. All fields but `waiter` belong to whoever holds the source's lock while the node is
 /// queued, else to the owner; see the head of [`wait`](super).
 #[derive(Debug)]
-pub(crate) struct Node {
+pub struct Node {
     prev: Cell<*const Node>,
     next: Cell<*const Node>,
     queued: Cell<bool>,
@@ -100,6 +100,17 @@ impl Node {
     #[inline]
     pub(crate) fn status(&self) -> Status {
         self.status.get()
+    }
+
+    /// The status of a node that is in no queue, which is then `Pending` again.
+    pub(crate) fn take_status(&self) -> Status {
+        self.status.replace(Status::Pending)
+    }
+
+    /// Gives a node that is in no queue another packet.
+    pub(crate) fn carry(&self, packet: *mut ()) {
+        debug_assert!(!self.queued.get());
+        self.packet.set(packet);
     }
 
     /// Links two nodes that are in no queue.
@@ -247,6 +258,42 @@ impl WaitQueue {
             unsafe { (*self.tail).next.set(node) };
         }
         self.tail = node;
+    }
+
+    /// Queues `node` ahead of the others.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    pub(crate) unsafe fn push_front(&mut self, node: &Node) {
+        debug_assert!(!node.queued.get());
+        node.prev.set(ptr::null());
+        node.next.set(self.head);
+        node.queued.set(true);
+        if self.head.is_null() {
+            self.tail = node;
+        } else {
+            // SAFETY: a queued node lives until it leaves the queue.
+            unsafe { (*self.head).prev.set(node) };
+        }
+        self.head = node;
+    }
+
+    /// The packet of the oldest node.
+    pub(crate) fn front(&self) -> Option<*mut ()> {
+        // SAFETY: as above.
+        unsafe { self.head.as_ref() }.map(|node| node.packet.get())
+    }
+
+    /// Pops the oldest node, of a queue that is not empty: won, or dropped from the queue because its wait was decided
+    /// elsewhere.
+    pub(crate) fn pop_front(&mut self) -> Option<Winner> {
+        let node = self.head;
+        // SAFETY: as in `pop_winner`; the caller says that there is a head, and `front` would have said otherwise.
+        unsafe {
+            assert!(!node.is_null());
+            self.pop_head();
+            (*node).claim().then_some(Winner { node })
+        }
     }
 
     /// Takes `node` out if it is still here.
