@@ -264,6 +264,11 @@ pub fn yield_now() {
     });
 }
 
+/// Whether this worker has something to run besides what runs. Never of a thread that is no worker.
+pub(crate) fn has_other_work() -> bool {
+    with_worker(|worker| worker.is_some_and(Worker::has_work))
+}
+
 /// A random number below `n`, from the worker's seeded generator if there is one.
 pub(crate) fn random_below(n: usize) -> usize {
     with_worker(|worker| match worker {

@@ -37,6 +37,8 @@ pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
 pub use future::EventFuture;
 pub(crate) use run::Patience;
+#[cfg(all(test, loom))]
+pub(crate) use run::run;
 
 /// A random number below `n`.
 fn random_below(n: usize) -> usize {

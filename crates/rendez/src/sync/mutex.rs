@@ -98,6 +98,10 @@ impl<T: ?Sized> Mutex<T> {
 
     #[cold]
     fn lock_slowly(&self) -> MutexGuard<'_, T> {
+        #[cfg(not(loom))]
+        if self.raw.spin() {
+            return self.guard();
+        }
         select::wait(self.lock_event(), Patience::Endless)
             .unwrap_or_else(|| unreachable!("it waits without a limit"))
     }

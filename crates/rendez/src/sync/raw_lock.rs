@@ -63,6 +63,12 @@ const MOST_READERS: u32 = u32::MAX / ONE_READER / 2;
 /// For how long a writer may wait before the lock is handed on in order.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1);
 
+/// How often a writer looks whether the lock has been left before it is queued, and for how long each time.
+#[cfg(not(loom))]
+const SPINS: u32 = 4;
+#[cfg(not(loom))]
+const PAUSES: u32 = 30;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State(u32);
 
@@ -354,6 +360,30 @@ impl RawLock {
     }
 
     // ---- spinning ----
+
+    /// Waits for a writer that is about to leave, and takes the lock: for a time that is shorter than parking takes, and only
+    /// if that writer may be running, on another thread, and this one has nothing else to do (Go's rule).
+    #[cfg(not(loom))]
+    pub(super) fn spin(&self) -> bool {
+        for _ in 0..SPINS {
+            let state = self.state();
+            if state.admits_writer(false) {
+                if self.take() {
+                    return true;
+                }
+                continue;
+            }
+            let home = self.home.load(Ordering::Relaxed);
+            let is_here = home != 0 && crate::lock::worker() == Some(home);
+            if state.0 & (LOCKED | STARVING) != LOCKED || is_here || crate::sched::has_other_work() {
+                return false;
+            }
+            for _ in 0..PAUSES {
+                crate::primitives::hint::spin_loop();
+            }
+        }
+        false
+    }
 
     /// The calling thread takes it; see `home`.
     #[inline(always)]

@@ -118,6 +118,10 @@ impl<T: ?Sized> RwLock<T> {
 
     #[cold]
     fn write_slowly(&self) -> RwLockWriteGuard<'_, T> {
+        #[cfg(not(loom))]
+        if self.raw.spin() {
+            return self.write_guard();
+        }
         select::wait(self.write_event(), Patience::Endless)
             .unwrap_or_else(|| unreachable!("it waits without a limit"))
     }

@@ -11,7 +11,10 @@ use rendez::{
         self, Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError,
         TrySendError,
     },
-    sync::WaitGroup,
+    sync::{
+        Barrier, Cond, Mutex as Lock, MutexGuard as LockGuard, Permit, RwLock, RwLockReadGuard,
+        RwLockWriteGuard, Semaphore, WaitGroup,
+    },
 };
 use std::{
     future::Future,
@@ -187,6 +190,39 @@ impl Ops {
 
     pub(crate) async fn wait(self, group: &WaitGroup) {
         if self.awaits { group.wait_async().await } else { group.wait() }
+    }
+
+    pub(crate) async fn lock<T: Send>(self, mutex: &Lock<T>) -> LockGuard<'_, T> {
+        if self.awaits { mutex.lock_async().await } else { mutex.lock() }
+    }
+
+    pub(crate) async fn read<T: Send + Sync>(self, lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+        if self.awaits { lock.read_async().await } else { lock.read() }
+    }
+
+    pub(crate) async fn write<T: Send + Sync>(self, lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+        if self.awaits { lock.write_async().await } else { lock.write() }
+    }
+
+    pub(crate) async fn acquire(self, semaphore: &Semaphore, permits: usize) -> Permit<'_> {
+        if self.awaits { semaphore.acquire_async(permits).await } else { semaphore.acquire(permits) }
+    }
+
+    pub(crate) async fn wait_for_signal<'a, T: Send>(
+        self,
+        cond: &'a Cond,
+        mut guard: LockGuard<'a, T>,
+    ) -> LockGuard<'a, T> {
+        if self.awaits {
+            cond.wait_async(guard).await
+        } else {
+            cond.wait(&mut guard);
+            guard
+        }
+    }
+
+    pub(crate) async fn meet(self, barrier: &Barrier) -> bool {
+        if self.awaits { barrier.wait_async().await } else { barrier.wait() }
     }
 
     /// Sends as `how` says (see [`Way`]) until the value is gone or the channel closed; a time-out or a full channel
