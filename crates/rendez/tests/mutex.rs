@@ -18,7 +18,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use worlds::{Wakes, in_every_world, on_one_worker, poll_once, poll_with};
+use worlds::{Wakes, in_every_world, on_one_worker, poll_once, poll_with, until};
 
 /// Longer than anybody waits before the mutex is handed on in order.
 const LONG: Duration = Duration::from_millis(3);
@@ -140,25 +140,37 @@ fn who_is_running_goes_before_those_who_are_being_woken() {
     on_one_worker(|| {
         let mutex = Arc::new(Mutex::new(0));
         let guard = mutex.lock();
-        let waits = go({
+        let waits = start({
             let mutex = mutex.clone();
             move || *mutex.lock() += 1
         });
-        rendez::yield_now();
         drop(guard);
         assert!(mutex.try_lock().is_some(), "it has been woken, and has not run");
         waits.join().unwrap();
     });
 }
 
+/// Starts a goroutine of this, the only, worker, and returns when it parks, or has ended.
+fn start(f: impl FnOnce() + Send + 'static) -> rendez::JoinHandle<()> {
+    let runs = Arc::new(AtomicBool::new(false));
+    let handle = go({
+        let runs = runs.clone();
+        move || {
+            runs.store(true, Ordering::Relaxed);
+            f();
+        }
+    });
+    until(|| runs.load(Ordering::Relaxed));
+    handle
+}
+
 /// A goroutine that has waited for long and lost again: from then on the mutex is handed on.
 fn starve(mutex: &Arc<Mutex<Vec<u32>>>) -> rendez::JoinHandle<()> {
     let guard = mutex.lock();
-    let waits = go({
+    let waits = start({
         let mutex = mutex.clone();
         move || mutex.lock().push(1)
     });
-    rendez::yield_now();
     thread::sleep(LONG);
     drop(guard);
     // It has been woken; when it runs, it finds the mutex locked.
@@ -188,7 +200,7 @@ fn a_starving_mutex_is_handed_on_in_order_until_somebody_has_waited_for_less() {
         let others: Vec<_> = (2..5)
             .map(|number| {
                 let mutex = mutex.clone();
-                go(move || mutex.lock().push(number))
+                start(move || mutex.lock().push(number))
             })
             .collect();
         starved.join().unwrap();
@@ -207,12 +219,19 @@ fn waiters_get_it_in_the_order_in_which_they_came() {
             .map(|number| {
                 let mutex = mutex.clone();
                 if number % 2 == 0 {
-                    go(move || mutex.lock().push(number))
-                } else {
-                    go_async(async move { mutex.lock_async().await.push(number) })
+                    return start(move || mutex.lock().push(number));
                 }
+                let runs = Arc::new(AtomicBool::new(false));
+                let handle = go_async({
+                    let runs = runs.clone();
+                    async move {
+                        runs.store(true, Ordering::Relaxed);
+                        mutex.lock_async().await.push(number);
+                    }
+                });
+                until(|| runs.load(Ordering::Relaxed));
+                handle
             })
-            .inspect(|_| (0..3).for_each(|_| rendez::yield_now()))
             .collect();
         drop(guard);
         waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
@@ -311,7 +330,7 @@ fn a_mutex_may_stand_in_several_arms() {
     on_one_worker(|| {
         let mutex = Arc::new(Mutex::new(0));
         let guard = mutex.lock();
-        let selects = go({
+        let selects = start({
             let mutex = mutex.clone();
             move || {
                 select! {
@@ -320,7 +339,6 @@ fn a_mutex_may_stand_in_several_arms() {
                 }
             }
         });
-        rendez::yield_now();
         drop(guard);
         selects.join().unwrap();
         assert_eq!(*mutex.try_lock().unwrap(), 1);
