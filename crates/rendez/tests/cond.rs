@@ -1,0 +1,370 @@
+//! `Cond`: Go's rules, from every world.
+
+mod setup;
+mod worlds;
+
+use rendez::{
+    chan, go,
+    sync::{Cond, Mutex},
+};
+use setup::{Drops, in_time, runtime, wait_until};
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use worlds::{Wakes, in_every_world, on_one_worker, poll_once, poll_with};
+
+/// Futures that wait, in order, each with its waker.
+fn waiting<'a>(
+    mutex: &'a Mutex<i32>,
+    cond: &'a Cond,
+    number: usize,
+) -> Vec<(Pin<Box<rendez::sync::CondFuture<'a, i32>>>, Arc<Wakes>)> {
+    (0..number)
+        .map(|_| {
+            let (wakes, waker) = Wakes::new();
+            let mut future =
+                Box::pin(cond.wait_async(mutex.try_lock().expect("those who wait have left it")));
+            assert!(poll_with(future.as_mut(), &waker).is_none());
+            (future, wakes)
+        })
+        .collect()
+}
+
+#[test]
+fn a_signal_goes_to_the_one_that_has_waited_longest() {
+    let (mutex, cond) = (Mutex::new(0), Cond::new());
+    let mut waiting = waiting(&mutex, &cond, 5);
+    for next in 0..5 {
+        cond.signal();
+        let woken: Vec<_> = waiting.iter().map(|(_, wakes)| wakes.count()).collect();
+        assert!((0..5).all(|i| woken[i] == usize::from(i <= next)), "{woken:?}");
+    }
+    for (future, _) in &mut waiting {
+        assert!(poll_once(future.as_mut()).is_some());
+    }
+    cond.signal();
+}
+
+#[test]
+fn a_broadcast_goes_to_all_that_wait_and_to_nobody_later() {
+    let (mutex, cond) = (Mutex::new(0), Cond::new());
+    let mut early = waiting(&mutex, &cond, 100);
+    cond.broadcast();
+    let late = waiting(&mutex, &cond, 1);
+    for (future, wakes) in &mut early {
+        assert_eq!(wakes.count(), 1);
+        assert!(poll_once(future.as_mut()).is_some());
+    }
+    assert_eq!(late[0].1.count(), 0);
+}
+
+#[test]
+fn a_signal_is_not_kept_for_later() {
+    setup::in_every_world(|| {
+        let (mutex, cond) = (Mutex::new(0), Cond::new());
+        cond.signal();
+        cond.broadcast();
+        let mut guard = mutex.lock();
+        assert!(!cond.wait_timeout(&mut guard, Duration::from_millis(2)));
+        assert!(!cond.wait_timeout(&mut guard, Duration::ZERO));
+        assert!(mutex.try_lock().is_none(), "it has been taken again");
+        drop(guard);
+        assert!(mutex.try_lock().is_some());
+    });
+}
+
+#[test]
+fn a_queue_never_holds_more_than_two() {
+    const ITEMS: usize = 100;
+    in_every_world(|crew| {
+        let shared = Arc::new((Mutex::new(VecDeque::new()), Cond::new()));
+        let producers: Vec<_> = (0..3)
+            .map(|_| {
+                let shared = shared.clone();
+                crew.start(move |ops| async move {
+                    let (queue, changed) = &*shared;
+                    for item in 0..ITEMS {
+                        let mut queue = ops.lock(queue).await;
+                        while queue.len() == 2 {
+                            queue = ops.wait_for_signal(changed, queue).await;
+                        }
+                        queue.push_back(item);
+                        drop(queue);
+                        changed.broadcast();
+                    }
+                })
+            })
+            .collect();
+        let consumers: Vec<_> = (0..3)
+            .map(|_| {
+                let shared = shared.clone();
+                crew.start(move |ops| async move {
+                    let (queue, changed) = &*shared;
+                    let mut sum = 0;
+                    for _ in 0..ITEMS {
+                        let mut queue = ops.lock(queue).await;
+                        while queue.is_empty() {
+                            queue = ops.wait_for_signal(changed, queue).await;
+                        }
+                        assert!(queue.len() <= 2);
+                        sum += queue.pop_front().expect("it is not empty");
+                        drop(queue);
+                        changed.broadcast();
+                    }
+                    sum
+                })
+            })
+            .collect();
+        producers.into_iter().for_each(|producer| producer.join());
+        let sum: usize = consumers.into_iter().map(|consumer| consumer.join()).sum();
+        assert_eq!(sum, 3 * (0..ITEMS).sum::<usize>());
+    });
+}
+
+/// As many go on as there were signals, though signals come without the mutex and some waits end by themselves.
+#[test]
+fn nobody_goes_on_without_a_signal_and_no_signal_is_lost() {
+    const WAITS: usize = 200;
+    in_every_world(|crew| {
+        // How many wait or have waited; how many have been told to end.
+        let shared = Arc::new((Mutex::new((0_usize, 0_usize)), Cond::new()));
+        let impatient = crew.start({
+            let shared = shared.clone();
+            move |_| async move {
+                let (mutex, cond) = &*shared;
+                (0..WAITS).filter(|_| cond.wait_timeout(&mut mutex.lock(), Duration::from_micros(20))).count()
+            }
+        });
+        let patient = crew.start({
+            let shared = shared.clone();
+            move |ops| async move {
+                let (mutex, cond) = &*shared;
+                for _ in 0..WAITS {
+                    let mut guard = ops.lock(mutex).await;
+                    guard.0 += 1;
+                    drop(ops.wait_for_signal(cond, guard).await);
+                }
+            }
+        });
+        let (mutex, cond) = &*shared;
+        let mut signals = 0;
+        let mut given = 0;
+        // One signal for each patient wait; one that the impatient one has taken is made up for.
+        while given < WAITS {
+            if mutex.lock().0 > given {
+                cond.signal();
+                signals += 1;
+                given += 1;
+            }
+            rendez::yield_now();
+        }
+        let taken = impatient.join();
+        for _ in 0..taken {
+            cond.signal();
+        }
+        assert!(taken <= signals);
+        // Those that were given while its own predecessor had not returned may have met nobody.
+        let ended = Arc::new(AtomicBool::new(false));
+        let helper = crew.start({
+            let (ended, shared) = (ended.clone(), shared.clone());
+            move |ops| async move {
+                while !ended.load(Ordering::Relaxed) {
+                    shared.1.signal();
+                    ops.pause().await;
+                }
+            }
+        });
+        patient.join();
+        ended.store(true, Ordering::Relaxed);
+        helper.join();
+        assert!(mutex.try_lock().is_some());
+    });
+}
+
+#[test]
+fn waiting_while_looks_before_it_waits_and_after_each_signal() {
+    on_one_worker(|| {
+        let shared = Arc::new((Mutex::new(0), Cond::new()));
+        shared.1.wait_while(&mut shared.0.lock(), |value| *value != 0);
+        let looks = Arc::new(AtomicUsize::new(0));
+        let waits = go({
+            let (shared, looks) = (shared.clone(), looks.clone());
+            move || {
+                let mut guard = shared.0.lock();
+                shared.1.wait_while(&mut guard, |value| {
+                    looks.fetch_add(1, Ordering::Relaxed);
+                    *value < 3
+                });
+                *guard
+            }
+        });
+        worlds::until(|| looks.load(Ordering::Relaxed) == 1);
+        for value in 1..=3 {
+            *shared.0.lock() = value;
+            shared.1.signal();
+            worlds::until(|| looks.load(Ordering::Relaxed) == value as usize + 1);
+        }
+        assert_eq!(waits.join().unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_wait_with_a_limit_ends_by_the_first_of_signal_and_limit() {
+    setup::in_every_world(|| {
+        let shared = Arc::new((Mutex::new(false), Cond::new()));
+        let start = Instant::now();
+        assert!(!shared.1.wait_timeout(&mut shared.0.lock(), Duration::from_millis(5)));
+        assert!(start.elapsed() >= Duration::from_millis(5));
+        let signals = go({
+            let shared = shared.clone();
+            move || {
+                *shared.0.lock() = true;
+                shared.1.signal();
+            }
+        });
+        let mut guard = shared.0.lock();
+        while !*guard {
+            assert!(shared.1.wait_timeout(&mut guard, Duration::from_secs(60)));
+        }
+        drop(guard);
+        signals.join().unwrap();
+    });
+}
+
+#[test]
+fn a_signal_given_to_a_future_that_is_dropped_goes_to_the_next() {
+    let (mutex, cond) = (Mutex::new(0), Cond::new());
+    let mut futures = waiting(&mutex, &cond, 4);
+    // Signalled, and not polled since.
+    cond.signal();
+    drop(futures.remove(0));
+    assert_eq!(futures[0].1.count(), 1);
+    // Signalled, and on its way to the mutex.
+    let guard = mutex.lock();
+    assert!(poll_once(futures[0].0.as_mut()).is_none());
+    drop(futures.remove(0));
+    assert_eq!(futures[0].1.count(), 1);
+    drop(guard);
+    assert!(poll_once(futures[0].0.as_mut()).is_some());
+    // Not signalled: nothing to pass on.
+    let last = futures.pop().unwrap();
+    assert_eq!(last.1.count(), 0);
+    drop(last);
+    assert!(mutex.try_lock().is_some());
+}
+
+#[test]
+fn a_future_that_is_never_polled_just_unlocks() {
+    let (mutex, cond) = (Mutex::new(0), Cond::new());
+    let future = cond.wait_async(mutex.lock());
+    assert!(mutex.try_lock().is_none(), "it leaves the mutex when it is polled");
+    drop(future);
+    assert!(mutex.try_lock().is_some());
+    assert!(format!("{cond:?}").contains("awaited: false"));
+}
+
+#[test]
+fn a_future_panics_if_it_is_polled_after_it_was_ready() {
+    let (mutex, cond) = (Mutex::new(0), Cond::new());
+    let mut futures = waiting(&mutex, &cond, 1);
+    cond.broadcast();
+    assert!(poll_once(futures[0].0.as_mut()).is_some());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(poll_once(futures[0].0.as_mut())))).is_err());
+}
+
+#[test]
+fn a_panic_in_the_condition_unlocks_the_mutex() {
+    setup::in_every_world(|| {
+        let (mutex, cond) = (Mutex::new(0), Cond::new());
+        let wait = || cond.wait_while(&mut mutex.lock(), |_| resume_unwind(Box::new(())));
+        assert!(catch_unwind(AssertUnwindSafe(wait)).is_err());
+        assert!(mutex.try_lock().is_some());
+    });
+}
+
+/// Whoever catches the unwinding still has the guard: it must be true.
+#[test]
+fn a_wait_that_a_shutdown_unwinds_has_the_mutex_again() {
+    for workers in [1, 2, 8] {
+        in_time(move || {
+            let shared = Arc::new((Mutex::new(0), Cond::new()));
+            let (drops, held) = (Drops::default(), Arc::new(AtomicUsize::new(0)));
+            let here = Arc::new(AtomicUsize::new(0));
+            let runtime = runtime(workers);
+            for _ in 0..10 {
+                let (shared, token, held, here) = (shared.clone(), drops.token(), held.clone(), here.clone());
+                runtime.spawn(move || {
+                    let _token = token;
+                    let mut guard = shared.0.lock();
+                    here.fetch_add(1, Ordering::SeqCst);
+                    let end = catch_unwind(AssertUnwindSafe(|| shared.1.wait(&mut guard)));
+                    assert!(shared.0.try_lock().is_none(), "this is the one that holds it");
+                    *guard += 1;
+                    held.fetch_add(1, Ordering::SeqCst);
+                    resume_unwind(end.expect_err("nobody signals"));
+                });
+            }
+            wait_until(|| here.load(Ordering::SeqCst) == 10);
+            runtime.shutdown();
+            assert_eq!((drops.count(), held.load(Ordering::SeqCst)), (10, 10));
+            assert_eq!(*shared.0.try_lock().expect("it is free"), 10);
+            shared.1.signal();
+        });
+    }
+}
+
+/// The signal comes, but the mutex does not, before the shutdown does.
+#[test]
+fn a_shutdown_while_a_signalled_one_waits_for_the_mutex() {
+    in_time(|| {
+        let shared = Arc::new((Mutex::new(0), Cond::new()));
+        let runtime = runtime(2);
+        let here = Arc::new(AtomicUsize::new(0));
+        for _ in 0..4 {
+            let (shared, here) = (shared.clone(), here.clone());
+            runtime.spawn(move || {
+                let mut guard = shared.0.lock();
+                here.fetch_add(1, Ordering::SeqCst);
+                shared.1.wait(&mut guard);
+                *guard += 1;
+            });
+        }
+        wait_until(|| here.load(Ordering::SeqCst) == 4 && shared.0.try_lock().is_some());
+        let guard = shared.0.lock();
+        shared.1.broadcast();
+        let ends = thread::spawn(move || runtime.shutdown());
+        thread::sleep(Duration::from_millis(5));
+        drop(guard);
+        ends.join().unwrap();
+        assert!(shared.0.try_lock().is_some());
+    });
+}
+
+#[test]
+fn signals_need_not_hold_the_mutex() {
+    in_every_world(|crew| {
+        let shared = Arc::new((Mutex::new(0), Cond::new()));
+        let (done, ended) = chan::bounded(1);
+        let waits = crew.start({
+            let shared = shared.clone();
+            move |ops| async move {
+                let guard = ops.lock(&shared.0).await;
+                drop(ops.wait_for_signal(&shared.1, guard).await);
+                ops.send(&done, ()).await.unwrap();
+            }
+        });
+        while ended.try_recv().is_err() {
+            shared.1.signal();
+            rendez::yield_now();
+        }
+        waits.join();
+    });
+}
