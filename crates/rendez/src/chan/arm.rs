@@ -90,9 +90,12 @@ impl<T> Channel<T> {
                 };
                 match promised {
                     Ok(None) => waiter.release(),
-                    Ok(wakeup) => {
+                    Ok(told) => {
+                        // SAFETY: the lock has not been left since it was promised.
+                        let withheld = unsafe { waiter.withhold() };
                         drop(state);
-                        drop(wakeup);
+                        drop(told);
+                        waiter.expect(withheld);
                         return Queued::Waits;
                     }
                     Err(Contended) => {

@@ -287,9 +287,15 @@ impl<T> Channel<T> {
         let waiter = Waiter::current();
         let node = Node::alone(&waiter, into.cast());
         // SAFETY: as in `send_waiting`.
-        let told = unsafe { state.queue_receiver(&node) };
-        drop(state);
-        drop(told);
+        if let Some(told) = unsafe { state.queue_receiver(&node) } {
+            // SAFETY: the lock has not been left since it was promised.
+            let withheld = unsafe { waiter.withhold() };
+            drop(state);
+            told.wake();
+            waiter.expect(withheld);
+        } else {
+            drop(state);
+        }
         let outcome = waiter.wait(deadline, Reason::ChanReceive);
         match outcome {
             Outcome::Arm(_) => match node.status() {
