@@ -107,6 +107,8 @@ pub(crate) struct Worker {
     pub(super) has_loot: Cell<bool>,
     /// How many goroutines are suspended in a destructor that an unwind runs.
     unwinding: Cell<u32>,
+    /// Whether the shutdown has ended the waits of what was parked.
+    pub(super) cancelled: Cell<bool>,
 }
 
 impl Worker {
@@ -153,6 +155,7 @@ impl Worker {
             spent_waking: Cell::new(Duration::ZERO),
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
+            cancelled: Cell::new(false),
         }
     }
 
