@@ -85,6 +85,6 @@ pub use select::{Event, choose};
 pub use select::{Select, SelectedOperation};
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinEvent, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope,
-    ScopedJoinHandle, block_on, go, go_async, go_local, scope,
+    Builder, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle,
+    block_on, go, go_async, go_local, scope,
 };

@@ -34,6 +34,10 @@
 mod arm;
 mod channel;
 mod error;
+#[cfg_attr(
+    loom,
+    allow(dead_code, unreachable_pub, reason = "the macro and `Select`, which use the rest, are not there")
+)]
 mod event;
 mod future;
 mod iter;
@@ -45,6 +49,7 @@ mod sink;
 mod state;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+#[cfg(any(not(loom), test))]
 pub(crate) use event::Offer;
 #[cfg(not(loom))]
 pub(crate) use event::SendTakeEvent;

@@ -26,6 +26,7 @@ mod loom_tests;
 #[doc(hidden)]
 #[cfg(not(loom))]
 pub mod macros;
+mod occurrence;
 mod run;
 
 pub(crate) use arm::Sealed;
@@ -35,6 +36,8 @@ pub use dynamic::{Select, SelectFuture, SelectedOperation};
 pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
 pub use future::EventFuture;
+pub use occurrence::Occurrence;
+pub(crate) use occurrence::{Occurs, park};
 
 /// A random number below `n`.
 fn random_below(n: usize) -> usize {

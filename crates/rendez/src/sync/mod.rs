@@ -11,9 +11,8 @@ mod pool;
 #[cfg(not(loom))]
 mod single_flight;
 mod wait_group;
-mod wait_group_event;
 
-pub use once::{Once, OnceEvent};
+pub use once::Once;
 #[cfg(not(loom))]
 pub use once_value::OnceValue;
 #[cfg(not(loom))]
@@ -21,4 +20,3 @@ pub use pool::{Pool, PoolGuard};
 #[cfg(not(loom))]
 pub use single_flight::SingleFlight;
 pub use wait_group::{WaitGroup, WaitGroupFuture};
-pub use wait_group_event::WaitGroupEvent;

@@ -22,7 +22,6 @@ pub(crate) mod spawn;
 
 pub use future::{block_on, go_async};
 pub use join::{JoinError, JoinHandle, LocalJoinHandle};
-pub use join_event::JoinEvent;
 pub use join_future::JoinFuture;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, Placement, go, go_local};
