@@ -51,7 +51,7 @@ use std::{
 /// How long a generation lasts at least.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How many `get`s of a shard go by between two looks at the clock.
-const LOOK_EVERY: u32 = 32;
+const LOOK_EVERY: u32 = 256;
 /// How many objects a shard keeps at most.
 const KEPT: usize = 16 * 1024;
 /// How many shards there are for OS threads that are no workers.
