@@ -111,10 +111,10 @@ pub(crate) fn current_id() -> Option<u64> {
     current_goroutine().map(|goroutine| unsafe { goroutine.0.as_ref().id })
 }
 
-/// Which worker of its runtime this thread is.
+/// The number of this thread if it is a worker: no other worker of the process has it at the same time.
 #[inline(always)]
-pub(crate) fn worker_index() -> Option<usize> {
-    with_worker(|worker| worker.map(|worker| worker.index))
+pub(crate) fn worker_number() -> Option<usize> {
+    with_worker(|worker| worker.map(|worker| worker.shared.number))
 }
 
 /// Whether the running goroutine would be unwound if it were to wait now.

@@ -12,7 +12,7 @@ use std::{
     ptr::NonNull,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,9 @@ unsafe impl Send for Fresh {}
 /// wake-up into the inbox may look at the sleep word after the worker has ended.
 #[derive(Debug)]
 pub(crate) struct WorkerShared {
+    /// Told from those of all other workers of the process that there are at the same time, and small. Whoever has a number
+    /// sees what those did that had it before.
+    pub(super) number: usize,
     pub(super) inbox: Inbox<Header>,
     pub(super) sleep: CachePadded<Sleep>,
     /// Written by the worker alone.
@@ -61,6 +64,8 @@ pub(super) struct Published {
     pub(super) hungry: AtomicBool,
 }
 
+/// How many there are, retired or not.
+static MADE: AtomicUsize = AtomicUsize::new(0);
 static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
 
 impl WorkerShared {
@@ -68,6 +73,7 @@ impl WorkerShared {
         let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
         retired.unwrap_or_else(|| {
             Box::leak(Box::new(WorkerShared {
+                number: MADE.fetch_add(1, Ordering::Relaxed),
                 inbox: Inbox::new(),
                 sleep: CachePadded::new(Sleep::new()),
                 published: CachePadded::default(),
