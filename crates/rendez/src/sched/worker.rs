@@ -459,11 +459,12 @@ impl Worker {
     }
 
     pub(super) fn fire_timers(&self) -> bool {
-        if self.timers.is_empty() {
+        let alarms = &self.shared.alarms;
+        if self.timers.is_empty() && alarms.next_deadline().is_none() {
             return false;
         }
-        let now = Instant::now();
-        let mut fired = false;
+        let now = Instant::now().nanos();
+        let mut fired = alarms.fire(now);
         while let Some(timer) = self.timers.pop_due(now) {
             // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so
             // its waiter and the goroutine are there.
@@ -475,6 +476,11 @@ impl Worker {
             }
         }
         fired
+    }
+
+    /// When the first of its timers and alarms is due.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        [self.timers.next_deadline(), self.shared.alarms.next_deadline()].into_iter().flatten().min()
     }
 
     pub(super) fn load(&self) -> u32 {
@@ -713,7 +719,6 @@ impl Worker {
             // SAFETY: idle, and this worker's.
             unsafe { Fiber::dispose(fiber) };
         }
-        self.shared.retire();
     }
 }
 
