@@ -45,6 +45,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use worker::Worker;
 
@@ -287,11 +288,11 @@ pub(crate) fn random_below(n: usize) -> usize {
     })
 }
 
-/// Sleeps until `deadline`: parks the goroutine, or blocks the OS thread.
-pub(crate) fn sleep_until(deadline: Instant) {
+/// Sleeps until `deadline`, or for ever: parks the goroutine, or blocks the OS thread.
+pub(crate) fn sleep_until(deadline: Option<Instant>) {
     if current_goroutine().is_none() {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return;
             }
@@ -299,7 +300,7 @@ pub(crate) fn sleep_until(deadline: Instant) {
         }
     }
     let waiter = Waiter::current();
-    if waiter.wait(Some(deadline), Reason::Sleep) == Outcome::Cancelled {
+    if waiter.wait(deadline, Reason::Sleep) == Outcome::Cancelled {
         wait::unwind_cancelled();
     }
 }

@@ -29,7 +29,7 @@ use std::{
 pub fn sleep(duration: Duration) {
     if !duration.is_zero() {
         // Beyond what the clock can say is for ever.
-        sched::sleep_until(Instant::now().after(duration));
+        sched::sleep_until(Instant::now().checked_add(duration));
     }
 }
 
@@ -51,7 +51,7 @@ pub fn sleep(duration: Duration) {
 /// ```
 pub fn sleep_until(deadline: Instant) {
     if deadline > Instant::now() {
-        sched::sleep_until(deadline);
+        sched::sleep_until(Some(deadline));
     }
 }
 
