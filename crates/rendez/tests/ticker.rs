@@ -117,7 +117,7 @@ fn periods_of_no_time_panic_in_gos_words() {
 
 #[test]
 fn stops_and_resets_beside_receives_let_no_tick_of_before_through() {
-    const ROUNDS: u32 = if cfg!(debug_assertions) { 100 } else { 1000 };
+    const ROUNDS: u32 = if cfg!(debug_assertions) { 100 } else { 300 };
     in_every_world(|crew: &Crew| {
         let ticker = Arc::new(Ticker::new(HOUR));
         let (done, ended) = chan::bounded::<Instant>(0);
