@@ -51,7 +51,10 @@ impl<T> Channel<T> {
             self.queue_or_do(
                 waiter,
                 |state| state.closed || !state.buffer.is_empty() || !state.senders.is_empty(),
-                |state| State::get(state, self.capacity, into, Searcher::Holding(waiter)),
+                |state| match State::get(state, self.capacity, into, Searcher::Holding(waiter)) {
+                    Err((Refusal::Closed, state)) => self.take_timed(state, into, Searcher::Holding(waiter)),
+                    other => other,
+                },
                 |state| state.meet_offer(node, Searcher::Holding(waiter)),
                 |state| state.receivers.push(node),
             )

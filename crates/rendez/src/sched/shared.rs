@@ -1,6 +1,7 @@
 //! What other threads see of a worker.
 
 use super::{
+    alarms::AlarmSet,
     clock::ThreadClock,
     queue::{Inbox, Linked},
     sleep::Sleep,
@@ -44,6 +45,8 @@ pub(crate) struct WorkerShared {
     /// Written by the worker alone.
     pub(super) published: CachePadded<Published>,
     pub(super) clock: ThreadClock,
+    /// Set by this worker; cleared, and when they are overdue fired, by others too.
+    pub(super) alarms: CachePadded<AlarmSet>,
     /// Unstarted tasks that others have chosen this worker for. Thieves may take them when they lie there.
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
@@ -78,6 +81,7 @@ impl WorkerShared {
                 sleep: CachePadded::new(Sleep::new()),
                 published: CachePadded::default(),
                 clock: ThreadClock::new(),
+                alarms: CachePadded::new(AlarmSet::new()),
                 handed: Injector::new(),
                 incoming: CachePadded::default(),
             }))

@@ -28,6 +28,7 @@ pub use spawn::{Builder, Placement, go, go_local};
 
 pub(crate) use async_task::AsyncTasks;
 pub(crate) use header::{Goroutine, Header};
+pub(crate) use spawn::start_detached;
 
 /// The payload of the panic that unwinds a goroutine when its runtime shuts down.
 pub(crate) struct ForcedUnwind;
