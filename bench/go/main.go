@@ -43,6 +43,7 @@ var timed = map[string]func(n int) time.Duration{
 	"skynet":      skynet,
 	"daisy":       daisy,
 	"pipeline_8":  func(n int) time.Duration { return pipeline(n, 0) },
+	"sleepers":    sleepers,
 	"park_1m":     parkMany,
 	"flat_1k_1m":  cycleMany,
 }

@@ -45,6 +45,21 @@ func yield(goroutines, n int) time.Duration {
 	return time.Since(start)
 }
 
+func sleepers(n int) time.Duration {
+	start := time.Now()
+	var wg sync.WaitGroup
+	wg.Add(n)
+	for i := range n {
+		length := time.Duration(1000+i%1000) * time.Microsecond
+		go func() {
+			time.Sleep(length)
+			wg.Done()
+		}()
+	}
+	wg.Wait()
+	return time.Since(start)
+}
+
 func once(n int) time.Duration {
 	var once sync.Once
 	calls := 0

@@ -315,6 +315,19 @@ pub(crate) const CASES: &[Case] = &[
          operation is one item through all eight.",
     ),
     lower(
+        "sleepers",
+        Unit::NsPerOp,
+        Size::Repeat { full: 200_000, quick: 20_000 },
+        "Start 200,000 goroutines (quick: 20,000), each of which sleeps once, for 1 to 2 ms (1,000 lengths by turns), and \
+         wait for all of them in one WaitGroup. One operation is one goroutine.",
+    ),
+    lower(
+        "async_sleepers",
+        Unit::NsPerOp,
+        Size::Repeat { full: 200_000, quick: 20_000 },
+        "sleepers by async tasks that await.",
+    ),
+    lower(
         "mem_parked",
         Unit::Bytes,
         MANY,

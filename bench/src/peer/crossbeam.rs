@@ -38,7 +38,8 @@ pub(super) fn find(case: &str) -> Answer {
             return Cannot("threads: the number of workers can't be set");
         }
         "once" | "pool_8" => return Cannot("it is about channels"),
-        "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128" => {
+        "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128"
+        | "async_sleepers" => {
             return Cannot("crossbeam-channel has no async operations");
         }
         _ => return Cannot("a thread for each goroutine is out of the question"),

@@ -12,9 +12,8 @@ use std::{
 
 pub(super) fn find(case: &str) -> Answer {
     match case {
-        "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128" => {
-            Cannot("Go has no async tasks")
-        }
+        "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128"
+        | "async_sleepers" => Cannot("Go has no async tasks"),
         _ if crate::cases::find(case).is_some() => Elsewhere,
         _ => Cannot("unknown case"),
     }

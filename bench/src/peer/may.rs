@@ -33,11 +33,12 @@ pub(super) fn find(case: &str) -> Answer {
         "ping_pong" => Nearly(STAND_IN, Body::timed(ping_pong)),
         "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
         "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
-        "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => Cannot(TOO_MANY),
-        "once" | "pool_8" => Cannot("it has neither"),
-        "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128" => {
-            Cannot("it has no async tasks")
+        "sleepers" | "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => {
+            Cannot(TOO_MANY)
         }
+        "once" | "pool_8" => Cannot("it has neither"),
+        "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128"
+        | "async_sleepers" => Cannot("it has no async tasks"),
         "mem_unstarted" => Cannot("a coroutine has its stack from the start, and about 30,000 are the most"),
         "speedup_fork_join" | "speedup_workers" | "speedup_pipeline" => {
             Cannot("the number of workers is fixed once a process")

@@ -83,6 +83,11 @@ impl Answer {
 /// How long the last of a crowd is given to park before its memory is read.
 pub(crate) const SETTLE: Duration = Duration::from_millis(100);
 
+/// How long the sleeper of this number sleeps.
+fn sleep_of(number: u64) -> Duration {
+    Duration::from_micros(1000 + number % 1000)
+}
+
 /// One contestant.
 pub(crate) struct Peer {
     /// The name on the command line, in the table and in JSON.

@@ -38,6 +38,7 @@ pub(crate) fn find(case: &str) -> Answer {
         "spawn_seq" => Does(timed(many::spawn_seq)),
         "yield_2" => Does(timed(|n| many::yielding(2, n))),
         "yield_1000" => Does(timed(|n| many::yielding(1000, n))),
+        "sleepers" | "async_sleepers" => Does(timed(many::sleepers)),
         "once" => Cannot("a task can't wait for the standard library's, and tokio's OnceCell is a future"),
         "pool_8" => Cannot("tokio has no pool"),
         "mpmc_0" | "mpmc_128" | "speedup_workers" => Cannot(ONE_RECEIVER),

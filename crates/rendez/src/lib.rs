@@ -76,7 +76,7 @@ mod wait;
 #[doc(inline)]
 pub use rendez_macros::{main, select};
 #[cfg(not(loom))]
-pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, sleep, workers, yield_now};
+pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, workers, yield_now};
 #[doc(hidden)]
 #[cfg(not(loom))]
 pub use select::macros as __private;
@@ -85,6 +85,8 @@ pub use select::{Event, choose};
 pub use select::{Select, SelectedOperation};
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinEvent, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope,
-    ScopedJoinHandle, block_on, go, go_async, go_local, scope,
+    Builder, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle,
+    block_on, go, go_async, go_local, scope,
 };
+#[cfg(not(loom))]
+pub use time::sleep;

@@ -8,7 +8,8 @@ use rendez::{
         IntoIter, Iter, Receiver, RecvFuture, RecvStream, SendError, SendFuture, SendTimeoutError, Sender,
         TryIter, TrySendError,
     },
-    sync::{Once, OnceEvent, OnceValue, Pool, PoolGuard, SingleFlight, WaitGroup, WaitGroupFuture},
+    select::Occurrence,
+    sync::{Once, OnceValue, Pool, PoolGuard, SingleFlight, WaitGroup, WaitGroupFuture},
     time::Instant,
 };
 use std::{
@@ -144,7 +145,7 @@ fn runtimes_and_groups_may_be_shared() {
         Placement: true true,
         WaitGroup: true true,
         Once: true true,
-        OnceEvent<'static>: true true,
+        Occurrence<'static>: true true,
         OnceValue<u8>: true true,
         OnceValue<Single>: true false,
         OnceValue<Local>: false false,

@@ -133,14 +133,26 @@ fn a_queue_never_holds_more_than_two() {
 #[test]
 fn nobody_goes_on_without_a_signal_and_no_signal_is_lost() {
     const WAITS: usize = 200;
+    #[derive(Default)]
+    struct Counts {
+        /// Of the patient one: how often it has begun to wait, and has gone on.
+        begun: usize,
+        ended: usize,
+        /// Signals that somebody has got.
+        got: usize,
+    }
     in_every_world(|crew| {
-        // How many wait or have waited; how many have been told to end.
-        let shared = Arc::new((Mutex::new((0_usize, 0_usize)), Cond::new()));
+        let shared = Arc::new((Mutex::new(Counts::default()), Cond::new()));
         let impatient = crew.start({
             let shared = shared.clone();
             move |_| async move {
                 let (mutex, cond) = &*shared;
-                (0..WAITS).filter(|_| cond.wait_timeout(&mut mutex.lock(), Duration::from_micros(20))).count()
+                for _ in 0..WAITS {
+                    let mut counts = mutex.lock();
+                    if cond.wait_timeout(&mut counts, Duration::from_micros(20)) {
+                        counts.got += 1;
+                    }
+                }
             }
         });
         let patient = crew.start({
@@ -148,44 +160,33 @@ fn nobody_goes_on_without_a_signal_and_no_signal_is_lost() {
             move |ops| async move {
                 let (mutex, cond) = &*shared;
                 for _ in 0..WAITS {
-                    let mut guard = ops.lock(mutex).await;
-                    guard.0 += 1;
-                    drop(ops.wait_for_signal(cond, guard).await);
+                    let mut counts = ops.lock(mutex).await;
+                    counts.begun += 1;
+                    let mut counts = ops.wait_for_signal(cond, counts).await;
+                    counts.ended += 1;
+                    counts.got += 1;
                 }
             }
         });
         let (mutex, cond) = &*shared;
-        let mut signals = 0;
         let mut given = 0;
-        // One signal for each patient wait; one that the impatient one has taken is made up for.
-        while given < WAITS {
-            if mutex.lock().0 > given {
-                cond.signal();
-                signals += 1;
-                given += 1;
+        loop {
+            let counts = mutex.lock();
+            assert!(counts.got <= given, "somebody went on without a signal");
+            if counts.ended == WAITS {
+                break;
             }
+            // The patient one waits, so there is somebody for it; the next one comes when it has been got.
+            if counts.begun > counts.ended && counts.got == given {
+                given += 1;
+                cond.signal();
+            }
+            drop(counts);
             rendez::yield_now();
         }
-        let taken = impatient.join();
-        for _ in 0..taken {
-            cond.signal();
-        }
-        assert!(taken <= signals);
-        // Those that were given while its own predecessor had not returned may have met nobody.
-        let ended = Arc::new(AtomicBool::new(false));
-        let helper = crew.start({
-            let (ended, shared) = (ended.clone(), shared.clone());
-            move |ops| async move {
-                while !ended.load(Ordering::Relaxed) {
-                    shared.1.signal();
-                    ops.pause().await;
-                }
-            }
-        });
         patient.join();
-        ended.store(true, Ordering::Relaxed);
-        helper.join();
-        assert!(mutex.try_lock().is_some());
+        impatient.join();
+        assert_eq!(mutex.try_lock().expect("it is free").got, given);
     });
 }
 

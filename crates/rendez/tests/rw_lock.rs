@@ -86,8 +86,14 @@ fn every_way_of_locking_keeps_out_whom_it_must() {
                     let limit = Duration::from_micros(50);
                     for round in 0..ROUNDS {
                         match (role + round) % 8 {
-                            0 => drop((ops.event(lock.read_event()).await, inside.read())),
-                            1 => drop((ops.event(lock.write_event()).await, inside.write())),
+                            0 => {
+                                let _guard = ops.event(lock.read_event()).await;
+                                drop(inside.read());
+                            }
+                            1 => {
+                                let _guard = ops.event(lock.write_event()).await;
+                                drop(inside.write());
+                            }
                             2 => drop(lock.try_read().map(|guard| (inside.read(), guard))),
                             3 => drop(lock.try_write().map(|guard| (inside.write(), guard))),
                             4 => drop(lock.read_timeout(limit).map(|guard| (inside.read(), guard))),

@@ -3,7 +3,7 @@
 use super::{Countdown, on, runtime, shared_runtime};
 use crate::{
     gauge::{self, FIB_CUT_OFF},
-    peer::{Body, SETTLE},
+    peer::{Body, SETTLE, sleep_of},
 };
 use std::{
     pin::Pin,
@@ -43,6 +43,20 @@ pub(crate) async fn yielding(tasks: u64, n: u64) -> Duration {
             for _ in 0..n / tasks {
                 yield_now().await;
             }
+            all.done();
+        });
+    }
+    all.wait().await;
+    start.elapsed()
+}
+
+pub(crate) async fn sleepers(n: u64) -> Duration {
+    let start = Instant::now();
+    let all = Countdown::new(n);
+    for i in 0..n {
+        let all = all.clone();
+        tokio::spawn(async move {
+            sleep(sleep_of(i)).await;
             all.done();
         });
     }

@@ -3,12 +3,13 @@
 use super::runtime;
 use crate::{
     gauge::{self, FIB_CUT_OFF},
-    peer::SETTLE,
+    peer::{SETTLE, sleep_of},
 };
 use rendez::{
     chan::{Sender, bounded},
     go, go_async, sleep,
     sync::WaitGroup,
+    time::sleep_async,
     yield_now,
 };
 use std::{
@@ -46,6 +47,31 @@ pub(super) fn yielding(goroutines: u64, n: u64) -> Duration {
             for _ in 0..n / goroutines {
                 yield_now();
             }
+        });
+    }
+    all.wait();
+    start.elapsed()
+}
+
+pub(super) fn sleepers(n: u64) -> Duration {
+    let start = Instant::now();
+    let all = WaitGroup::new();
+    for i in 0..n {
+        all.go(move || sleep(sleep_of(i)));
+    }
+    all.wait();
+    start.elapsed()
+}
+
+pub(super) fn async_sleepers(n: u64) -> Duration {
+    let start = Instant::now();
+    let all = WaitGroup::new();
+    all.add(n as i64);
+    for i in 0..n {
+        let all = all.clone();
+        go_async(async move {
+            sleep_async(sleep_of(i)).await;
+            all.done();
         });
     }
     all.wait();

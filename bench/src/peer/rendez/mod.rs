@@ -56,6 +56,8 @@ pub(super) fn find(case: &str) -> Answer {
         "skynet" => Body::timed(channels::skynet),
         "daisy" => Body::timed(channels::daisy),
         "pipeline_8" => Body::timed(|n| channels::pipeline(n, 0)),
+        "sleepers" => Body::timed(many::sleepers),
+        "async_sleepers" => Body::timed(many::async_sleepers),
         "mem_parked" => Body::value(many::mem_parked),
         "mem_async" => Body::value(many::mem_async),
         "mem_unstarted" => Body::value(many::mem_unstarted),

@@ -51,7 +51,10 @@ impl<T> Channel<T> {
             self.queue_or_do(
                 waiter,
                 |state| state.closed || !state.buffer.is_empty() || !state.senders.is_empty(),
-                |state| State::get(state, self.capacity, into, Searcher::Holding(waiter)),
+                |state| match State::get(state, self.capacity, into, Searcher::Holding(waiter)) {
+                    Err((Refusal::Closed, state)) => self.take_timed(state, into, Searcher::Holding(waiter)),
+                    other => other,
+                },
                 |state| state.meet_offer(node, Searcher::Holding(waiter)),
                 |state| state.receivers.push(node),
             )
@@ -90,9 +93,12 @@ impl<T> Channel<T> {
                 };
                 match promised {
                     Ok(None) => waiter.release(),
-                    Ok(wakeup) => {
+                    Ok(told) => {
+                        // SAFETY: the lock has not been left since it was promised.
+                        let withheld = unsafe { waiter.withhold() };
                         drop(state);
-                        drop(wakeup);
+                        drop(told);
+                        waiter.expect(withheld);
                         return Queued::Waits;
                     }
                     Err(Contended) => {

@@ -24,11 +24,14 @@
 //! (Both waits are decided at once. To tell a select to try again instead would decide its wait without a match; three
 //! that offer to each other in a ring would tell each other so for ever.)
 //!
+//! Timers' channels, and `never()`, are closed in this sense from birth and have a clock: see [`clock`](super::clock).
+//!
 //! The endpoints are counted apart from the reference count of the memory: when the last of a side goes, the channel is
 //! closed; when the last receiver goes, what is buffered is dropped too, outside the lock.
 
 use super::{
     Receiver, Sender, TryRecvError,
+    clock::Clock,
     state::{Refusal, State},
 };
 use crate::{
@@ -46,8 +49,8 @@ pub(super) struct Channel<T> {
     pub(super) state: BiasedLock<State<T>>,
     /// `usize::MAX` stands for unbounded.
     pub(super) capacity: usize,
-    /// Nil channels can't be closed.
-    never: bool,
+    /// What a channel without senders has in their place; touched under the lock.
+    pub(super) clock: Option<Box<Clock>>,
     pub(super) senders: AtomicUsize,
     pub(super) receivers: AtomicUsize,
 }
@@ -69,7 +72,7 @@ pub(super) enum Failure {
 
 /// How a receive's wait has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waited {
+pub(super) enum Waited {
     Done,
     Closed,
     TimedOut,
@@ -79,19 +82,23 @@ enum Waited {
 
 impl<T> Channel<T> {
     pub(super) fn pair(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-        let channel = Arc::new(Self::new(capacity.unwrap_or(usize::MAX), false));
+        let channel = Arc::new(Self::new(capacity.unwrap_or(usize::MAX), None));
         (Sender { channel: channel.clone() }, Receiver { channel })
     }
 
     pub(super) fn never() -> Receiver<T> {
-        Receiver { channel: Arc::new(Self::new(0, true)) }
+        Receiver { channel: Arc::new(Self::with_clock(Clock::never())) }
     }
 
-    fn new(capacity: usize, never: bool) -> Self {
+    pub(super) fn with_clock(clock: Clock) -> Self {
+        Self::new(0, Some(Box::new(clock)))
+    }
+
+    fn new(capacity: usize, clock: Option<Box<Clock>>) -> Self {
         Channel {
-            state: BiasedLock::new(State::new()),
+            state: BiasedLock::new(State::new(clock.is_some())),
             capacity,
-            never,
+            clock,
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
         }
@@ -110,7 +117,11 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state.lock().closed
+        let state = self.state.lock();
+        match &self.clock {
+            None => state.closed,
+            Some(clock) => clock.is_closed(),
+        }
     }
 
     // ---- send ----
@@ -228,7 +239,14 @@ impl<T> Channel<T> {
     #[inline(always)]
     pub(super) unsafe fn take_now(&self, into: *mut T) -> Result<(), Refusal> {
         // SAFETY: passed on.
-        unsafe { self.take(into) }.map_err(|(refusal, _)| refusal)
+        unsafe {
+            match self.take(into) {
+                Err((Refusal::Closed, state)) => {
+                    self.take_timed(state, into, Searcher::Plain).map_err(|(refusal, _)| refusal)
+                }
+                other => other.map_err(|(refusal, _)| refusal),
+            }
+        }
     }
 
     /// # Safety
@@ -250,7 +268,8 @@ impl<T> Channel<T> {
             // SAFETY: passed on.
             match unsafe { self.take(into) } {
                 Ok(()) => return Ok(()),
-                Err((Refusal::Closed, _)) => return Err(Failure::Closed),
+                // SAFETY: passed on.
+                Err((Refusal::Closed, state)) => return unsafe { self.recv_timed(state, into, deadline) },
                 Err((_, state)) => {
                     let waited = if Self::IS_SMALL {
                         let mut value = MaybeUninit::<T>::uninit();
@@ -277,8 +296,12 @@ impl<T> Channel<T> {
         }
     }
 
+    /// Waits for a value, in the queue.
+    ///
+    /// # Safety
+    /// `into` can be written, and has been if the answer is `Done`.
     #[inline(never)]
-    unsafe fn recv_waiting(
+    pub(super) unsafe fn recv_waiting(
         &self,
         into: *mut T,
         deadline: Option<Instant>,
@@ -287,9 +310,15 @@ impl<T> Channel<T> {
         let waiter = Waiter::current();
         let node = Node::alone(&waiter, into.cast());
         // SAFETY: as in `send_waiting`.
-        let told = unsafe { state.queue_receiver(&node) };
-        drop(state);
-        drop(told);
+        if let Some(told) = unsafe { state.queue_receiver(&node) } {
+            // SAFETY: the lock has not been left since it was promised.
+            let withheld = unsafe { waiter.withhold() };
+            drop(state);
+            told.wake();
+            waiter.expect(withheld);
+        } else {
+            drop(state);
+        }
         let outcome = waiter.wait(deadline, Reason::ChanReceive);
         match outcome {
             Outcome::Arm(_) => match node.status() {
@@ -323,6 +352,7 @@ impl<T> Channel<T> {
                     drop(told);
                     Err(Refusal::Wait)
                 }
+                Err((Refusal::Closed, state)) => self.queue_timed(state, into, node),
                 other => other.map_err(|(refusal, _)| refusal),
             }
         }
@@ -333,6 +363,10 @@ impl<T> Channel<T> {
     /// # Safety
     /// `from` holds a value, which is moved.
     pub(super) unsafe fn give_back(&self, from: *const T) {
+        if let Some(clock) = &self.clock {
+            // SAFETY: passed on.
+            return unsafe { self.give_back_timed(clock, from) };
+        }
         let mut state = self.state.lock();
         if let Some(receiver) = state.receivers.pop_winner() {
             // SAFETY: as in `give`.
@@ -361,8 +395,8 @@ impl<T> Channel<T> {
 
     /// Closes the channel and wakes everybody: receivers first, then senders. `false` if it was closed before.
     pub(super) fn close(&self) -> bool {
-        if self.never {
-            return false;
+        if self.clock.is_some() {
+            return self.close_timed();
         }
         let mut batch = WakeBatch::new();
         let mut state = self.state.lock();
@@ -411,14 +445,10 @@ impl<T> Channel<T> {
 
     /// For `Debug` of the endpoints.
     pub(super) fn describe(&self, name: &str, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (len, closed) = {
-            let state = self.state.lock();
-            (state.buffer.len(), state.closed)
-        };
         f.debug_struct(name)
-            .field("len", &len)
+            .field("len", &self.len())
             .field("capacity", &self.capacity())
-            .field("closed", &closed)
+            .field("closed", &self.is_closed())
             .finish()
     }
 }

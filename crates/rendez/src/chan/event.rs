@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     select::{Arm, Event, Operation, Registered, Sealed, Waiting},
+    time::Instant,
     wait::{Node, Status},
 };
 use std::{
@@ -150,6 +151,10 @@ impl<T> Arm for RecvEvent<'_, T> {
             // SAFETY: `Done` says that the packet has been filled, and has just been left.
             unsafe { channel.give_back(self.slot()) };
         }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.channel?.next_deadline()
     }
 }
 

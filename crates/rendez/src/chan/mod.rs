@@ -6,6 +6,7 @@
 //! | [`bounded(n)`](bounded) | completes when a receiver or a free slot takes the value |
 //! | [`unbounded()`] | always completes at once |
 //! | [`never()`] | there is no sender, and no end: Go's nil channel |
+//! | [`after`], [`at`], [`tick`] | there is no sender but time |
 //!
 //! A channel ends by [`Sender::close`] or [`Receiver::close`], or when the last handle of a side is dropped. Receivers
 //! drain what is buffered before they see the end. Where Go panics (a send on a closed channel), the value comes back in
@@ -33,7 +34,13 @@
 #[cfg_attr(loom, allow(dead_code))]
 mod arm;
 mod channel;
+#[cfg_attr(loom, allow(dead_code))]
+mod clock;
 mod error;
+#[cfg_attr(
+    loom,
+    allow(dead_code, unreachable_pub, reason = "the macro and `Select`, which use the rest, are not there")
+)]
 mod event;
 mod future;
 mod iter;
@@ -45,6 +52,7 @@ mod sink;
 mod state;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+#[cfg(any(not(loom), test))]
 pub(crate) use event::Offer;
 #[cfg(not(loom))]
 pub(crate) use event::SendTakeEvent;
@@ -57,6 +65,8 @@ pub use sender::Sender;
 pub use sink::SendSink;
 
 use channel::Channel;
+#[cfg(not(loom))]
+use {crate::time::Instant, std::time::Duration};
 
 /// Makes a channel that buffers up to `capacity` values; with 0 every send is a rendezvous with a receive.
 ///
@@ -96,4 +106,65 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 /// ```
 pub fn never<T>() -> Receiver<T> {
     Channel::never()
+}
+
+/// Makes a receiver on which, once `duration` has passed, one value comes: the moment when that was. The channel does not
+/// close.
+///
+/// It is Go's `time.After`. Nothing runs, and nothing is set anywhere, while nobody receives (see [`time`](crate::time)), so it may be
+/// forgotten at any time. Several that receive from it share the one value.
+///
+/// # Examples
+/// ```
+/// use rendez::{chan, select};
+/// use std::time::Duration;
+/// let (_tx, rx) = chan::bounded::<i32>(0);
+/// let timed_out = select! {
+///     recv(rx) -> _ => false,
+///     recv(chan::after(Duration::from_millis(5))) -> _ => true,
+/// };
+/// assert!(timed_out);
+/// ```
+#[cfg(not(loom))]
+pub fn after(duration: Duration) -> Receiver<Instant> {
+    at(Instant::now().after(duration))
+}
+
+/// Makes a receiver on which one value comes at `deadline`: that moment. Otherwise as [`after`]. If it has passed, the value
+/// is there at once.
+///
+/// # Examples
+/// ```
+/// use rendez::{chan, time::Instant};
+/// use std::time::Duration;
+/// let deadline = Instant::now() + Duration::from_millis(5);
+/// assert_eq!(chan::at(deadline).recv(), Ok(deadline));
+/// ```
+#[cfg(not(loom))]
+pub fn at(deadline: Instant) -> Receiver<Instant> {
+    Channel::timed(deadline, None)
+}
+
+/// Makes a receiver on which a value comes every `period`, for ever: the moment when it was due. The first comes one period from now.
+///
+/// A receiver that is slow misses ticks: it gets one for all those that have passed, and the next one when that is due. To
+/// change the period, or to stop, use a [`Ticker`](crate::time::Ticker).
+///
+/// # Panics
+/// `non-positive interval for NewTicker` if `period` is zero. (Go's `time.Tick` returns a nil channel then, on
+/// which a program waits for ever; its `NewTicker` panics.)
+///
+/// # Examples
+/// ```
+/// use rendez::chan;
+/// use std::time::Duration;
+/// let ticks = chan::tick(Duration::from_millis(2));
+/// let first = ticks.recv().unwrap();
+/// assert_eq!(ticks.recv().unwrap() - first, Duration::from_millis(2));
+/// ```
+#[cfg(not(loom))]
+#[track_caller]
+pub fn tick(period: Duration) -> Receiver<Instant> {
+    assert!(!period.is_zero(), "non-positive interval for NewTicker");
+    Channel::timed(Instant::now().after(period), Some(period))
 }

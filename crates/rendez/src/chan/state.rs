@@ -13,6 +13,7 @@ pub(super) struct State<T> {
     pub(super) senders: WaitQueue,
     /// Slots that are kept free for sends that have been chosen and not been given their values.
     pub(super) reserved: usize,
+    /// Nobody sends any more. Of a channel that has a clock always true.
     pub(super) closed: bool,
 }
 
@@ -49,13 +50,13 @@ pub(super) enum Ticket {
 pub(super) type Locked<'a, T> = BiasedGuard<'a, State<T>>;
 
 impl<T> State<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(closed: bool) -> Self {
         State {
             buffer: Ring::new(),
             receivers: WaitQueue::new(),
             senders: WaitQueue::new(),
             reserved: 0,
-            closed: false,
+            closed,
         }
     }
 

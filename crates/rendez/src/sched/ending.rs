@@ -13,9 +13,11 @@ const RETRY: Duration = Duration::from_millis(1);
 const PATIENCE: u32 = 2000;
 
 impl Worker {
-    /// Ends the waits of all parked goroutines that may be unwound.
+    /// Ends the waits of all parked goroutines that may be unwound. Once: who would park after that is refused, and who may
+    /// not be unwound now may not as long as he stays parked. (A look at all of them every few switches would take a million
+    /// goroutines half an hour.)
     pub(super) fn cancel_parked(&self) {
-        if cfg!(panic = "abort") {
+        if cfg!(panic = "abort") || self.cancelled.replace(true) {
             return;
         }
         let mut fiber = self.owned.get();

@@ -11,7 +11,9 @@
 //!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 
-use super::{placement::SLACK, runtime::Victim, shared::WorkerShared, sleep::Slept, worker::Worker};
+use super::{
+    alarms::OVERDUE, placement::SLACK, runtime::Victim, shared::WorkerShared, sleep::Slept, worker::Worker,
+};
 use crate::time::Instant;
 use crossbeam_deque::Steal;
 use std::{hint, sync::atomic::Ordering, time::Duration};
@@ -38,7 +40,25 @@ impl Worker {
     /// One look everywhere. Returns whether there is something to run.
     pub(super) fn find_work(&self) -> bool {
         self.maintain();
-        self.has_work() || self.steal()
+        self.has_work() || self.steal() || self.fire_overdue()
+    }
+
+    /// Fires the alarms of workers that don't come to it.
+    fn fire_overdue(&self) -> bool {
+        let runtime = &self.runtime;
+        let mut now = None;
+        for index in (0..runtime.started_workers()).filter(|&index| index != self.index) {
+            let Some(next) = runtime.worker(index).and_then(|shared| shared.alarms.next_deadline()) else {
+                continue;
+            };
+            let now = *now.get_or_insert_with(|| Instant::now().nanos());
+            if next.saturating_add(OVERDUE) <= now
+                && runtime.worker(index).is_some_and(|shared| shared.alarms.fire(now))
+            {
+                return self.has_work();
+            }
+        }
+        false
     }
 
     /// Takes unstarted tasks, or async goroutines that have been woken, from the injector or another worker.
@@ -231,8 +251,13 @@ impl Worker {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
             sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
-            let until_timer = [self.timers.next_deadline(), tidy_at].into_iter().flatten().min();
-            let until_timer = until_timer.map(|at| at.saturating_duration_since(Instant::now()));
+            let due_at = self.next_deadline();
+            let until_timer = (due_at.is_some() || tidy_at.is_some()).then(|| {
+                let now = Instant::now();
+                let until_due = due_at.map(|at| Duration::from_nanos(at.saturating_sub(now.nanos())));
+                let until_tidy = tidy_at.map(|at| at.saturating_duration_since(now));
+                [until_due, until_tidy].into_iter().flatten().min().expect("one of the two is there")
+            });
             let starved = self.is_starved().then_some(retry);
             [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min()
         };

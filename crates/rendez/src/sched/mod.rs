@@ -1,15 +1,17 @@
 //! The scheduler: workers, their queues, how work finds them and how they sleep.
 //!
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
-//!   of async goroutines that have been woken. [`timers`].
+//!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
 
+mod alarms;
 mod clock;
 mod config;
+mod deadlines;
 mod ending;
 mod idle;
 mod placement;
@@ -22,6 +24,7 @@ mod starved;
 mod timers;
 mod worker;
 
+pub(crate) use alarms::Alarm;
 pub use config::PanicPolicy;
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
@@ -33,6 +36,7 @@ use crate::{
     time::Instant,
     wait::{self, Outcome, Reason, Waiter},
 };
+use alarms::{AlarmSet, Service};
 use std::{
     cell::Cell,
     io::Write,
@@ -72,11 +76,15 @@ fn enter(worker: Worker) {
         }
     }
     let panicked = Panicked;
+    let shared = worker.shared;
     WORKER.set(&worker);
     crate::lock::adopt();
     worker.run();
     crate::lock::disown();
     WORKER.set(ptr::null());
+    // Those who are woken by this don't find the worker any more, and set their alarms elsewhere.
+    shared.alarms.empty();
+    shared.retire();
     std::mem::forget(panicked);
 }
 
@@ -111,10 +119,10 @@ pub(crate) fn current_id() -> Option<u64> {
     current_goroutine().map(|goroutine| unsafe { goroutine.0.as_ref().id })
 }
 
-/// Which worker of its runtime this thread is.
+/// The number of this thread if it is a worker: no other worker of the process has it at the same time.
 #[inline(always)]
-pub(crate) fn worker_index() -> Option<usize> {
-    with_worker(|worker| worker.map(|worker| worker.index))
+pub(crate) fn worker_number() -> Option<usize> {
+    with_worker(|worker| worker.map(|worker| worker.shared.number))
 }
 
 /// Whether the running goroutine would be unwound if it were to wait now.
@@ -175,6 +183,14 @@ pub(crate) unsafe fn queue_async(task: *mut Header, home: *const Arc<Shared>) {
             }
         }
     });
+}
+
+/// Where this thread sets its alarms, and whether that is the service, which has to be told of them.
+fn with_alarms<R>(f: impl FnOnce(&'static AlarmSet, bool) -> R) -> R {
+    with_worker(|worker| match worker {
+        Some(worker) => f(&worker.shared.alarms, false),
+        None => f(&Service::get().set, true),
+    })
 }
 
 /// Counts one step of an async operation against the budget of the running burst. `false` says that it is used up, and that
@@ -277,20 +293,18 @@ pub(crate) fn random_below(n: usize) -> usize {
     })
 }
 
-/// Sleeps for `duration`: parks the goroutine, or blocks the OS thread. Zero returns at once.
-///
-/// # Cancellation
-/// When the runtime shuts down, this unwinds the goroutine.
-pub fn sleep(duration: Duration) {
-    if duration.is_zero() {
-        return;
-    }
+/// Sleeps until `deadline`, or for ever: parks the goroutine, or blocks the OS thread.
+pub(crate) fn sleep_until(deadline: Option<Instant>) {
     if current_goroutine().is_none() {
-        return std::thread::sleep(duration);
+        loop {
+            let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left);
+        }
     }
     let waiter = Waiter::current();
-    // Beyond what the clock can say is for ever.
-    let deadline = Instant::now().checked_add(duration);
     if waiter.wait(deadline, Reason::Sleep) == Outcome::Cancelled {
         wait::unwind_cancelled();
     }

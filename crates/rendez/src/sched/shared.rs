@@ -1,6 +1,7 @@
 //! What other threads see of a worker.
 
 use super::{
+    alarms::AlarmSet,
     clock::ThreadClock,
     queue::{Inbox, Linked},
     sleep::Sleep,
@@ -12,7 +13,7 @@ use std::{
     ptr::NonNull,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -36,11 +37,16 @@ unsafe impl Send for Fresh {}
 /// wake-up into the inbox may look at the sleep word after the worker has ended.
 #[derive(Debug)]
 pub(crate) struct WorkerShared {
+    /// Told from those of all other workers of the process that there are at the same time, and small. Whoever has a number
+    /// sees what those did that had it before.
+    pub(super) number: usize,
     pub(super) inbox: Inbox<Header>,
     pub(super) sleep: CachePadded<Sleep>,
     /// Written by the worker alone.
     pub(super) published: CachePadded<Published>,
     pub(super) clock: ThreadClock,
+    /// Set by this worker; cleared, and when they are overdue fired, by others too.
+    pub(super) alarms: CachePadded<AlarmSet>,
     /// Unstarted tasks that others have chosen this worker for. Thieves may take them when they lie there.
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
@@ -61,6 +67,8 @@ pub(super) struct Published {
     pub(super) hungry: AtomicBool,
 }
 
+/// How many there are, retired or not.
+static MADE: AtomicUsize = AtomicUsize::new(0);
 static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
 
 impl WorkerShared {
@@ -68,10 +76,12 @@ impl WorkerShared {
         let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
         retired.unwrap_or_else(|| {
             Box::leak(Box::new(WorkerShared {
+                number: MADE.fetch_add(1, Ordering::Relaxed),
                 inbox: Inbox::new(),
                 sleep: CachePadded::new(Sleep::new()),
                 published: CachePadded::default(),
                 clock: ThreadClock::new(),
+                alarms: CachePadded::new(AlarmSet::new()),
                 handed: Injector::new(),
                 incoming: CachePadded::default(),
             }))

@@ -48,6 +48,11 @@ impl Starved {
     }
 }
 
+/// Idle runners that a busy worker keeps whether it needs them or not.
+const SPARED: usize = 64;
+/// How many looks make a while: some milliseconds.
+const LOOKS: u32 = 2048;
+
 impl Worker {
     /// Has a task wait for a stack.
     ///
@@ -155,6 +160,30 @@ impl Worker {
         let requests = self.runtime.starved.requests.load(Ordering::Relaxed);
         if self.heeded.replace(requests) != requests {
             self.give_runners(if self.runtime.starved.any() { 0 } else { 1 });
+        }
+    }
+
+    /// Gives half of the runners that a busy worker has not needed for a while to the pool, the coldest first: a burst
+    /// must not leave it with a thousand stacks for good.
+    #[inline]
+    pub(super) fn note_idle_runners(&self) {
+        let (looks, least) = self.idle_runners.get();
+        let least = least.min(self.runners.borrow().len());
+        self.idle_runners.set((looks + 1, least));
+        if looks >= LOOKS {
+            self.idle_runners.set((0, usize::MAX));
+            if least > SPARED {
+                self.shed_runners((least - SPARED).div_ceil(2));
+            }
+        }
+    }
+
+    #[cold]
+    fn shed_runners(&self, count: usize) {
+        let shed: Vec<*mut Fiber> = self.runners.borrow_mut().drain(..count).collect();
+        for fiber in shed {
+            // SAFETY: idle, and this worker's.
+            unsafe { Fiber::dispose(fiber) };
         }
     }
 

@@ -1,56 +1,39 @@
-//! A worker's timers: a four-ary heap that only its worker touches, so it needs no lock. Setting and removing one costs
-//! O(log n); a timer is 24 bytes in the heap and a node in the frame that waits.
+//! A worker's own timers: the time limits of the goroutines that are parked on it. Only the worker touches them, so they need
+//! no lock. What others may set or clear is in [`alarms`](super::alarms).
 
+use super::deadlines::{Deadlines, SLOTS, Slot};
 use crate::{task::Header, time::Instant, wait::Waiter};
-use std::{
-    cell::{Cell, UnsafeCell},
-    fmt,
-};
+use std::cell::{Cell, UnsafeCell};
 
-const ARITY: usize = 4;
-const NOWHERE: usize = usize::MAX;
+const NOWHERE: Slot = SLOTS;
 
 /// A time limit of one parked goroutine; it lives in the parking frame.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    index: Cell<usize>,
+    slot: Cell<Slot>,
     pub(super) waiter: *const Waiter,
     pub(super) task: *const Header,
 }
 
 impl Timer {
     pub(super) fn new(waiter: *const Waiter, task: *const Header) -> Timer {
-        Timer { index: Cell::new(NOWHERE), waiter, task }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Entry {
-    deadline: Instant,
-    /// Ties are broken by the order of setting.
-    number: u64,
-    timer: *const Timer,
-}
-
-impl Entry {
-    fn is_before(&self, other: &Entry) -> bool {
-        (self.deadline, self.number) < (other.deadline, other.number)
+        Timer { slot: Cell::new(NOWHERE), waiter, task }
     }
 }
 
 /// The heap. Its methods never call out, so the cell is never borrowed twice.
+#[derive(Debug)]
 pub(super) struct Timers {
-    heap: UnsafeCell<Vec<Entry>>,
-    set: Cell<u64>,
+    heap: UnsafeCell<Deadlines<*const Timer>>,
 }
 
 impl Timers {
     pub(super) const fn new() -> Self {
-        Timers { heap: UnsafeCell::new(Vec::new()), set: Cell::new(0) }
+        Timers { heap: UnsafeCell::new(Deadlines::new()) }
     }
 
     #[allow(clippy::mut_from_ref, reason = "the borrow ends inside each method; see the type")]
-    fn heap(&self) -> &mut Vec<Entry> {
+    fn heap(&self) -> &mut Deadlines<*const Timer> {
         // SAFETY: one thread (the type is not `Sync`), and no method calls another that borrows while it borrows.
         unsafe { &mut *self.heap.get() }
     }
@@ -59,101 +42,60 @@ impl Timers {
         self.heap().is_empty()
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.heap().first().map(|entry| entry.deadline)
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.heap().next()
     }
 
     /// # Safety
     /// `timer` stays where it is until it has fired or been removed.
+    #[inline]
     pub(super) unsafe fn set(&self, timer: &Timer, deadline: Instant) {
-        let number = self.set.replace(self.set.get() + 1);
-        let heap = self.heap();
-        heap.push(Entry { deadline, number, timer });
-        let last = heap.len() - 1;
-        sift_up(heap, last);
+        timer.slot.set(self.heap().push(deadline.nanos(), timer));
     }
 
+    #[inline]
     pub(super) fn remove(&self, timer: &Timer) {
-        let index = timer.index.get();
-        if index != NOWHERE {
-            let heap = self.heap();
-            remove_at(heap, index);
-            give_back(heap);
+        let slot = timer.slot.replace(NOWHERE);
+        if slot != NOWHERE {
+            self.heap().remove(slot);
         }
     }
 
-    /// Takes the earliest timer out if it is due.
-    pub(super) fn pop_due(&self, now: Instant) -> Option<*const Timer> {
+    /// Takes timers that are due out, the earliest first, as many as `due` has room for; how many there were.
+    ///
+    /// What a timer leads to lies all over memory, and has not been touched for as long as it was set: it is fetched for
+    /// several at once, in as many steps as there are pointers to follow.
+    pub(super) fn take_due(&self, now: u64, due: &mut [*const Timer]) -> usize {
         let heap = self.heap();
-        let first = heap.first()?;
-        if first.deadline > now {
-            return None;
+        let mut len = 0;
+        while len < due.len()
+            && let Some(timer) = heap.pop_due(now)
+        {
+            prefetch(timer);
+            due[len] = timer;
+            len += 1;
         }
-        let timer = first.timer;
-        remove_at(heap, 0);
-        give_back(heap);
-        Some(timer)
-    }
-}
-
-impl fmt::Debug for Timers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timers").field("len", &self.heap().len()).finish()
-    }
-}
-
-/// An emptied heap that was large gives its memory back.
-fn give_back(heap: &mut Vec<Entry>) {
-    if heap.is_empty() && heap.capacity() > 4096 {
-        *heap = Vec::new();
-    }
-}
-
-fn place(heap: &mut [Entry], index: usize, entry: Entry) {
-    heap[index] = entry;
-    // SAFETY: a timer stays where it is while it is in the heap.
-    unsafe { (*entry.timer).index.set(index) };
-}
-
-fn sift_up(heap: &mut [Entry], mut index: usize) {
-    let entry = heap[index];
-    while index > 0 {
-        let parent = (index - 1) / ARITY;
-        if !entry.is_before(&heap[parent]) {
-            break;
+        for &timer in &due[..len] {
+            // SAFETY: a timer stays where it is while it is in the heap, and nothing has run since.
+            let timer = unsafe { &*timer };
+            timer.slot.set(NOWHERE);
+            prefetch(timer.waiter);
+            prefetch(timer.task);
         }
-        place(heap, index, heap[parent]);
-        index = parent;
+        len
     }
-    place(heap, index, entry);
 }
 
-fn sift_down(heap: &mut [Entry], mut index: usize) {
-    let entry = heap[index];
-    loop {
-        let first = index * ARITY + 1;
-        let children = first..(first + ARITY).min(heap.len());
-        let Some(least) = children.reduce(|a, b| if heap[b].is_before(&heap[a]) { b } else { a }) else {
-            break;
-        };
-        if !heap[least].is_before(&entry) {
-            break;
-        }
-        place(heap, index, heap[least]);
-        index = least;
+/// Has the processor fetch a line that will be wanted soon.
+#[inline(always)]
+fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which may be given for any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
     }
-    place(heap, index, entry);
-}
-
-fn remove_at(heap: &mut Vec<Entry>, index: usize) {
-    let entry = heap.swap_remove(index);
-    // SAFETY: still where it was: it is in the heap until now.
-    unsafe { (*entry.timer).index.set(NOWHERE) };
-    if index < heap.len() {
-        // What came from the end may belong further up or further down.
-        sift_up(heap, index);
-        sift_down(heap, index);
-    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 #[cfg(test)]
@@ -183,9 +125,16 @@ mod tests {
         expected.sort_unstable();
         let mut seen = Vec::new();
         for ms in 0..500 {
-            while let Some(timer) = timers.pop_due(start + Duration::from_millis(ms)) {
-                let index = nodes.iter().position(|node| ptr::eq(node, timer)).unwrap();
-                seen.push((ms, index));
+            let mut due = [ptr::null(); 5];
+            loop {
+                let len = timers.take_due((start + Duration::from_millis(ms)).nanos(), &mut due);
+                for &timer in &due[..len] {
+                    let index = nodes.iter().position(|node| ptr::eq(node, timer)).unwrap();
+                    seen.push((ms, index));
+                }
+                if len < due.len() {
+                    break;
+                }
             }
         }
         assert_eq!(seen, expected);

@@ -54,8 +54,9 @@ const SAMPLE_EVERY: u32 = 64;
 const BUDGET: i32 = 512;
 /// How often in a row an async operation is told that the budget is used up.
 const REFUSALS: i32 = 64;
-/// Idle runners that a worker keeps; the others' stacks go back to the pool.
-const KEPT_RUNNERS: usize = 64;
+/// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
+/// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, which is a lock and a new fiber.
+const KEPT_RUNNERS: usize = 1024;
 
 pub(crate) struct Worker {
     pub(super) index: usize,
@@ -75,6 +76,8 @@ pub(crate) struct Worker {
     current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
     pub(super) runners: RefCell<Vec<*mut Fiber>>,
+    /// Looks at how many runners are idle, and the least that there were.
+    pub(super) idle_runners: Cell<(u32, usize)>,
     /// For the shutdown, when there is no other stack.
     pub(super) reserve: Cell<Option<*mut Fiber>>,
     /// The last request for runners that was heeded.
@@ -107,6 +110,8 @@ pub(crate) struct Worker {
     pub(super) has_loot: Cell<bool>,
     /// How many goroutines are suspended in a destructor that an unwind runs.
     unwinding: Cell<u32>,
+    /// Whether the shutdown has ended the waits of what was parked.
+    pub(super) cancelled: Cell<bool>,
 }
 
 impl Worker {
@@ -133,6 +138,7 @@ impl Worker {
             current: Cell::new(ptr::null()),
             fiber: Cell::new(ptr::null_mut()),
             runners: RefCell::new(Vec::new()),
+            idle_runners: Cell::new((0, usize::MAX)),
             reserve: Cell::new(None),
             heeded: Cell::new(0),
             owned: Cell::new(ptr::null_mut()),
@@ -153,6 +159,7 @@ impl Worker {
             spent_waking: Cell::new(Duration::ZERO),
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
+            cancelled: Cell::new(false),
         }
     }
 
@@ -435,6 +442,7 @@ impl Worker {
             }
         }
         self.retry_starved();
+        self.note_idle_runners();
         if self.runtime.is_stopping() {
             self.cancel_parked();
         }
@@ -459,22 +467,34 @@ impl Worker {
     }
 
     pub(super) fn fire_timers(&self) -> bool {
-        if self.timers.is_empty() {
+        let alarms = &self.shared.alarms;
+        if self.timers.is_empty() && alarms.next_deadline().is_none() {
             return false;
         }
-        let now = Instant::now();
-        let mut fired = false;
-        while let Some(timer) = self.timers.pop_due(now) {
-            // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so
-            // its waiter and the goroutine are there.
-            unsafe {
-                if (*(*timer).waiter).time_out() {
-                    self.queue.push((*timer).task.cast_mut());
-                    fired = true;
+        let now = Instant::now().nanos();
+        let mut fired = alarms.fire(now);
+        let mut due = [ptr::null::<Timer>(); 16];
+        loop {
+            let len = self.timers.take_due(now, &mut due);
+            for &timer in &due[..len] {
+                // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so
+                // its waiter and the goroutine are there.
+                unsafe {
+                    if (*(*timer).waiter).time_out() {
+                        self.queue.push((*timer).task.cast_mut());
+                        fired = true;
+                    }
                 }
             }
+            if len < due.len() {
+                return fired;
+            }
         }
-        fired
+    }
+
+    /// When the first of its timers and alarms is due.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        [self.timers.next_deadline(), self.shared.alarms.next_deadline()].into_iter().flatten().min()
     }
 
     pub(super) fn load(&self) -> u32 {
@@ -713,7 +733,6 @@ impl Worker {
             // SAFETY: idle, and this worker's.
             unsafe { Fiber::dispose(fiber) };
         }
-        self.shared.retire();
     }
 }
 

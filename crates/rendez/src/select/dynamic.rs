@@ -120,6 +120,10 @@ impl<T> Arm for RecvArm<'_, T> {
     fn undo(&mut self) {
         self.event.undo();
     }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.event.deadline()
+    }
 }
 
 impl<'a, T> DynArm<'a> for RecvArm<'a, T> {

@@ -8,7 +8,8 @@ use super::{
     run::{self, Arms, Patience, Progress},
 };
 use crate::{
-    time::{Alarm, Instant},
+    sched::Alarm,
+    time::Instant,
     wait::{self, Outcome, Waiter},
 };
 use std::{
@@ -52,7 +53,8 @@ impl Registration {
                     None => match self.alarm.deadline() {
                         Some(deadline) if deadline <= Instant::now() => self.withdraw(arms),
                         Some(deadline) => {
-                            self.alarm.set(deadline, cx.waker());
+                            // SAFETY: passed on: this is the owner, and it stays where it is.
+                            unsafe { self.alarm.set(deadline, cx.waker()) };
                             return Poll::Pending;
                         }
                         None => return Poll::Pending,
@@ -60,34 +62,41 @@ impl Registration {
                 };
             }
             if let Some(chosen) = chosen.or_else(|| run::attempt(arms, false)) {
-                self.alarm.clear();
+                self.clear();
                 return Poll::Ready(chosen);
             }
-            let deadline = run::earliest(arms, Patience::Endless);
             let waiter = self.waiter.insert(Waiter::task(cx.waker().clone()));
             // SAFETY: passed on: they stay where they are until they have been withdrawn.
             match unsafe { run::register(arms, waiter) } {
                 Progress::Waits => {
                     if waiter.outcome().is_none() {
-                        if let Some(deadline) = deadline {
-                            self.alarm.set(deadline, cx.waker());
+                        // Asked now that they are queued: a timer that is set anew after this decides the wait.
+                        match run::earliest(arms, Patience::Endless) {
+                            // SAFETY: passed on: this is the owner, and it stays where it is.
+                            Some(deadline) => unsafe { self.alarm.set(deadline, cx.waker()) },
+                            None => self.clear(),
                         }
                         return Poll::Pending;
                     }
                 }
                 Progress::Chosen(index) => {
                     self.conclude(arms, None);
-                    self.alarm.clear();
+                    self.clear();
                     return Poll::Ready(index);
                 }
                 Progress::Again => {
                     if let Some(chosen) = self.withdraw(arms) {
-                        self.alarm.clear();
+                        self.clear();
                         return Poll::Ready(chosen);
                     }
                 }
             }
         }
+    }
+
+    fn clear(&mut self) {
+        // SAFETY: this is the owner.
+        unsafe { self.alarm.clear() };
     }
 
     /// Ends a wait; the arm that a peer had chosen before, if it is done by that.

@@ -26,6 +26,7 @@ mod loom_tests;
 #[doc(hidden)]
 #[cfg(not(loom))]
 pub mod macros;
+mod occurrence;
 mod run;
 
 pub(crate) use arm::Sealed;
@@ -36,6 +37,8 @@ pub(crate) use event::wait;
 pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
 pub use future::EventFuture;
+pub use occurrence::Occurrence;
+pub(crate) use occurrence::{Occurs, park};
 pub(crate) use run::Patience;
 #[cfg(all(test, loom))]
 pub(crate) use run::run;

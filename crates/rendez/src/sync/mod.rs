@@ -20,7 +20,6 @@ mod semaphore;
 mod single_flight;
 mod source;
 mod wait_group;
-mod wait_group_event;
 
 pub use barrier::Barrier;
 #[cfg(not(loom))]
@@ -31,7 +30,7 @@ pub use cond::CondFuture;
 #[cfg(not(loom))]
 pub use mutex::LockFuture;
 pub use mutex::{LockEvent, Mutex, MutexGuard};
-pub use once::{Once, OnceEvent};
+pub use once::Once;
 #[cfg(not(loom))]
 pub use once_value::OnceValue;
 #[cfg(not(loom))]
@@ -46,4 +45,3 @@ pub use semaphore::{AcquireEvent, Permit, Semaphore};
 pub use single_flight::SingleFlight;
 pub use source::SyncEvent;
 pub use wait_group::{WaitGroup, WaitGroupFuture};
-pub use wait_group_event::WaitGroupEvent;

@@ -19,13 +19,12 @@ use super::caller::{self, caller};
 use crate::{
     lock::SpinLock,
     primitives::atomic::{AtomicU64, Ordering},
-    select::{Arm, Event, Operation, Registered, Sealed, Waiting},
-    wait::{self, Node, Outcome, Reason, Status, WaitQueue, Waiter, WakeBatch},
+    select::{Event, Occurrence, Occurs, park},
+    wait::{Node, Reason, Status, WaitQueue, WakeBatch},
 };
 use std::{
     fmt,
     panic::{RefUnwindSafe, UnwindSafe},
-    ptr,
 };
 
 const NEW: u64 = 0;
@@ -168,23 +167,12 @@ impl Once {
     /// # Cancellation
     /// Safe: dropping the future has no effect.
     #[cfg(not(loom))]
-    pub fn wait_async(&self) -> crate::select::EventFuture<OnceEvent<'_>> {
+    pub fn wait_async(&self) -> crate::select::EventFuture<Occurrence<'_>> {
         Event::wait_async(self)
     }
 
     pub(super) fn park(&self, reason: Reason) {
-        let waiter = Waiter::current();
-        let node = Node::new(&waiter, 0, ptr::null_mut());
-        // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
-        // between unwinds.
-        if !unsafe { self.queue(&node) } {
-            return;
-        }
-        if !matches!(waiter.wait(None, reason), Outcome::Arm(_)) {
-            // SAFETY: this node is queued here or nowhere.
-            unsafe { self.leave(&node) };
-            wait::unwind_cancelled();
-        }
+        park(self, reason);
     }
 
     pub(super) fn complete(&self) {
@@ -206,11 +194,14 @@ impl Once {
             waiters = self.waiters.lock();
         }
     }
+}
 
-    /// Queues `node`, or says that the call has ended.
-    ///
-    /// # Safety
-    /// As for [`WaitQueue::push`].
+// SAFETY: all of it is made for any thread; waiters are decided under the queue's lock, by `complete`.
+unsafe impl Occurs for Once {
+    fn has_occurred(&self) -> bool {
+        self.is_completed()
+    }
+
     unsafe fn queue(&self, node: &Node) -> bool {
         let mut waiters = self.waiters.lock();
         if self.is_completed() {
@@ -221,8 +212,6 @@ impl Once {
         true
     }
 
-    /// # Safety
-    /// `node` is queued here or nowhere.
     unsafe fn leave(&self, node: &Node) {
         // SAFETY: passed on.
         unsafe { self.waiters.lock().remove(node) };
@@ -241,56 +230,6 @@ impl fmt::Debug for Once {
     }
 }
 
-/// What `&Once` becomes while it is waited for as an [`Event`].
-pub struct OnceEvent<'a> {
-    once: &'a Once,
-    registered: bool,
-    node: Node,
-}
-
-// SAFETY: the raw pointers in the node point to a waiter that is kept by whoever registers this arm, or are other nodes' that
-// are only followed under the queue's lock.
-unsafe impl Send for OnceEvent<'_> {}
-// SAFETY: nothing can be done through a shared reference.
-unsafe impl Sync for OnceEvent<'_> {}
-
-impl Sealed for OnceEvent<'_> {}
-
-impl Arm for OnceEvent<'_> {
-    fn attempt(&mut self) -> bool {
-        self.once.is_completed()
-    }
-
-    unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
-        self.node.aim(waiting.waiter, first as u32, ptr::null_mut());
-        // SAFETY: passed on: the node is in this arm.
-        self.registered = unsafe { self.once.queue(&self.node) };
-        match self.registered {
-            true => Registered::Waits,
-            false => waiting.choose(),
-        }
-    }
-
-    unsafe fn unregister(&mut self) {
-        if std::mem::take(&mut self.registered) {
-            // SAFETY: queued there by `register`.
-            unsafe { self.once.leave(&self.node) };
-        }
-    }
-
-    fn conclude(&mut self, _: usize) -> bool {
-        true
-    }
-
-    fn undo(&mut self) {}
-}
-
-impl Operation for OnceEvent<'_> {
-    type Output = ();
-
-    fn finish(self) {}
-}
-
 /// Happens when the call has ended.
 ///
 /// # Examples
@@ -306,16 +245,10 @@ impl Operation for OnceEvent<'_> {
 /// ```
 impl<'a> Event for &'a Once {
     type Output = ();
-    type Operation = OnceEvent<'a>;
+    type Operation = Occurrence<'a>;
 
-    fn operation(self) -> OnceEvent<'a> {
-        OnceEvent { once: self, registered: false, node: Node::new(ptr::null(), 0, ptr::null_mut()) }
-    }
-}
-
-impl fmt::Debug for OnceEvent<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnceEvent").field("registered", &self.registered).finish_non_exhaustive()
+    fn operation(self) -> Occurrence<'a> {
+        Occurrence::of(self)
     }
 }
 

@@ -2,14 +2,26 @@
 //!
 //! # Shards
 //!
-//! The objects lie in *shards*: one for each worker (by its index, so workers of several runtimes may meet in one), and a few
-//! for the OS threads that are no workers. `get` takes what was put last into the caller's own shard; if that is empty, it
-//! steals one object from another; if there is none, it makes one. `put` goes to the caller's own shard.
+//! The objects lie in *shards*: one for each worker, by its number, and a few for the OS threads that are no workers. (Workers
+//! with numbers beyond those share the shards of others: there are several runtimes, or workers were added.) `get` takes
+//! what was put last into the caller's own shard; if that is empty, it steals one object from another; if there is
+//! none, it makes one. `put` goes to the caller's own shard.
 //!
-//! Each shard has a spin lock. Its owner takes it for a handful of instructions; others come only when they have nothing of
-//! their own, and look first at the number that is written beside the lock. Rejected: a slot for the owner alone without
-//! any atomics, as in Go. There the collector stops the world before it empties those; here whoever ages the pool would
-//! have to ask the owner, and an object would stay in the slot of a worker that has gone idle.
+//! A shard has a slot for one object, and lists under a spin lock.
+//!
+//! | slot | who may leave it, and to what |
+//! | --- | --- |
+//! | null | the owner, the one worker with the shard's number, to an object, by a store with release |
+//! | an object | anybody, to null, by an exchange with acquire: the object is theirs |
+//!
+//! As one thread at a time can fill the slot, filling it takes no exchange: what was null stays null until then. So a worker
+//! that takes an object and puts it back pays one exchange on a line of its own, and no lock. A worker that gets the
+//! number of one that has ended sees what that did, so it may find the slot filled, and takes it like anybody.
+//!
+//! The lock of the lists is taken for a handful of instructions; others come only when they have nothing of their own, and look
+//! first at the number that is written beside it. Rejected: a slot that only its owner may empty, as in Go, which would
+//! save the exchange as well. There the collector stops the world before it empties those; here an object would stay
+//! with a worker that has gone idle, for ever, and could neither be stolen nor age.
 //!
 //! Objects lie in boxes that are links of the shards' lists and that the guards hold, so neither `get` nor `put` of a guard
 //! moves the object or allocates, and nothing is allocated under a lock. **No user code runs under a lock**: not the
@@ -31,14 +43,15 @@ use crossbeam_utils::CachePadded;
 use std::{
     fmt, mem,
     ops::{Deref, DerefMut},
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
 /// How long a generation lasts at least.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How many `get`s of a shard go by between two looks at the clock.
-const LOOK_EVERY: u32 = 32;
+const LOOK_EVERY: u32 = 256;
 /// How many objects a shard keeps at most.
 const KEPT: usize = 16 * 1024;
 /// How many shards there are for OS threads that are no workers.
@@ -83,16 +96,18 @@ pub struct Pool<T> {
 }
 
 struct Shard<T> {
-    objects: SpinLock<Objects<T>>,
-    /// How many there are: written under the lock, read by those who look for something to steal.
+    /// See the head of the file. What it points to is a leaked box.
+    slot: AtomicPtr<Link<T>>,
+    /// How many `get`s there were, roughly.
+    gets: AtomicU32,
+    /// How many are in the lists: written under the lock, read by those who look for something to steal.
     kept: AtomicUsize,
+    objects: SpinLock<Objects<T>>,
 }
 
 struct Objects<T> {
     fresh: List<T>,
     old: List<T>,
-    /// How many `get`s there were, roughly.
-    gets: u32,
 }
 
 impl<T> Objects<T> {
@@ -162,7 +177,7 @@ impl<T> Pool<T> {
     /// # Panics
     /// If `RENDEZ_WORKERS` is set and is no number of workers.
     pub fn new(f: impl Fn() -> T + Send + Sync + 'static) -> Pool<T> {
-        let for_workers = crate::workers().next_power_of_two();
+        let for_workers = crate::workers().next_power_of_two().max(4);
         Pool {
             make: Box::new(f),
             shards: (0..for_workers + FOR_THREADS).map(|_| CachePadded::new(Shard::new())).collect(),
@@ -182,24 +197,19 @@ impl<T> Pool<T> {
     /// Never parks by itself.
     #[inline]
     pub fn get(&self) -> PoolGuard<'_, T> {
-        let shard = &self.shards[self.home()];
-        let (link, look) = {
-            let mut objects = shard.objects.lock();
-            objects.gets = objects.gets.wrapping_add(1);
-            let link = objects.pop();
-            shard.kept.store(objects.len(), Ordering::Relaxed);
-            (link, objects.gets.is_multiple_of(LOOK_EVERY))
-        };
-        match link {
-            Some(link) => {
-                let guard = PoolGuard { pool: self, link: Some(link) };
-                if look {
-                    self.age_if_due();
-                }
-                guard
-            }
-            None => self.get_elsewhere(),
+        let (home, _) = self.home();
+        let shard = &self.shards[home];
+        let link = shard.take_slot().or_else(|| shard.pop());
+        if link.is_none() {
+            return self.get_elsewhere(home);
         }
+        let guard = PoolGuard { pool: self, link };
+        let gets = shard.gets.load(Ordering::Relaxed).wrapping_add(1);
+        shard.gets.store(gets, Ordering::Relaxed);
+        if gets.is_multiple_of(LOOK_EVERY) {
+            self.age_if_due();
+        }
+        guard
     }
 
     /// Gives an object to the pool, whether it came from there or not.
@@ -212,7 +222,10 @@ impl<T> Pool<T> {
 
     /// How many objects are in the pool, about.
     pub fn idle(&self) -> usize {
-        self.shards.iter().map(|shard| shard.kept.load(Ordering::Relaxed)).sum()
+        let idle = |shard: &Shard<T>| {
+            shard.kept.load(Ordering::Relaxed) + usize::from(!shard.slot.load(Ordering::Relaxed).is_null())
+        };
+        self.shards.iter().map(|shard| idle(shard)).sum()
     }
 
     /// Begins a generation now: drops the objects that have not been used since the last one began. Called twice, it drops
@@ -234,8 +247,13 @@ impl<T> Pool<T> {
     pub fn age(&self) {
         for shard in &self.shards {
             let unused = {
+                // Whether it has been used since is not known. It is what will be used next, and then be fresh again.
+                let slot = shard.take_slot();
                 let mut objects = shard.objects.lock();
-                let fresh = mem::take(&mut objects.fresh);
+                let mut fresh = mem::take(&mut objects.fresh);
+                if let Some(link) = slot {
+                    fresh.push(link);
+                }
                 let unused = mem::replace(&mut objects.old, fresh);
                 shard.kept.store(objects.len(), Ordering::Relaxed);
                 unused
@@ -245,48 +263,37 @@ impl<T> Pool<T> {
         }
     }
 
-    /// The caller's own shard.
+    /// The caller's own shard, and whether its slot is the caller's to fill.
     #[inline]
-    fn home(&self) -> usize {
-        match sched::worker_index() {
-            Some(worker) => worker & (self.for_workers - 1),
-            None => self.for_workers + caller::thread_number() as usize % FOR_THREADS,
+    fn home(&self) -> (usize, bool) {
+        match sched::worker_number() {
+            Some(number) => (number & (self.for_workers - 1), number < self.for_workers),
+            None => (self.for_workers + caller::thread_number() as usize % FOR_THREADS, false),
         }
     }
 
     /// Steals an object, or makes one.
     #[cold]
-    fn get_elsewhere(&self) -> PoolGuard<'_, T> {
-        let home = self.home();
-        let others = (1..self.shards.len()).map(|step| &self.shards[(home + step) % self.shards.len()]);
-        for shard in others.filter(|shard| shard.kept.load(Ordering::Relaxed) > 0) {
-            let link = {
-                let mut objects = shard.objects.lock();
-                let link = objects.pop();
-                shard.kept.store(objects.len(), Ordering::Relaxed);
-                link
-            };
-            if link.is_some() {
-                return PoolGuard { pool: self, link };
-            }
+    fn get_elsewhere(&self, home: usize) -> PoolGuard<'_, T> {
+        let others = || (1..self.shards.len()).map(|step| &self.shards[(home + step) % self.shards.len()]);
+        // Slots last: their owners would miss those soonest.
+        let stolen = others().find_map(|shard| shard.pop());
+        if let Some(link) = stolen.or_else(|| others().find_map(|shard| shard.take_slot())) {
+            return PoolGuard { pool: self, link: Some(link) };
         }
         self.age_if_due();
         PoolGuard { pool: self, link: Some(Box::new(Link { object: (self.make)(), next: None })) }
     }
 
+    #[inline]
     fn put_link(&self, link: Box<Link<T>>) {
-        let shard = &self.shards[self.home()];
-        let surplus = {
-            let mut objects = shard.objects.lock();
-            if objects.len() < KEPT {
-                objects.fresh.push(link);
-                shard.kept.store(objects.len(), Ordering::Relaxed);
-                None
-            } else {
-                Some(link)
-            }
-        };
-        drop(surplus);
+        let (home, is_owner) = self.home();
+        let shard = &self.shards[home];
+        if is_owner && shard.slot.load(Ordering::Relaxed).is_null() {
+            shard.slot.store(Box::into_raw(link), Ordering::Release);
+        } else {
+            shard.push(link);
+        }
     }
 
     #[cold]
@@ -306,8 +313,54 @@ impl<T> Pool<T> {
 
 impl<T> Shard<T> {
     fn new() -> Shard<T> {
-        let objects = Objects { fresh: List::default(), old: List::default(), gets: 0 };
-        Shard { objects: SpinLock::new(objects), kept: AtomicUsize::new(0) }
+        Shard {
+            slot: AtomicPtr::new(ptr::null_mut()),
+            gets: AtomicU32::new(0),
+            kept: AtomicUsize::new(0),
+            objects: SpinLock::new(Objects { fresh: List::default(), old: List::default() }),
+        }
+    }
+
+    #[inline]
+    fn take_slot(&self) -> Option<Box<Link<T>>> {
+        if self.slot.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        let link = self.slot.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: what is in the slot was a box, and whoever exchanges it away owns it. The acquire sees what its last user
+        // did to it.
+        (!link.is_null()).then(|| unsafe { Box::from_raw(link) })
+    }
+
+    /// One of the lists.
+    fn pop(&self) -> Option<Box<Link<T>>> {
+        if self.kept.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut objects = self.objects.lock();
+        let link = objects.pop();
+        self.kept.store(objects.len(), Ordering::Relaxed);
+        link
+    }
+
+    fn push(&self, link: Box<Link<T>>) {
+        let surplus = {
+            let mut objects = self.objects.lock();
+            if objects.len() < KEPT {
+                objects.fresh.push(link);
+                self.kept.store(objects.len(), Ordering::Relaxed);
+                None
+            } else {
+                Some(link)
+            }
+        };
+        drop(surplus);
+    }
+}
+
+impl<T> Drop for Shard<T> {
+    fn drop(&mut self) {
+        drop(self.take_slot());
     }
 }
 

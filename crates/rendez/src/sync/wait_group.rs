@@ -14,7 +14,8 @@ use crate::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    wait::{self, Node, Outcome, Reason, Status, WaitQueue, Waiter},
+    select::{Event, Occurrence, Occurs, park},
+    wait::{Node, Reason, Status, WaitQueue, Waiter},
 };
 use std::{
     fmt,
@@ -44,14 +45,14 @@ use std::{
 /// ```
 #[derive(Clone)]
 pub struct WaitGroup {
-    pub(super) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 // A panic leaves the word and the queue as they were or wholly changed, and no user code runs under the lock.
 impl UnwindSafe for WaitGroup {}
 impl RefUnwindSafe for WaitGroup {}
 
-pub(super) struct Inner {
+struct Inner {
     /// Counter in the high 32 bits (signed), registered waiters in the low 32.
     state: AtomicU64,
     waiters: SpinLock<WaitQueue>,
@@ -114,11 +115,24 @@ impl Inner {
         drop(wakeups);
     }
 
-    /// Queues `node`, or says that the counter is zero.
-    ///
-    /// # Safety
-    /// As for [`WaitQueue::push`].
-    pub(super) unsafe fn queue(&self, node: &Node) -> bool {
+    fn is_zero(&self) -> bool {
+        counter(self.state.load(Ordering::Acquire)) == 0
+    }
+
+    fn check_reuse(&self) {
+        if self.state.load(Ordering::Acquire) & WAITERS != 0 {
+            panic!("sync: WaitGroup is reused before previous Wait has returned");
+        }
+    }
+}
+
+// SAFETY: all of it is made for any thread; waiters are decided under the queue's lock, by `release`.
+unsafe impl Occurs for Inner {
+    fn has_occurred(&self) -> bool {
+        self.is_zero()
+    }
+
+    unsafe fn queue(&self, node: &Node) -> bool {
         if counter(self.state.load(Ordering::Acquire)) == 0 {
             return false;
         }
@@ -138,24 +152,12 @@ impl Inner {
         true
     }
 
-    /// # Safety
-    /// `node` is queued here or nowhere.
-    pub(super) unsafe fn leave(&self, node: &Node) {
+    unsafe fn leave(&self, node: &Node) {
         let mut waiters = self.waiters.lock();
         // SAFETY: passed on. A node that was still queued is still counted: `release` clears the count and empties the
         // queue in one go as far as nodes queued before it are concerned.
         if unsafe { waiters.remove(node) } && self.state.load(Ordering::Acquire) & WAITERS != 0 {
             self.state.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-
-    pub(super) fn is_zero(&self) -> bool {
-        counter(self.state.load(Ordering::Acquire)) == 0
-    }
-
-    fn check_reuse(&self) {
-        if self.state.load(Ordering::Acquire) & WAITERS != 0 {
-            panic!("sync: WaitGroup is reused before previous Wait has returned");
         }
     }
 }
@@ -216,23 +218,8 @@ impl WaitGroup {
     }
 
     fn wait_because(&self, reason: Reason) {
-        if self.inner.is_zero() {
-            return;
-        }
-        let waiter = Waiter::current();
-        let node = Node::alone(&waiter, ptr::null_mut());
-        // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
-        // between unwinds.
-        if !unsafe { self.inner.queue(&node) } {
-            return;
-        }
-        match waiter.wait(None, reason) {
-            Outcome::Arm(_) => self.inner.check_reuse(),
-            Outcome::TimedOut | Outcome::Cancelled => {
-                // SAFETY: this node is queued here or nowhere.
-                unsafe { self.inner.leave(&node) };
-                wait::unwind_cancelled();
-            }
+        if !self.inner.is_zero() && park(&*self.inner, reason) {
+            self.inner.check_reuse();
         }
     }
 
@@ -286,6 +273,29 @@ impl fmt::Debug for WaitGroup {
             .field("counter", &counter(state))
             .field("waiters", &(state & WAITERS))
             .finish()
+    }
+}
+
+/// Happens when the counter is zero.
+///
+/// # Examples
+/// ```
+/// use rendez::{select, sync::WaitGroup};
+/// use std::time::Duration;
+/// let wg = WaitGroup::new();
+/// wg.go(|| rendez::sleep(Duration::from_millis(2)));
+/// let in_time = select! {
+///     wait(&wg) -> () => true,
+///     default(Duration::from_secs(60)) => false,
+/// };
+/// assert!(in_time);
+/// ```
+impl<'a> Event for &'a WaitGroup {
+    type Output = ();
+    type Operation = Occurrence<'a>;
+
+    fn operation(self) -> Occurrence<'a> {
+        Occurrence::of(&*self.inner)
     }
 }
 

@@ -28,7 +28,8 @@ use super::{ForcedUnwind, fiber::Fiber, heap, join::JoinError, spawn::Extra};
 use crate::{
     lock::SpinLock,
     sched::{self, WorkerShared},
-    wait::{self, Node, Outcome, Reason, Status, WaitQueue, Waiter},
+    select::{Occurs, park},
+    wait::{Node, Reason, Status, WaitQueue},
 };
 use std::{
     alloc::Layout,
@@ -251,31 +252,19 @@ impl Header {
 
     /// Waits for the result.
     pub(crate) fn wait_done(&self) {
-        if self.is_done() {
-            return;
-        }
-        let waiter = Waiter::current();
-        let node = Node::new(&waiter, 0, ptr::null_mut());
-        // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
-        // between unwinds.
-        if !unsafe { self.queue_joiner(&node) } {
-            return;
-        }
-        match waiter.wait(None, Reason::Join) {
-            Outcome::Arm(_) => {}
-            Outcome::TimedOut | Outcome::Cancelled => {
-                // SAFETY: this node is queued here or nowhere.
-                unsafe { self.leave_joiner(&node) };
-                wait::unwind_cancelled();
-            }
+        if !self.is_done() {
+            park(self, Reason::Join);
         }
     }
+}
 
-    /// Queues `node` for the result, or says that it is there.
-    ///
-    /// # Safety
-    /// As for [`WaitQueue::push`].
-    pub(super) unsafe fn queue_joiner(&self, node: &Node) -> bool {
+// SAFETY: the state word and the joiners are made for any thread, and nothing else is used; joiners are decided under their lock.
+unsafe impl Occurs for Header {
+    fn has_occurred(&self) -> bool {
+        self.is_done()
+    }
+
+    unsafe fn queue(&self, node: &Node) -> bool {
         let mut joiners = self.joiners.lock();
         let mut state = self.state.load(Ordering::Acquire);
         loop {
@@ -293,11 +282,7 @@ impl Header {
         true
     }
 
-    /// Takes `node` out of the queue if it is still there. Afterwards its wait is open or wholly decided.
-    ///
-    /// # Safety
-    /// `node` is queued here or nowhere.
-    pub(super) unsafe fn leave_joiner(&self, node: &Node) {
+    unsafe fn leave(&self, node: &Node) {
         // SAFETY: passed on.
         unsafe { self.joiners.lock().remove(node) };
     }

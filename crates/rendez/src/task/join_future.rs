@@ -1,6 +1,7 @@
 //! Awaiting a handle.
 
 use super::join::{JoinError, JoinHandle, RawHandle, describe};
+use crate::select::Occurs;
 use crate::wait::{Node, Waiter};
 use std::{
     fmt,
@@ -82,7 +83,7 @@ impl<R> Future for JoinFuture<R> {
                     let waiter: *const Waiter = this.waiter.insert(Waiter::task(cx.waker().clone()));
                     this.node.aim(waiter, 0, ptr::null_mut());
                     // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
-                    if unsafe { handle.header().queue_joiner(&this.node) } {
+                    if unsafe { handle.header().queue(&this.node) } {
                         return Poll::Pending;
                     }
                 }
@@ -106,7 +107,7 @@ impl<R> Drop for JoinFuture<R> {
         {
             // SAFETY: this node is queued there or nowhere. Under the lock a wait is either open or wholly decided, so nobody
             // reaches the waiter afterwards; and the handle, which keeps the queue, is dropped after this.
-            unsafe { handle.header().leave_joiner(&self.node) };
+            unsafe { handle.header().leave(&self.node) };
         }
     }
 }

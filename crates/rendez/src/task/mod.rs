@@ -22,13 +22,13 @@ pub(crate) mod spawn;
 
 pub use future::{block_on, go_async};
 pub use join::{JoinError, JoinHandle, LocalJoinHandle};
-pub use join_event::JoinEvent;
 pub use join_future::JoinFuture;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, Placement, go, go_local};
 
 pub(crate) use async_task::AsyncTasks;
 pub(crate) use header::{Goroutine, Header};
+pub(crate) use spawn::start_detached;
 
 /// The payload of the panic that unwinds a goroutine when its runtime shuts down.
 pub(crate) struct ForcedUnwind;

@@ -160,7 +160,7 @@ mod loom_tests {
 
         fn free(&self) {
             assert_eq!(self.freed.fetch_add(1, Ordering::Relaxed), 0, "freed twice");
-            // Only who may free it may do this beside the wakers.
+            // SAFETY: only who may free it may do this beside the wakers; loom tells if another does.
             self.polls.with_mut(|polls| unsafe { *polls = usize::MAX });
         }
 
@@ -195,6 +195,7 @@ mod loom_tests {
             }
             self.state.begin();
             let seen = self.events.load(Ordering::Relaxed);
+            // SAFETY: the state word gives a task to one runner at a time; loom tells if it does not.
             self.polls.with_mut(|polls| unsafe { *polls += 1 });
             if seen == events {
                 return true;

@@ -89,6 +89,17 @@ where
     JoinHandle(unsafe { RawHandle::new(header) })
 }
 
+/// Starts `f` on a new goroutine of `runtime` that nobody will join; `site` is where reports say that it was created.
+pub(crate) fn start_detached<F>(runtime: &sched::Shared, site: &'static Location<'static>, f: F)
+where
+    F: FnOnce() + Send + 'static,
+{
+    let header = header::allocate::<F, ()>(f, sched::next_id(), site, None, 0);
+    sched::spawn_on(runtime, header);
+    // SAFETY: the handle's reference of a task that returns nothing.
+    drop(JoinHandle(unsafe { RawHandle::<()>::new(header) }));
+}
+
 /// Starts `f` on a new goroutine beside its parent, on the same worker, which is why nothing needs to be `Send`.
 ///
 /// # Panics

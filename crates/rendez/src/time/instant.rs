@@ -1,5 +1,7 @@
 //! `Instant`: the standard library's arithmetic on the runtime's own clock, so that a test may bend it.
 
+#[cfg(not(loom))]
+use std::sync::OnceLock;
 use std::{
     fmt,
     ops::{Add, AddAssign, Sub, SubAssign},
@@ -54,6 +56,30 @@ impl Instant {
     /// This moment less `duration`; `None` if the clock can't say it.
     pub fn checked_sub(&self, duration: Duration) -> Option<Instant> {
         self.0.checked_sub(duration).map(Instant)
+    }
+}
+
+/// What the scheduler's heaps count from.
+#[cfg(not(loom))]
+static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
+
+#[cfg(not(loom))]
+impl Instant {
+    /// Further than anybody will wait: the limit of those who ask for more than the clock can say.
+    const FAR: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
+    /// This moment plus `duration`, or a moment that is as good as never.
+    pub(crate) fn after(self, duration: Duration) -> Instant {
+        self.checked_add(duration).unwrap_or_else(|| self + Self::FAR)
+    }
+
+    /// As a number that sorts as moments do: nanoseconds since about the first call. What lies before counts as then,
+    /// and what lies 584 years ahead, or more, as that.
+    #[inline]
+    pub(crate) fn nanos(self) -> u64 {
+        let epoch = *EPOCH.get_or_init(std::time::Instant::now);
+        let since = self.0.saturating_duration_since(epoch);
+        since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
     }
 }
 

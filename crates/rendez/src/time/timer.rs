@@ -1,92 +1,81 @@
-//! Moments as events.
+//! Timers (`time/sleep.go`).
 
-use super::Instant;
-use crate::select::{Arm, Event, Operation, Registered, Sealed, Waiting};
-use std::time::Duration;
+use super::{Instant, after_func::Func};
+use crate::chan::{self, Receiver};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-/// The event that happens once `duration` has passed since this call. It yields the moment for which it was set.
+/// One moment to come, that can be stopped and set anew: Go's `time.Timer`.
 ///
-/// It costs nothing while nobody waits for it.
+/// [`Timer::new`] sends the moment on a channel; [`after_func`](super::after_func()) runs a function. The rules are those since Go 1.23: after
+/// [`stop`](Self::stop) or [`reset`](Self::reset) has returned, no value of before can be received, so there is nothing to drain; `len` and
+/// `capacity` of the channel are 0.
 ///
-/// # Examples
-/// ```
-/// use rendez::{Event, chan, select, time};
-/// use std::time::Duration;
-/// let (_tx, rx) = chan::bounded::<i32>(0);
-/// let timed_out = select! {
-///     recv(rx) -> _ => false,
-///     wait(time::timer(Duration::from_millis(5))) -> _ => true,
-/// };
-/// assert!(timed_out);
-/// ```
-pub fn timer(duration: Duration) -> TimerEvent {
-    TimerEvent { deadline: Instant::now().checked_add(duration) }
-}
-
-/// Waits for `event`, for at most `limit`: [`Event::wait_timeout`] as a function.
+/// It costs nothing while nobody receives, and need not be stopped to be dropped. Dropping the timer of an `after_func` does not stop
+/// it.
 ///
 /// # Examples
 /// ```
-/// use rendez::{chan, time};
+/// use rendez::time::Timer;
 /// use std::time::Duration;
-/// let (tx, rx) = chan::bounded(1);
-/// tx.send(7).unwrap();
-/// assert_eq!(time::timeout(Duration::from_secs(1), rx.recv_event()), Some(Ok(7)));
+/// let timer = Timer::new(Duration::from_secs(3600));
+/// assert!(timer.reset(Duration::from_millis(1)));
+/// assert!(timer.c().recv().is_ok());
+/// assert!(!timer.stop());
 /// ```
-pub fn timeout<E: Event>(limit: Duration, event: E) -> Option<E::Output> {
-    event.wait_timeout(limit)
+pub struct Timer {
+    kind: Kind,
 }
 
-/// The event of [`timer`].
-#[must_use = "an event does nothing unless it is waited for"]
-#[derive(Clone, Copy, Debug)]
-pub struct TimerEvent {
-    /// `None`: beyond what the clock can say, so never.
-    deadline: Option<Instant>,
+enum Kind {
+    Channel(Receiver<Instant>),
+    Func(Arc<Func>),
 }
 
-impl Sealed for TimerEvent {}
-
-impl Arm for TimerEvent {
-    fn leaves(&self) -> usize {
-        0
+impl Timer {
+    /// A timer on whose channel one value comes once `duration` has passed.
+    pub fn new(duration: Duration) -> Timer {
+        Timer { kind: Kind::Channel(chan::after(duration)) }
     }
 
-    fn attempt(&mut self) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    pub(super) fn of_func(func: Arc<Func>) -> Timer {
+        Timer { kind: Kind::Func(func) }
     }
 
-    /// Whoever waits asks for the deadline and tries again when it has come.
-    unsafe fn register(&mut self, _: Waiting<'_>, _: usize) -> Registered {
-        Registered::Waits
+    /// Where the value comes. On that of an [`after_func`](super::after_func()) none ever does. Several that receive share the one value.
+    pub fn c(&self) -> &Receiver<Instant> {
+        static NEVER: OnceLock<Receiver<Instant>> = OnceLock::new();
+        match &self.kind {
+            Kind::Channel(receiver) => receiver,
+            Kind::Func(_) => NEVER.get_or_init(chan::never),
+        }
     }
 
-    unsafe fn unregister(&mut self) {}
-
-    fn conclude(&mut self, _: usize) -> bool {
-        unreachable!("a timer stands in no queue")
+    /// Stops it. Returns whether it was set and its value had not been received; of an `after_func`, whether this call has
+    /// prevented a run. (One that has been started goes on: this does not wait for it.)
+    pub fn stop(&self) -> bool {
+        match &self.kind {
+            Kind::Channel(receiver) => receiver.stop_clock(),
+            Kind::Func(func) => func.set(None),
+        }
     }
 
-    fn undo(&mut self) {}
-
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// Sets it anew, whatever it was: once `duration` has passed from now, the value comes, or the function runs. Returns what
+    /// [`stop`](Self::stop) would have.
+    pub fn reset(&self, duration: Duration) -> bool {
+        let deadline = Instant::now().after(duration);
+        match &self.kind {
+            Kind::Channel(receiver) => receiver.set_clock(deadline, None),
+            Kind::Func(func) => func.set(Some(deadline)),
+        }
     }
 }
 
-impl Operation for TimerEvent {
-    type Output = Instant;
-
-    fn finish(self) -> Instant {
-        self.deadline.expect("the moment has come")
-    }
-}
-
-impl Event for TimerEvent {
-    type Output = Instant;
-    type Operation = Self;
-
-    fn operation(self) -> Self {
-        self
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
     }
 }

@@ -54,6 +54,11 @@
 //! * *A future is dropped after it has been handed a value*: the drop sees `DONE` under the source's lock and gives the
 //!   value back to the source (see `chan`).
 //!
+//! **Wakers.** A waker is somebody's code, and may block. A goroutine that does so while another wait of its own is open
+//! would be resumed by that one's peer in the middle of the waker's. So nobody calls a waker between queueing a node of its
+//! own and going to sleep; but who promises itself has to: the other side is decided by that, and nobody else will wake it.
+//! Its blocker is [withheld](Waiter::withhold) meanwhile.
+//!
 //! Every resumption of a parked goroutine follows exactly one successful exchange, so there are no spurious wake-ups and
 //! a goroutine is in at most one run queue or inbox at any time.
 

@@ -36,6 +36,7 @@ pub struct Node {
     status: Cell<Status>,
     arm: Cell<u32>,
     /// The worker on which its owner waits, if the owner is a goroutine that waits for nothing else; else [`NO_HOME`].
+    #[cfg_attr(loom, allow(dead_code, reason = "loom has no workers"))]
     home: Cell<u32>,
     waiter: Cell<*const Waiter>,
     packet: Cell<*mut ()>,

@@ -260,6 +260,11 @@ impl Waiter {
         }
         // Cloning and dropping a waker run user code, which may itself use the source: not inside the claim.
         let mut fresh = Some(blocker::Blocker::Task(waker.clone()));
+        self.install(&mut fresh)
+    }
+
+    /// Puts another blocker in place of the one that is there, if the wait is still open; else returns how it was decided.
+    fn install(&self, fresh: &mut Option<blocker::Blocker>) -> Option<Outcome> {
         let mut backoff = Backoff::new();
         let mut open = WAITING;
         loop {
@@ -274,11 +279,34 @@ impl Waiter {
             }
         }
         // SAFETY: `CLAIMED` gives the blocker to the owner; nobody else touches it until the word is as it was again.
-        self.blocker.with_mut(|blocker| std::mem::swap(unsafe { &mut *blocker }, &mut fresh));
+        self.blocker.with_mut(|blocker| std::mem::swap(unsafe { &mut *blocker }, fresh));
         self.word.store(open, Ordering::Release);
         None
     }
+
+    /// The owner has promised its wait, and will have to call a waker before it goes to sleep: until
+    /// [`expect`](Self::expect) nobody wakes it who decides the wait. See the head of [`wait`](super).
+    ///
+    /// # Safety
+    /// The owner calls this under the lock under which the wait was promised, which has not been left since.
+    pub(crate) unsafe fn withhold(&self) -> Withheld {
+        // SAFETY: of a promised wait only the holder of the promise takes the blocker, and under that lock.
+        Withheld(self.blocker.with_mut(|blocker| unsafe { (*blocker).take() }))
+    }
+
+    /// The owner may be woken again. If the wait has been decided meanwhile, that is done now.
+    pub(crate) fn expect(&self, withheld: Withheld) {
+        let Withheld(mut blocker) = withheld;
+        if self.install(&mut blocker).is_some() {
+            drop(Wakeup(blocker));
+        }
+    }
 }
+
+/// How to wake the owner of a wait who does not want to be woken yet.
+#[must_use = "the owner sleeps for ever unless it is given back"]
+#[derive(Debug)]
+pub(crate) struct Withheld(Option<blocker::Blocker>);
 
 /// The duty to wake the owner of a wait that has been decided. Wakes when dropped; drop it after the source's lock.
 #[must_use = "hold it until the source's lock has been left, then drop it to wake the owner"]

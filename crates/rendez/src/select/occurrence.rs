@@ -1,0 +1,108 @@
+//! What happens and then is so, and takes nothing from anybody by being waited for: a goroutine has ended, a counter is zero, a
+//! function has been called. One way to wait for them all.
+
+use super::arm::{Arm, Operation, Registered, Sealed, Waiting};
+use crate::wait::{self, Node, Outcome, Reason, Waiter};
+use std::{fmt, mem, ptr};
+
+/// A source of occurrences, with a queue of those who wait.
+///
+/// # Safety
+/// Its methods may be called on any thread, whatever it is part of. A node that has been queued is decided, by whoever makes it
+/// happen, under the same lock under which nodes are queued and leave.
+pub(crate) unsafe trait Occurs {
+    /// Whether it has happened. If so, what came before it is seen.
+    fn has_occurred(&self) -> bool;
+
+    /// Queues `node`, or says (`false`) that it has happened.
+    ///
+    /// # Safety
+    /// As for [`WaitQueue::push`](crate::wait::WaitQueue::push).
+    unsafe fn queue(&self, node: &Node) -> bool;
+
+    /// Takes `node` out of the queue if it is still there. Afterwards its wait is open or wholly decided.
+    ///
+    /// # Safety
+    /// `node` is queued here or nowhere.
+    unsafe fn leave(&self, node: &Node);
+}
+
+/// Parks the goroutine, or the OS thread, until it has happened; `false` if it had already. A shutdown unwinds, unless
+/// the reason forbids it.
+pub(crate) fn park(source: &(impl Occurs + ?Sized), reason: Reason) -> bool {
+    let waiter = Waiter::current();
+    let node = Node::alone(&waiter, ptr::null_mut());
+    // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
+    // between unwinds.
+    if !unsafe { source.queue(&node) } {
+        return false;
+    }
+    if !matches!(waiter.wait(None, reason), Outcome::Arm(_)) {
+        // SAFETY: this node is queued here or nowhere.
+        unsafe { source.leave(&node) };
+        wait::unwind_cancelled();
+    }
+    true
+}
+
+/// What a handle, a group and the like become while they are waited for as an [`Event`](super::Event).
+pub struct Occurrence<'a> {
+    source: &'a dyn Occurs,
+    registered: bool,
+    node: Node,
+}
+
+// SAFETY: the raw pointers in the node point to a waiter that is kept by whoever registers this arm, or are other nodes' that
+// are only followed under the source's lock; the source may be asked on any thread.
+unsafe impl Send for Occurrence<'_> {}
+// SAFETY: nothing can be done through a shared reference.
+unsafe impl Sync for Occurrence<'_> {}
+
+impl<'a> Occurrence<'a> {
+    pub(crate) fn of(source: &'a dyn Occurs) -> Self {
+        Occurrence { source, registered: false, node: Node::new(ptr::null(), 0, ptr::null_mut()) }
+    }
+}
+
+impl Sealed for Occurrence<'_> {}
+
+impl Arm for Occurrence<'_> {
+    fn attempt(&mut self) -> bool {
+        self.source.has_occurred()
+    }
+
+    unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
+        self.node.aim(waiting.waiter, first as u32, ptr::null_mut());
+        // SAFETY: passed on: the node is in this arm, which borrows the source.
+        self.registered = unsafe { self.source.queue(&self.node) };
+        match self.registered {
+            true => Registered::Waits,
+            false => waiting.choose(),
+        }
+    }
+
+    unsafe fn unregister(&mut self) {
+        if mem::take(&mut self.registered) {
+            // SAFETY: queued there by `register`.
+            unsafe { self.source.leave(&self.node) };
+        }
+    }
+
+    fn conclude(&mut self, _: usize) -> bool {
+        true
+    }
+
+    fn undo(&mut self) {}
+}
+
+impl Operation for Occurrence<'_> {
+    type Output = ();
+
+    fn finish(self) {}
+}
+
+impl fmt::Debug for Occurrence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Occurrence").field("registered", &self.registered).finish_non_exhaustive()
+    }
+}

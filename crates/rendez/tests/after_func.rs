@@ -1,0 +1,274 @@
+//! `after_func`.
+#![cfg(not(loom))]
+
+mod setup;
+mod worlds;
+
+use rendez::{
+    chan::{self, TryRecvError},
+    time::{self, Instant, Timer, after_func},
+};
+use setup::{Drops, in_every_world, runtime};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn wait_until(condition: impl Fn() -> bool) {
+    setup::wait_until(condition);
+}
+
+/// A function that counts its calls.
+fn counting(duration: Duration) -> (Timer, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let theirs = calls.clone();
+    let timer = after_func(duration, move || _ = theirs.fetch_add(1, Ordering::SeqCst));
+    (timer, calls)
+}
+
+#[test]
+fn the_function_runs_once_when_it_is_time_on_a_goroutine_of_its_own() {
+    in_every_world(|| {
+        let (tx, rx) = chan::unbounded();
+        let start = Instant::now();
+        let timer = after_func(2 * MS, move || {
+            // It may block, as a goroutine.
+            rendez::yield_now();
+            time::sleep(Duration::from_micros(10));
+            tx.send((Instant::now(), rendez::workers())).unwrap();
+            rendez::go_local(|| ()).join().unwrap();
+        });
+        let (at, workers) = rx.recv().unwrap();
+        assert!(at >= start + 2 * MS);
+        assert!(workers == rendez::workers());
+        time::sleep(MS);
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+        assert!(!timer.stop());
+    });
+}
+
+#[test]
+fn stop_prevents_the_run_and_says_so() {
+    in_every_world(|| {
+        let (timer, calls) = counting(3 * MS);
+        if timer.stop() {
+            assert!(!timer.stop());
+            time::sleep(4 * MS);
+            assert_eq!(calls.load(Ordering::SeqCst), 0);
+        }
+        let (timer, calls) = counting(Duration::ZERO);
+        wait_until(|| calls.load(Ordering::SeqCst) == 1);
+        assert!(!timer.stop());
+    });
+}
+
+#[test]
+fn reset_has_it_run_at_another_moment_and_again() {
+    in_every_world(|| {
+        let (timer, calls) = counting(HOUR);
+        assert!(timer.reset(HOUR));
+        assert!(timer.reset(MS));
+        wait_until(|| calls.load(Ordering::SeqCst) == 1);
+        assert!(!timer.reset(MS));
+        wait_until(|| calls.load(Ordering::SeqCst) == 2);
+        assert!(!timer.stop());
+        assert!(!timer.reset(HOUR));
+        assert!(timer.stop());
+        assert!(!timer.reset(Duration::ZERO));
+        wait_until(|| calls.load(Ordering::SeqCst) == 3);
+    });
+}
+
+#[test]
+fn it_may_set_itself_again() {
+    in_every_world(|| {
+        let timer = Arc::new(OnceLock::<Timer>::new());
+        let (tx, rx) = chan::unbounded();
+        let (mine, mut runs) = (Arc::downgrade(&timer), 0);
+        let set = after_func(MS, move || {
+            runs += 1;
+            tx.send(runs).unwrap();
+            if runs < 5
+                && let Some(timer) = mine.upgrade()
+            {
+                assert!(!timer.wait().reset(Duration::from_micros(100)));
+            }
+        });
+        timer.set(set).unwrap();
+        assert_eq!(rx.iter().take(5).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    });
+}
+
+#[test]
+fn dropping_the_timer_does_not_stop_it() {
+    in_every_world(|| {
+        let (timer, calls) = counting(MS);
+        drop(timer);
+        wait_until(|| calls.load(Ordering::SeqCst) == 1);
+    });
+}
+
+#[test]
+fn its_channel_never_yields() {
+    let (timer, calls) = counting(Duration::ZERO);
+    wait_until(|| calls.load(Ordering::SeqCst) == 1);
+    assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
+    assert!(!timer.c().close() && !timer.c().is_closed());
+}
+
+#[test]
+fn the_function_is_dropped_as_soon_as_it_can_not_run_any_more() {
+    in_every_world(|| {
+        let drops = Drops::default();
+        let make = |duration| {
+            let token = drops.token();
+            after_func(duration, move || _ = &token)
+        };
+        // Stopped, and the timer dropped, in either order.
+        let timer = make(HOUR);
+        timer.stop();
+        assert_eq!(drops.count(), 0);
+        drop(timer);
+        assert_eq!(drops.count(), 1);
+        // Run, and the timer dropped.
+        drop(make(MS));
+        wait_until(|| drops.count() == 2);
+        let timer = make(Duration::ZERO);
+        wait_until(|| !timer.reset(Duration::ZERO));
+        wait_until(|| !timer.stop());
+        drop(timer);
+        wait_until(|| drops.count() == 3);
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_takes_its_functions_with_it() {
+    let drops = Drops::default();
+    for workers in [1, 2, 8] {
+        let before = drops.count();
+        let runtime = runtime(workers);
+        let timers: Vec<_> = runtime.run(|| {
+            (0..100)
+                .map(|_| {
+                    let token = drops.token();
+                    after_func(HOUR, move || unreachable!("{token:?}"))
+                })
+                .collect()
+        });
+        // Half of them have moved to this thread, which is no worker.
+        timers.iter().take(50).for_each(|timer| assert!(timer.reset(20 * MS)));
+        runtime.shutdown();
+        wait_until(|| drops.count() == before + 100);
+        // Nothing is left to run.
+        assert!(timers.iter().all(|timer| !timer.stop()));
+        timers.iter().for_each(|timer| assert!(!timer.reset(Duration::ZERO)));
+    }
+}
+
+#[test]
+fn one_that_is_due_again_while_it_runs_runs_again_afterwards_and_never_beside_itself() {
+    in_every_world(|| {
+        let (begun, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (gate, rx) = chan::bounded::<()>(0);
+        let (theirs, alone) = (begun.clone(), running.clone());
+        let timer = after_func(Duration::ZERO, move || {
+            assert!(!alone.swap(true, Ordering::SeqCst), "beside itself");
+            theirs.fetch_add(1, Ordering::SeqCst);
+            let _ = rx.recv();
+            alone.store(false, Ordering::SeqCst);
+        });
+        wait_until(|| begun.load(Ordering::SeqCst) == 1);
+        // Due again; and prevented again.
+        timer.reset(Duration::ZERO);
+        time::sleep(MS);
+        assert!(timer.stop());
+        // Due again, for good.
+        assert!(!timer.reset(Duration::ZERO));
+        time::sleep(MS);
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        gate.send(()).unwrap();
+        wait_until(|| begun.load(Ordering::SeqCst) == 2);
+        gate.send(()).unwrap();
+        wait_until(|| !running.load(Ordering::SeqCst));
+        assert!(!timer.stop());
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
+    });
+}
+
+#[test]
+fn a_panic_in_it_is_a_detached_goroutines_and_it_can_run_again() {
+    in_every_world(|| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let theirs = calls.clone();
+        let timer = after_func(Duration::ZERO, move || {
+            if theirs.fetch_add(1, Ordering::SeqCst) == 0 {
+                panic!("a panic, for the test");
+            }
+        });
+        wait_until(|| calls.load(Ordering::SeqCst) == 1);
+        assert!(!timer.reset(MS));
+        wait_until(|| calls.load(Ordering::SeqCst) == 2);
+    });
+}
+
+/// Each setting is prevented or runs, once.
+#[test]
+fn stops_and_resets_beside_runs_are_told_apart() {
+    const ROUNDS: u32 = if cfg!(debug_assertions) { 500 } else { 5000 };
+    in_every_world(|| {
+        let (timer, calls) = counting(HOUR);
+        let mut random = fastrand::Rng::with_seed(5);
+        let (mut set, mut expected) = (true, 0);
+        for _ in 0..ROUNDS {
+            (0..random.u32(..30)).for_each(|_| rendez::yield_now());
+            let stop = random.u32(..4) == 0;
+            let prevented = match stop {
+                true => timer.stop(),
+                false => timer.reset(Duration::from_micros(random.u64(..100))),
+            };
+            assert!(set || !prevented);
+            expected += usize::from(set && !prevented);
+            set = !stop;
+        }
+        if set && !timer.stop() {
+            expected += 1;
+        }
+        wait_until(|| calls.load(Ordering::SeqCst) == expected);
+        time::sleep(MS);
+        assert_eq!(calls.load(Ordering::SeqCst), expected);
+    });
+}
+
+#[test]
+fn many_are_cancelled_from_anywhere_and_many_run_at_one_instant() {
+    const MANY: usize = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
+    for workers in [1, 2] {
+        let drops = Drops::default();
+        let runtime = runtime(workers);
+        let timers: Vec<Timer> = runtime.run(|| {
+            (0..MANY)
+                .map(|i| {
+                    let token = drops.token();
+                    after_func(HOUR + Duration::from_micros(i as u64 * 37 % 1000), move || _ = &token)
+                })
+                .collect()
+        });
+        thread::spawn(move || timers.into_iter().for_each(|timer| assert!(timer.stop()))).join().unwrap();
+        assert_eq!(drops.count(), MANY);
+        let calls = Arc::new(AtomicUsize::new(0));
+        runtime.run(|| {
+            for _ in 0..MANY {
+                let calls = calls.clone();
+                after_func(2 * MS, move || _ = calls.fetch_add(1, Ordering::SeqCst));
+            }
+        });
+        wait_until(|| calls.load(Ordering::SeqCst) == MANY);
+    }
+}

@@ -1,0 +1,175 @@
+//! A waker is anybody's code, called in the middle of another's operation: it may block there, and the operation goes on
+//! afterwards as if it had not.
+#![cfg(not(loom))]
+
+mod worlds;
+
+use rendez::{
+    Event, Runtime, Select,
+    chan::{self, Receiver, RecvError, Sender},
+    select,
+};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Wake, Waker},
+    thread,
+    time::Duration,
+};
+use worlds::{Watchdog, poll_with, until};
+
+/// Wakes by a rendezvous.
+struct Meets {
+    meeting: Sender<()>,
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+impl Wake for Meets {
+    fn wake(self: Arc<Self>) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let _ = self.meeting.send(());
+        self.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn waker() -> (Arc<Meets>, Waker, Receiver<()>) {
+    let (meeting, met) = chan::bounded(0);
+    let waker = Arc::new(Meets { meeting, begun: AtomicUsize::new(0), ended: AtomicUsize::new(0) });
+    (waker.clone(), Waker::from(waker), met)
+}
+
+type Receive = fn(&Receiver<i32>) -> Result<i32, RecvError>;
+
+const WAYS: [(&str, Receive); 5] = [
+    ("recv", Receiver::recv),
+    ("recv_timeout", |rx| rx.recv_timeout(Duration::from_secs(100)).map_err(|_| RecvError)),
+    ("event", |rx| rx.recv_event().wait()),
+    ("select of two", |rx| {
+        let never = chan::never::<i32>();
+        select! {
+            recv(rx) -> value => value,
+            recv(never) -> _ => unreachable!(),
+        }
+    }),
+    ("select with an end in the distance", |rx| {
+        select! {
+            recv(rx) -> value => value,
+            default(Duration::from_secs(100)) => Err(RecvError),
+        }
+    }),
+];
+
+/// A receiver meets the offer of an async select, whose waker blocks, and which is `completed` while it does.
+fn meets_an_offer(start: impl Fn(Receive, Receiver<i32>) -> Box<dyn FnOnce() -> Result<i32, RecvError>>) {
+    for (name, way) in WAYS {
+        for completed_meanwhile in [true, false] {
+            let _watchdog = Watchdog::new(format!("{name}, {completed_meanwhile}"));
+            let (tx, rx) = chan::bounded(0);
+            let (meets, waker, met) = waker();
+            let mut select = Select::new();
+            select.send(&tx);
+            let mut offered = pin!(select.wait_async());
+            assert!(poll_with(offered.as_mut(), &waker).is_none());
+            let receiver = start(way, rx);
+            until(|| meets.begun.load(Ordering::SeqCst) == 1);
+            let operation = poll_with(offered.as_mut(), &waker).expect("it has met a receiver");
+            if completed_meanwhile {
+                operation.send(&tx, 7).unwrap();
+                // Whoever was woken wrongly by that has had the time to do harm.
+                thread::sleep(Duration::from_millis(2));
+                assert_eq!(meets.ended.load(Ordering::SeqCst), 0, "the waker blocks until it is met");
+                met.recv().unwrap();
+            } else {
+                met.recv().unwrap();
+                operation.send(&tx, 7).unwrap();
+            }
+            assert_eq!(receiver(), Ok(7));
+            assert_eq!(meets.ended.load(Ordering::SeqCst), 1);
+            assert!(met.try_recv().is_err());
+        }
+    }
+}
+
+#[test]
+fn a_goroutine_that_blocks_in_the_waker_of_an_offer_is_woken_by_what_it_blocks_for() {
+    for workers in [1, 2] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        meets_an_offer(|way, rx| {
+            let receiver = runtime.spawn(move || way(&rx));
+            Box::new(move || receiver.join().unwrap())
+        });
+    }
+}
+
+#[test]
+fn a_thread_that_blocks_in_the_waker_of_an_offer_is_woken_by_what_it_blocks_for() {
+    meets_an_offer(|way, rx| {
+        let receiver = thread::spawn(move || way(&rx));
+        Box::new(move || receiver.join().unwrap())
+    });
+}
+
+#[test]
+fn an_offer_that_is_given_up_while_its_waker_blocks_leaves_the_receiver_to_the_next_sender() {
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    for (name, way) in WAYS {
+        let _watchdog = Watchdog::new(name.to_string());
+        let (tx, rx) = chan::bounded(0);
+        let (meets, waker, met) = waker();
+        let mut select = Select::new();
+        select.send(&tx);
+        let mut offered = pin!(select.wait_async());
+        assert!(poll_with(offered.as_mut(), &waker).is_none());
+        let receiver = runtime.spawn(move || way(&rx));
+        until(|| meets.begun.load(Ordering::SeqCst) == 1);
+        drop(poll_with(offered.as_mut(), &waker).expect("it has met a receiver"));
+        let sender = thread::spawn({
+            let tx = tx.clone();
+            move || tx.send(8)
+        });
+        thread::sleep(Duration::from_millis(2));
+        met.recv().unwrap();
+        sender.join().unwrap().unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(8));
+    }
+}
+
+#[test]
+fn a_shutdown_ends_a_receiver_that_blocks_in_the_waker_of_an_offer() {
+    for completed in [true, false] {
+        for (name, way) in WAYS {
+            let _watchdog = Watchdog::new(format!("{name}, {completed}"));
+            let runtime = Runtime::builder().workers(1).build().unwrap();
+            let (tx, rx) = chan::bounded(0);
+            let (meets, waker, met) = waker();
+            let mut select = Select::new();
+            select.send(&tx);
+            let mut offered = pin!(select.wait_async());
+            assert!(poll_with(offered.as_mut(), &waker).is_none());
+            let receiver = runtime.spawn(move || way(&rx));
+            until(|| meets.begun.load(Ordering::SeqCst) == 1);
+            let operation = poll_with(offered.as_mut(), &waker).expect("it has met a receiver");
+            let operation = if completed {
+                operation.send(&tx, 9).unwrap();
+                None
+            } else {
+                Some(operation)
+            };
+            runtime.shutdown();
+            assert_eq!(meets.ended.load(Ordering::SeqCst), 0, "its send was cut short");
+            assert!(met.try_recv().is_err());
+            match operation {
+                // The value had been handed over.
+                None => assert_eq!(receiver.join().unwrap(), Ok(9)),
+                Some(operation) => {
+                    assert!(receiver.join().unwrap_err().is_cancelled());
+                    operation.send(&tx, 9).unwrap_err();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `tick` and `Ticker`.
+#![cfg(not(loom))]
+
+mod setup;
+mod worlds;
+
+use rendez::{
+    chan::{self, RecvError, RecvTimeoutError, TryRecvError},
+    time::{self, Instant, Ticker},
+};
+use setup::text;
+use std::{
+    panic::catch_unwind,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use worlds::{Crew, Ops, in_every_world};
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How many periods lie between two ticks; a fraction fails.
+fn periods(from: Instant, to: Instant, period: Duration) -> u128 {
+    assert!(to > from);
+    let between = (to - from).as_nanos();
+    assert_eq!(between % period.as_nanos(), 0, "a tick that drifts");
+    between / period.as_nanos()
+}
+
+#[test]
+fn ticks_come_in_every_world_one_period_apart_and_do_not_drift() {
+    in_every_world(|crew: &Crew| {
+        let start = Instant::now();
+        let ticker = Ticker::new(MS);
+        let rx = ticker.c().clone();
+        let role = crew.start(async move |ops: Ops| {
+            let mut ticks = Vec::new();
+            for i in 0..6 {
+                ticks.push(match i % 2 {
+                    0 => ops.recv(&rx).await.unwrap(),
+                    _ => ops.event(rx.recv_event()).await.unwrap(),
+                });
+                assert!(ticks[i] <= Instant::now());
+            }
+            ticks
+        });
+        let ticks = role.join();
+        assert!(ticks[0] >= start + MS);
+        ticks.windows(2).for_each(|pair| _ = periods(pair[0], pair[1], MS));
+    });
+}
+
+#[test]
+fn a_slow_reader_gets_one_tick_for_all_that_it_has_missed() {
+    for ticks in [chan::tick(2 * MS), Ticker::new(2 * MS).c().clone()] {
+        let first = ticks.recv().unwrap();
+        time::sleep(11 * MS);
+        let late = Instant::now();
+        let second = ticks.recv().unwrap();
+        // One of those that were missed; and the next is none of those, but one that lay ahead.
+        periods(first, second, 2 * MS);
+        assert!(second <= late);
+        let third = ticks.recv().unwrap();
+        assert!(third > late);
+        periods(second, third, 2 * MS);
+    }
+}
+
+#[test]
+fn a_tickers_channel_has_no_length_however_many_ticks_are_due() {
+    let ticker = Ticker::new(MS);
+    time::sleep(5 * MS);
+    assert_eq!((ticker.c().len(), ticker.c().capacity()), (0, Some(0)));
+    assert!(ticker.c().try_recv().is_ok());
+    assert_eq!(ticker.c().len(), 0);
+}
+
+#[test]
+fn a_stopped_ticker_ticks_no_more_and_does_not_end() {
+    let ticker = Ticker::new(MS);
+    ticker.c().recv().unwrap();
+    time::sleep(3 * MS);
+    ticker.stop();
+    assert_eq!(ticker.c().try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(ticker.c().recv_timeout(3 * MS), Err(RecvTimeoutError::Timeout));
+    assert!(!ticker.c().is_closed());
+    ticker.stop();
+    let before = Instant::now();
+    ticker.reset(MS);
+    assert!(ticker.c().recv().unwrap() >= before + MS);
+}
+
+#[test]
+fn a_reset_changes_the_period_and_drops_what_was_due() {
+    let ticker = Ticker::new(MS);
+    time::sleep(3 * MS);
+    let before = Instant::now();
+    ticker.reset(2 * MS);
+    assert_eq!(ticker.c().try_recv(), Err(TryRecvError::Empty));
+    let first = ticker.c().recv().unwrap();
+    assert!(first >= before + 2 * MS);
+    periods(first, ticker.c().recv().unwrap(), 2 * MS);
+    ticker.reset(HOUR);
+    assert_eq!(ticker.c().try_recv(), Err(TryRecvError::Empty));
+    ticker.reset(Duration::MAX);
+    assert_eq!(ticker.c().try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
+fn periods_of_no_time_panic_in_gos_words() {
+    let said = |f: fn()| text(catch_unwind(f).expect_err("it panics"));
+    assert_eq!(said(|| drop(Ticker::new(Duration::ZERO))), "non-positive interval for NewTicker");
+    assert_eq!(said(|| drop(chan::tick(Duration::ZERO))), "non-positive interval for NewTicker");
+    let reset = || Ticker::new(HOUR).reset(Duration::ZERO);
+    assert_eq!(said(reset), "non-positive interval for Ticker.Reset");
+}
+
+#[test]
+fn stops_and_resets_beside_receives_let_no_tick_of_before_through() {
+    const ROUNDS: u32 = if cfg!(debug_assertions) { 100 } else { 300 };
+    in_every_world(|crew: &Crew| {
+        let ticker = Arc::new(Ticker::new(HOUR));
+        let (done, ended) = chan::bounded::<Instant>(0);
+        let ticks = Arc::new(Mutex::new(Vec::new()));
+        let receivers: Vec<_> = (0..3)
+            .map(|i| {
+                let (ticker, ended, ticks) = (ticker.clone(), ended.clone(), ticks.clone());
+                crew.start(async move |ops: Ops| {
+                    loop {
+                        let tick = match i {
+                            0 => ops.recv(ticker.c()).await,
+                            _ => {
+                                let choice = [ticker.c().recv_event(), ended.recv_event()];
+                                ops.event(rendez::choose(choice)).await
+                            }
+                        };
+                        match tick {
+                            Ok(tick) => ticks.lock().unwrap().push(tick),
+                            Err(RecvError) => return,
+                        }
+                    }
+                })
+            })
+            .collect();
+        let setter = crew.start({
+            let ticker = ticker.clone();
+            async move |ops: Ops| {
+                let mut random = fastrand::Rng::with_seed(3);
+                // From the first moment at which a tick was possible to the last.
+                let mut runs = Vec::new();
+                for _ in 0..ROUNDS {
+                    let period = Duration::from_micros(random.u64(20..200));
+                    let first = Instant::now() + period;
+                    ticker.reset(period);
+                    for _ in 0..random.u32(..40) {
+                        ops.pause().await;
+                    }
+                    if random.bool() {
+                        ticker.stop();
+                    } else {
+                        ticker.reset(HOUR);
+                    }
+                    runs.push((first, Instant::now()));
+                }
+                runs
+            }
+        });
+        let runs = setter.join();
+        done.close();
+        ticker.c().close();
+        receivers.into_iter().for_each(|role| role.join());
+        let mut ticks = ticks.lock().unwrap();
+        for tick in ticks.iter() {
+            assert!(runs.iter().any(|(first, last)| (first..=last).contains(&tick)), "a stale tick");
+        }
+        let all = ticks.len();
+        ticks.sort();
+        ticks.dedup();
+        assert_eq!(ticks.len(), all, "a tick came twice");
+    });
+}
