@@ -98,6 +98,77 @@ func pool(goroutines, n int) time.Duration {
 	return time.Since(start)
 }
 
+func mutex(goroutines, n int) time.Duration {
+	var lock sync.Mutex
+	count := 0
+	start := time.Now()
+	var wg sync.WaitGroup
+	for range goroutines {
+		wg.Go(func() {
+			for range n / goroutines {
+				lock.Lock()
+				count++
+				lock.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	elapsed := time.Since(start)
+	if count != n/goroutines*goroutines {
+		panic("wrong count")
+	}
+	return elapsed
+}
+
+func rwLock(goroutines, n int) time.Duration {
+	var lock sync.RWMutex
+	count := 0
+	start := time.Now()
+	var wg sync.WaitGroup
+	for range goroutines {
+		wg.Go(func() {
+			for i := range n / goroutines {
+				if i%10 == 0 {
+					lock.Lock()
+					count++
+					lock.Unlock()
+				} else {
+					lock.RLock()
+					if count < 0 {
+						panic("wrong count")
+					}
+					lock.RUnlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(start)
+}
+
+func cond(n int) time.Duration {
+	var lock sync.Mutex
+	conds := [2]*sync.Cond{sync.NewCond(&lock), sync.NewCond(&lock)}
+	turn := 0
+	start := time.Now()
+	var wg sync.WaitGroup
+	for me := range 2 {
+		wg.Go(func() {
+			lock.Lock()
+			for range n / 2 {
+				for turn != me {
+					conds[me].Wait()
+				}
+				turn = 1 - me
+				conds[turn].Signal()
+			}
+			lock.Unlock()
+		})
+	}
+	wg.Wait()
+	return time.Since(start)
+}
+
 func pingPong(n int) time.Duration {
 	ping, pong := make(chan int), make(chan int)
 	go func() {

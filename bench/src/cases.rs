@@ -210,6 +210,26 @@ pub(crate) const CASES: &[Case] = &[
          three; the reading is the time over the operations of all eight.",
     ),
     lower(
+        "mutex_8",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Eight goroutines lock one Mutex, add one to the number in it and unlock it. One operation is all three; the reading \
+         is the time over the operations of all eight.",
+    ),
+    lower(
+        "rwlock_8",
+        Unit::NsPerOp,
+        Size::Steady,
+        "The same with a read-write lock: of ten operations, one adds one, and the others read.",
+    ),
+    lower(
+        "cond_2",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Two goroutines pass a turn to and fro, each waiting for it at a condition variable of its own, with one Mutex. One \
+         operation is one turn.",
+    ),
+    lower(
         "ping_pong",
         Unit::NsPerOp,
         Size::Steady,

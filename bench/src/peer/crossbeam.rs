@@ -7,6 +7,8 @@ use super::{
 use crate::gauge;
 use crossbeam_channel::{Select, bounded, never};
 use std::{
+    hint::black_box,
+    sync::{Mutex, RwLock},
     thread,
     time::{Duration, Instant},
 };
@@ -37,6 +39,13 @@ pub(super) fn find(case: &str) -> Answer {
         "speedup_fork_join" | "speedup_pipeline" => {
             return Cannot("threads: the number of workers can't be set");
         }
+        "mutex_8" => {
+            return Nearly("the standard library's, between OS threads", Body::timed(|n| mutex(8, n)));
+        }
+        "rwlock_8" => {
+            return Nearly("the standard library's, between OS threads", Body::timed(|n| rw_lock(8, n)));
+        }
+        "cond_2" => return Cannot("threads: a wake-up by the system would be what is measured"),
         "once" | "pool_8" => return Cannot("it is about channels"),
         "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128"
         | "async_sleepers" => {
@@ -44,6 +53,40 @@ pub(super) fn find(case: &str) -> Answer {
         }
         _ => return Cannot("a thread for each goroutine is out of the question"),
     }))
+}
+
+fn on_threads(threads: u64, body: impl Fn() + Sync) -> Duration {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(&body);
+        }
+    });
+    start.elapsed()
+}
+
+fn mutex(threads: u64, n: u64) -> Duration {
+    let count = Mutex::new(0);
+    let elapsed = on_threads(threads, || {
+        for _ in 0..n / threads {
+            *count.lock().expect("nobody panics") += 1;
+        }
+    });
+    assert_eq!(count.into_inner().ok(), Some(n / threads * threads));
+    elapsed
+}
+
+fn rw_lock(threads: u64, n: u64) -> Duration {
+    let count = RwLock::new(0_u64);
+    on_threads(threads, || {
+        for i in 0..n / threads {
+            if i % 10 == 0 {
+                *count.write().expect("nobody panics") += 1;
+            } else {
+                black_box(*count.read().expect("nobody panics"));
+            }
+        }
+    })
 }
 
 fn ping_pong(n: u64) -> Duration {

@@ -11,10 +11,11 @@ use crate::gauge;
 use may::{
     coroutine::{sleep, yield_now},
     go,
-    sync::{WaitGroup, mpmc, mpsc},
+    sync::{Condvar, Mutex, RwLock, WaitGroup, mpmc, mpsc},
 };
 use std::{
-    sync::Once,
+    hint::black_box,
+    sync::{Arc, Once},
     time::{Duration, Instant},
 };
 
@@ -37,6 +38,9 @@ pub(super) fn find(case: &str) -> Answer {
             Cannot(TOO_MANY)
         }
         "once" | "pool_8" => Cannot("it has neither"),
+        "mutex_8" => Does(Body::timed(|n| mutex(8, n))),
+        "rwlock_8" => Does(Body::timed(|n| rw_lock(8, n))),
+        "cond_2" => Does(Body::timed(cond)),
         "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128"
         | "async_sleepers" => Cannot("it has no async tasks"),
         "mem_unstarted" => Cannot("a coroutine has its stack from the start, and about 30,000 are the most"),
@@ -149,4 +153,58 @@ fn gather(n: u64) -> f64 {
     }
     ended.wait();
     each
+}
+
+fn together(coroutines: u64, body: impl Fn(u64) + Clone + Send + 'static) -> Duration {
+    let start = Instant::now();
+    let all: Vec<_> = (0..coroutines)
+        .map(|i| {
+            let body = body.clone();
+            go!(move || body(i))
+        })
+        .collect();
+    for one in all {
+        one.join().expect("it does not panic");
+    }
+    start.elapsed()
+}
+
+fn mutex(coroutines: u64, n: u64) -> Duration {
+    let count = Arc::new(Mutex::new(0));
+    let counted = count.clone();
+    let elapsed = together(coroutines, move |_| {
+        for _ in 0..n / coroutines {
+            *count.lock().expect("nobody panics") += 1;
+        }
+    });
+    assert_eq!(*counted.lock().expect("nobody panics"), n / coroutines * coroutines);
+    elapsed
+}
+
+fn rw_lock(coroutines: u64, n: u64) -> Duration {
+    let count = Arc::new(RwLock::new(0_u64));
+    together(coroutines, move |_| {
+        for i in 0..n / coroutines {
+            if i % 10 == 0 {
+                *count.write().expect("nobody panics") += 1;
+            } else {
+                black_box(*count.read().expect("nobody panics"));
+            }
+        }
+    })
+}
+
+fn cond(n: u64) -> Duration {
+    let shared = Arc::new((Mutex::new(0), [Condvar::new(), Condvar::new()]));
+    together(2, move |me| {
+        let (turn, conds) = &*shared;
+        let mut turn = turn.lock().expect("nobody panics");
+        for _ in 0..n / 2 {
+            while *turn != me {
+                turn = conds[me as usize].wait(turn).expect("nobody panics");
+            }
+            *turn = 1 - me;
+            conds[1 - me as usize].notify_one();
+        }
+    })
 }

@@ -14,19 +14,17 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 use worlds::{Wakes, in_every_world, on_one_worker, poll_once, poll_with};
 
+type Waiting<'a> = (Pin<Box<rendez::sync::CondFuture<'a, i32>>>, Arc<Wakes>);
+
 /// Futures that wait, in order, each with its waker.
-fn waiting<'a>(
-    mutex: &'a Mutex<i32>,
-    cond: &'a Cond,
-    number: usize,
-) -> Vec<(Pin<Box<rendez::sync::CondFuture<'a, i32>>>, Arc<Wakes>)> {
+fn waiting<'a>(mutex: &'a Mutex<i32>, cond: &'a Cond, number: usize) -> Vec<Waiting<'a>> {
     (0..number)
         .map(|_| {
             let (wakes, waker) = Wakes::new();

@@ -6,6 +6,7 @@ use crate::{
     peer::{Body, SETTLE, sleep_of},
 };
 use std::{
+    hint::black_box,
     pin::Pin,
     sync::{
         Arc,
@@ -13,7 +14,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{sync::Semaphore, task::yield_now, time::sleep};
+use tokio::{
+    sync::{Mutex, RwLock, Semaphore},
+    task::yield_now,
+    time::sleep,
+};
 
 pub(crate) async fn spawn_batch(n: u64) -> Duration {
     let start = Instant::now();
@@ -42,6 +47,46 @@ pub(crate) async fn yielding(tasks: u64, n: u64) -> Duration {
         tokio::spawn(async move {
             for _ in 0..n / tasks {
                 yield_now().await;
+            }
+            all.done();
+        });
+    }
+    all.wait().await;
+    start.elapsed()
+}
+
+pub(crate) async fn mutex(tasks: u64, n: u64) -> Duration {
+    let count = Arc::new(Mutex::new(0));
+    let start = Instant::now();
+    let all = Countdown::new(tasks);
+    for _ in 0..tasks {
+        let (all, count) = (all.clone(), count.clone());
+        tokio::spawn(async move {
+            for _ in 0..n / tasks {
+                *count.lock().await += 1;
+            }
+            all.done();
+        });
+    }
+    all.wait().await;
+    let elapsed = start.elapsed();
+    assert_eq!(*count.lock().await, n / tasks * tasks);
+    elapsed
+}
+
+pub(crate) async fn rw_lock(tasks: u64, n: u64) -> Duration {
+    let count = Arc::new(RwLock::new(0_u64));
+    let start = Instant::now();
+    let all = Countdown::new(tasks);
+    for _ in 0..tasks {
+        let (all, count) = (all.clone(), count.clone());
+        tokio::spawn(async move {
+            for i in 0..n / tasks {
+                if i % 10 == 0 {
+                    *count.write().await += 1;
+                } else {
+                    black_box(*count.read().await);
+                }
             }
             all.done();
         });

@@ -1,6 +1,6 @@
 //! `sync`: locks, counters and pools.
 
-use rendez::sync::{Once, Pool, WaitGroup};
+use rendez::sync::{Cond, Mutex, Once, Pool, RwLock, WaitGroup};
 use std::{
     hint::black_box,
     sync::Arc,
@@ -30,6 +30,64 @@ pub(super) fn pool(goroutines: u64, n: u64) -> Duration {
                 let mut buffer = pool.get();
                 buffer[0] = i as u8;
                 black_box(&mut *buffer);
+            }
+        });
+    }
+    all.wait();
+    start.elapsed()
+}
+
+pub(super) fn mutex(goroutines: u64, n: u64) -> Duration {
+    let count = Arc::new(Mutex::new(0));
+    let start = Instant::now();
+    let all = WaitGroup::new();
+    for _ in 0..goroutines {
+        let count = count.clone();
+        all.go(move || {
+            for _ in 0..n / goroutines {
+                *count.lock() += 1;
+            }
+        });
+    }
+    all.wait();
+    let elapsed = start.elapsed();
+    assert_eq!(*count.lock(), n / goroutines * goroutines);
+    elapsed
+}
+
+pub(super) fn rw_lock(goroutines: u64, n: u64) -> Duration {
+    let count = Arc::new(RwLock::new(0_u64));
+    let start = Instant::now();
+    let all = WaitGroup::new();
+    for _ in 0..goroutines {
+        let count = count.clone();
+        all.go(move || {
+            for i in 0..n / goroutines {
+                if i % 10 == 0 {
+                    *count.write() += 1;
+                } else {
+                    black_box(*count.read());
+                }
+            }
+        });
+    }
+    all.wait();
+    start.elapsed()
+}
+
+pub(super) fn cond(n: u64) -> Duration {
+    let shared = Arc::new((Mutex::new(0), [Cond::new(), Cond::new()]));
+    let start = Instant::now();
+    let all = WaitGroup::new();
+    for me in 0..2 {
+        let shared = shared.clone();
+        all.go(move || {
+            let (turn, conds) = &*shared;
+            let mut turn = turn.lock();
+            for _ in 0..n / 2 {
+                conds[me].wait_while(&mut turn, |turn| *turn != me);
+                *turn = 1 - me;
+                conds[1 - me].signal();
             }
         });
     }

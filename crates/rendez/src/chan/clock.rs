@@ -27,20 +27,20 @@
 //! All of a clock is under the lock of its channel. An alarm's waker is a reference to the channel; it goes when the alarm goes
 //! off or is cleared: when the timer is stopped, or the channel closed.
 
+#[cfg(not(loom))]
+use super::Receiver;
 use super::{
-    Receiver,
     channel::{Channel, Failure, Waited},
     state::{Locked, Refusal},
 };
 use crate::{
-    primitives::Arc,
     time::Instant,
     wait::{Node, Searcher, Status, Wakeup},
 };
 use std::{cell::Cell, time::Duration};
 #[cfg(not(loom))]
 use {
-    crate::sched::Alarm,
+    crate::{primitives::Arc, sched::Alarm},
     std::{
         sync::Weak,
         task::{Wake, Waker},
