@@ -52,6 +52,8 @@
 struct Readme;
 
 pub mod chan;
+#[cfg(not(loom))]
+pub mod context;
 mod lock;
 /// Of `task`, the part that loom can check.
 #[cfg(all(test, loom))]
@@ -72,6 +74,8 @@ mod task;
 pub mod time;
 mod wait;
 
+#[cfg(not(loom))]
+pub use context::{CancelFunc, Context, ContextError, StopFunc};
 #[cfg(not(loom))]
 #[doc(inline)]
 pub use rendez_macros::{main, select};

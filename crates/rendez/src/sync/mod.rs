@@ -3,6 +3,8 @@
 mod barrier;
 mod caller;
 mod cond;
+#[cfg(not(loom))]
+mod group;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod mutex;
@@ -27,6 +29,8 @@ pub use barrier::BarrierFuture;
 pub use cond::Cond;
 #[cfg(not(loom))]
 pub use cond::CondFuture;
+#[cfg(not(loom))]
+pub use group::Group;
 #[cfg(not(loom))]
 pub use mutex::LockFuture;
 pub use mutex::{LockEvent, Mutex, MutexGuard};

@@ -206,7 +206,7 @@ impl Semaphore {
     }
 
     #[inline(always)]
-    fn release(&self, permits: usize) {
+    pub(super) fn release(&self, permits: usize) {
         if self.word.fetch_add(permits * ONE, Ordering::Release) & QUEUED != 0 {
             self.serve();
         }

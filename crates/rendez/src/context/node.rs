@@ -1,0 +1,196 @@
+//! A context in memory: one allocation with a count of references, which knows its parent.
+//!
+//! # Who keeps whom
+//!
+//! A node is kept by its handles, by its children (each has one reference to its parent), by the alarm of its deadline while
+//! that is set, and by the functions of `after_func` that are to run. A parent does not keep its children: those
+//! that can be cancelled are linked into a list of their nearest cancellable ancestor, and unlink themselves, under its lock,
+//! before they are freed. So a child that ends leaves nothing behind, and who walks such a list finds memory that is there;
+//! whether somebody still wants it says the count, which is never raised from zero.
+//!
+//! Freeing goes up the chain of parents in a loop, so a chain may be of any length.
+
+use super::scope::Scope;
+use std::{
+    any::Any,
+    fmt,
+    mem::{self, ManuallyDrop},
+    panic::{RefUnwindSafe, UnwindSafe},
+    ptr::NonNull,
+    sync::atomic::{AtomicUsize, Ordering, fence},
+};
+
+/// What a [`Context`](super::Context) is.
+#[derive(Clone)]
+pub(super) enum Repr {
+    Background,
+    Todo,
+    Made(NodeRef),
+}
+
+impl Repr {
+    pub(super) fn node(&self) -> Option<&Node> {
+        match self {
+            Repr::Made(node) => Some(node.get()),
+            _ => None,
+        }
+    }
+
+    /// The nearest context, from this one upwards, that can be cancelled.
+    pub(super) fn cancellable(&self) -> Option<&Node> {
+        self.node().and_then(Node::cancellable)
+    }
+}
+
+pub(super) enum Kind {
+    /// It can be cancelled.
+    Cancel(Scope),
+    Value {
+        value: Box<dyn Any + Send + Sync>,
+        type_name: &'static str,
+    },
+    WithoutCancel,
+}
+
+pub(super) struct Node {
+    refs: AtomicUsize,
+    /// Where it is: what references are made of, one of which will free it.
+    this: NonNull<Node>,
+    parent: ManuallyDrop<Repr>,
+    /// Of its ancestors, the nearest that can be cancelled and whose end reaches here. `parent` keeps it.
+    above: Option<NonNull<Node>>,
+    kind: Kind,
+}
+
+// SAFETY: `this` and `above` are only read; the count is atomic; the rest is `Send` and `Sync` by itself or sees to it (`Scope`).
+unsafe impl Send for Node {}
+// SAFETY: as above.
+unsafe impl Sync for Node {}
+
+impl Node {
+    pub(super) fn parent(&self) -> &Repr {
+        &self.parent
+    }
+
+    pub(super) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub(super) fn above(&self) -> Option<&Node> {
+        // SAFETY: `parent`, or an ancestor of it, has a reference to it as long as this lives.
+        self.above.map(|above| unsafe { above.as_ref() })
+    }
+
+    pub(super) fn cancellable(&self) -> Option<&Node> {
+        match self.kind {
+            Kind::Cancel(_) => Some(self),
+            _ => self.above(),
+        }
+    }
+
+    /// Of one that can be cancelled.
+    pub(super) fn scope(&self) -> &Scope {
+        match &self.kind {
+            Kind::Cancel(scope) => scope,
+            _ => unreachable!("only what can be cancelled is asked for that"),
+        }
+    }
+
+    /// A reference, if there still are any. Who asks sees to it that the memory is there.
+    pub(super) fn upgrade(&self) -> Option<NodeRef> {
+        let mut refs = self.refs.load(Ordering::Relaxed);
+        while refs != 0 {
+            match self.refs.compare_exchange_weak(refs, refs + 1, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(NodeRef(self.this)),
+                Err(changed) => refs = changed,
+            }
+        }
+        None
+    }
+
+    /// A reference, for whoever knows that there is another one.
+    pub(super) fn to_ref(&self) -> NodeRef {
+        self.refs.fetch_add(1, Ordering::Relaxed);
+        NodeRef(self.this)
+    }
+}
+
+/// A reference that counts.
+pub(super) struct NodeRef(NonNull<Node>);
+
+// SAFETY: a shared reference to a node, which is `Send` and `Sync`, and may be the last one.
+unsafe impl Send for NodeRef {}
+// SAFETY: as above.
+unsafe impl Sync for NodeRef {}
+
+// Nothing is left half changed by a panic: user code runs under no lock.
+impl UnwindSafe for NodeRef {}
+impl RefUnwindSafe for NodeRef {}
+
+impl NodeRef {
+    pub(super) fn new(parent: Repr, kind: Kind) -> NodeRef {
+        let above = match kind {
+            Kind::WithoutCancel => None,
+            _ => parent.cancellable().map(NonNull::from),
+        };
+        let node = Box::leak(Box::new(Node {
+            refs: AtomicUsize::new(1),
+            this: NonNull::dangling(),
+            parent: ManuallyDrop::new(parent),
+            above,
+            kind,
+        }));
+        let this = NonNull::from(&mut *node);
+        node.this = this;
+        NodeRef(this)
+    }
+
+    pub(super) fn get(&self) -> &Node {
+        // SAFETY: this is a counted reference.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for NodeRef {
+    fn clone(&self) -> Self {
+        self.get().to_ref()
+    }
+}
+
+impl Drop for NodeRef {
+    fn drop(&mut self) {
+        let mut node = self.0;
+        loop {
+            // SAFETY: this reference, or the one that the freed child had, is ours and given up here. Who brings the count to
+            // zero is alone, but for those who walk the list that it is in: they don't raise the count, and it is unlinked
+            // before it is freed.
+            let parent = unsafe {
+                if node.as_ref().refs.fetch_sub(1, Ordering::Release) != 1 {
+                    return;
+                }
+                fence(Ordering::Acquire);
+                if let (Kind::Cancel(_), Some(above)) = (&node.as_ref().kind, node.as_ref().above()) {
+                    above.scope().unlink(node.as_ref());
+                }
+                let mut freed = Box::from_raw(node.as_ptr());
+                // Taken first, so that it is released even if something in the node panics as it is dropped.
+                let parent = ManuallyDrop::take(&mut freed.parent);
+                drop(freed);
+                parent
+            };
+            match parent {
+                Repr::Made(parent) => {
+                    node = parent.0;
+                    mem::forget(parent);
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NodeRef").field(&self.0).finish()
+    }
+}

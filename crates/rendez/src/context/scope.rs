@@ -1,0 +1,460 @@
+//! What can be cancelled, and how the end goes down the tree.
+//!
+//! # Protocol
+//!
+//! Each scope has a lock. Nobody holds two of them, and under none of them is anybody woken, or user code run or dropped.
+//!
+//! | field | who may change it |
+//! | --- | --- |
+//! | `err`: 0, or how it ended | from 0, once, under the lock |
+//! | `cause` | before `err`, under the lock |
+//! | `done`: the channel, when somebody has asked for it | once, under the lock; made closed if `err` is set |
+//! | `settled` | set when `done` has been closed after `err` was set |
+//! | `children`, `waiters`, `funcs`, the alarm | under the lock; nothing is added once `err` is set |
+//! | a node's own `links` | under the lock of the scope that it is linked to |
+//!
+//! Ending a scope sets `err` under the lock, which decides who is first, and then, without it, closes `done`, wakes who waits
+//! and starts the functions. *An `err` that somebody has seen means that `done` is closed*: who reads it before
+//! `settled` is set closes the channel too, which is harmless.
+//!
+//! The children are then taken out of the list, some at a time, and ended in the same way; those of them that have children
+//! are kept on a stack, which is on the heap, until they have none. A child that is being made at the same
+//! time is either linked before `err` is set, and found, or sees `err` and ends at once. One whose last reference has
+//! gone is passed over.
+
+use super::{
+    ContextError,
+    node::{Kind, Node, NodeRef},
+};
+use crate::{
+    chan::{self, Receiver, Sender},
+    lock::SpinLock,
+    sched::{Alarm, Shared},
+    select::Occurs,
+    task,
+    time::Instant,
+    wait::{Node as WaitNode, Status, WaitQueue, WakeBatch},
+};
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    convert::Infallible,
+    error::Error,
+    mem,
+    panic::Location,
+    ptr,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    task::{Wake, Waker},
+};
+
+/// Why a context was cancelled, if somebody said.
+pub(super) type Cause = Arc<dyn Error + Send + Sync>;
+
+/// Children that are taken out of a list at a time.
+const BATCH: usize = 32;
+
+pub(super) struct Scope {
+    /// 0, or a [`ContextError`] as a number.
+    err: AtomicU8,
+    settled: AtomicBool,
+    state: SpinLock<State>,
+    links: Links,
+    done: OnceLock<Box<(Sender<Infallible>, Receiver<Infallible>)>>,
+    cause: OnceLock<Cause>,
+    /// The earliest of its own and its ancestors'.
+    deadline: Option<Instant>,
+    /// If the deadline is its own. Used under the lock.
+    alarm: Option<Box<Alarm>>,
+}
+
+struct State {
+    first: *const Node,
+    last: *const Node,
+    waiters: WaitQueue,
+    funcs: BTreeMap<u64, Func>,
+    next_func: u64,
+}
+
+// SAFETY: the pointers are followed under the lock only, and lead to nodes that unlink themselves before they are freed.
+unsafe impl Send for State {}
+
+/// A node's place in its ancestor's list.
+struct Links {
+    prev: Cell<*const Node>,
+    next: Cell<*const Node>,
+    linked: Cell<bool>,
+}
+
+// SAFETY: the links are used under the lock of the scope to which the node is linked; see the head of the module for the rest.
+unsafe impl Send for Scope {}
+// SAFETY: as above.
+unsafe impl Sync for Scope {}
+
+/// What is to run when a context ends.
+pub(super) struct Func {
+    pub(super) f: Box<dyn FnOnce() + Send>,
+    pub(super) runtime: Weak<Shared>,
+    pub(super) site: &'static Location<'static>,
+    /// What keeps the context while this may have to run.
+    pub(super) _keeps: Option<NodeRef>,
+}
+
+impl Func {
+    /// Starts it on a goroutine of its runtime, or drops it if that has ended.
+    fn start(self) {
+        if let Some(runtime) = self.runtime.upgrade().filter(|runtime| !runtime.is_stopping()) {
+            task::start_detached(&runtime, self.site, self.f);
+        }
+    }
+}
+
+impl Scope {
+    /// One that ends at `deadline`, if that is its own.
+    pub(super) fn new(deadline: Option<Instant>, is_own: bool) -> Scope {
+        Scope {
+            err: AtomicU8::new(0),
+            settled: AtomicBool::new(false),
+            state: SpinLock::new(State {
+                first: ptr::null(),
+                last: ptr::null(),
+                waiters: WaitQueue::new(),
+                funcs: BTreeMap::new(),
+                next_func: 0,
+            }),
+            links: Links {
+                prev: Cell::new(ptr::null()),
+                next: Cell::new(ptr::null()),
+                linked: Cell::new(false),
+            },
+            done: OnceLock::new(),
+            cause: OnceLock::new(),
+            deadline,
+            alarm: is_own.then(|| Box::new(Alarm::new())),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(super) fn has_own_deadline(&self) -> bool {
+        self.alarm.is_some()
+    }
+
+    /// How it has ended, if it has; if so, `done` is closed.
+    #[inline]
+    pub(super) fn ended(&self) -> Option<ContextError> {
+        let err = ContextError::of(self.err.load(Ordering::Acquire))?;
+        if !self.settled.load(Ordering::Acquire)
+            && let Some(done) = self.done.get()
+        {
+            done.0.close();
+        }
+        Some(err)
+    }
+
+    pub(super) fn cause(&self) -> Option<&Cause> {
+        self.ended().and_then(|_| self.cause.get())
+    }
+
+    pub(super) fn done(&self) -> &Receiver<Infallible> {
+        if let Some(done) = self.done.get() {
+            return &done.1;
+        }
+        let mut made = Some(Box::new(chan::bounded(0)));
+        let state = self.state.lock();
+        if self.err.load(Ordering::Relaxed) != 0
+            && let Some(done) = &made
+        {
+            done.0.close();
+        }
+        if self.done.get().is_none()
+            && let Some(done) = made.take()
+        {
+            _ = self.done.set(done);
+        }
+        drop(state);
+        drop(made);
+        &self.done.get().expect("it has been set just now, or before").1
+    }
+
+    /// Ends it, if it has not ended. Who waits for it is woken; its children are another matter.
+    fn end(&self, err: ContextError, cause: Option<&Cause>) -> bool {
+        let mut state = self.state.lock();
+        if self.err.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        if let Some(cause) = cause {
+            _ = self.cause.set(cause.clone());
+        }
+        self.err.store(err.number(), Ordering::Release);
+        if let Some(alarm) = &self.alarm {
+            // SAFETY: who holds the lock is the owner. (Its waker has a reference to this, which is not the last: the caller
+            // has one.)
+            unsafe { alarm.clear() };
+        }
+        let funcs = mem::take(&mut state.funcs);
+        let mut wakeups = WakeBatch::new();
+        let pop = |state: &mut State, wakeups: &mut WakeBatch| {
+            while !wakeups.is_full() {
+                match state.waiters.pop_winner() {
+                    Some(winner) => wakeups.push(winner.complete(Status::Done)),
+                    None => return true,
+                }
+            }
+            false
+        };
+        let mut is_empty = pop(&mut state, &mut wakeups);
+        drop(state);
+        // Nobody sets it any more but one who closes it as well.
+        if let Some(done) = self.done.get() {
+            done.0.close();
+        }
+        self.settled.store(true, Ordering::Release);
+        loop {
+            wakeups.wake_all();
+            if is_empty {
+                break;
+            }
+            is_empty = pop(&mut self.state.lock(), &mut wakeups);
+        }
+        funcs.into_values().for_each(Func::start);
+        true
+    }
+
+    // ---- children ----
+
+    /// Links `child`, or says how this has ended.
+    pub(super) fn link(&self, child: &Node) -> Result<(), ContextError> {
+        let mut state = self.state.lock();
+        if let Some(err) = ContextError::of(self.err.load(Ordering::Relaxed)) {
+            return Err(err);
+        }
+        let links = &child.scope().links;
+        links.prev.set(state.last);
+        links.next.set(ptr::null());
+        links.linked.set(true);
+        // SAFETY: what is linked unlinks itself, under this lock, before it is freed.
+        match unsafe { state.last.as_ref() } {
+            Some(last) => last.scope().links.next.set(child),
+            None => state.first = child,
+        }
+        state.last = child;
+        Ok(())
+    }
+
+    /// Takes `child` out of the list if it is there.
+    pub(super) fn unlink(&self, child: &Node) {
+        Self::unlink_from(&mut self.state.lock(), child);
+    }
+
+    fn unlink_from(state: &mut State, child: &Node) {
+        let links = &child.scope().links;
+        if !links.linked.replace(false) {
+            return;
+        }
+        let (prev, next) = (links.prev.get(), links.next.get());
+        // SAFETY: as in `link`.
+        unsafe {
+            match prev.as_ref() {
+                Some(prev) => prev.scope().links.next.set(next),
+                None => state.first = next,
+            }
+            match next.as_ref() {
+                Some(next) => next.scope().links.prev.set(prev),
+                None => state.last = prev,
+            }
+        }
+    }
+
+    /// Takes some children out of the list, those that somebody still has. Whether there are more.
+    fn take_children(&self, into: &mut Vec<NodeRef>) -> bool {
+        let mut state = self.state.lock();
+        // SAFETY: as in `link`.
+        while let Some(child) = unsafe { state.first.as_ref() } {
+            if into.len() == BATCH {
+                return true;
+            }
+            Self::unlink_from(&mut state, child);
+            into.extend(child.upgrade());
+        }
+        false
+    }
+
+    fn has_children(&self) -> bool {
+        !self.state.lock().first.is_null()
+    }
+
+    #[cfg(test)]
+    pub(super) fn count_children(&self) -> usize {
+        let state = self.state.lock();
+        let (mut count, mut at) = (0, state.first);
+        // SAFETY: as in `link`.
+        while let Some(child) = unsafe { at.as_ref() } {
+            (count, at) = (count + 1, child.scope().links.next.get());
+        }
+        count
+    }
+
+    // ---- functions ----
+
+    /// Has `func` start at the end; its number, or what it is now that it has ended.
+    pub(super) fn add_func(&self, func: Func) -> Option<u64> {
+        let mut state = self.state.lock();
+        if self.err.load(Ordering::Relaxed) != 0 {
+            drop(state);
+            func.start();
+            return None;
+        }
+        let number = state.next_func;
+        state.next_func += 1;
+        state.funcs.insert(number, func);
+        Some(number)
+    }
+
+    /// The function of that number, if it has not been started.
+    pub(super) fn remove_func(&self, number: u64) -> Option<Func> {
+        self.state.lock().funcs.remove(&number)
+    }
+}
+
+// SAFETY: the state is shared. `err` is set, and waiters are popped afterwards, under the lock under which they queue and leave.
+unsafe impl Occurs for Scope {
+    fn has_occurred(&self) -> bool {
+        self.ended().is_some()
+    }
+
+    unsafe fn queue(&self, node: &WaitNode) -> bool {
+        let mut state = self.state.lock();
+        let is_open = self.err.load(Ordering::Relaxed) == 0;
+        if is_open {
+            // SAFETY: passed on.
+            unsafe { state.waiters.push(node) };
+        }
+        is_open
+    }
+
+    unsafe fn leave(&self, node: &WaitNode) {
+        // SAFETY: passed on.
+        unsafe { self.state.lock().waiters.remove(node) };
+    }
+}
+
+/// What never ends.
+pub(super) struct Never;
+
+// SAFETY: no node is ever queued.
+unsafe impl Occurs for Never {
+    fn has_occurred(&self) -> bool {
+        false
+    }
+
+    unsafe fn queue(&self, _: &WaitNode) -> bool {
+        true
+    }
+
+    unsafe fn leave(&self, _: &WaitNode) {}
+}
+
+// ---- the tree ----
+
+/// Ends a context that can be cancelled, and all below it. Nothing if it has ended.
+pub(super) fn cancel(node: &Node, err: ContextError, cause: Option<Cause>) {
+    let scope = node.scope();
+    if !scope.end(err, cause.as_ref()) {
+        return;
+    }
+    if let Some(above) = node.above() {
+        above.scope().unlink(node);
+    }
+    if !scope.has_children() {
+        return;
+    }
+    let (mut stack, mut batch) = (vec![node.to_ref()], Vec::with_capacity(BATCH));
+    while let Some(top) = stack.last() {
+        let is_done = !top.get().scope().take_children(&mut batch);
+        if is_done {
+            stack.pop();
+        }
+        for child in batch.drain(..) {
+            let scope = child.get().scope();
+            // One that has ended by itself meanwhile sees to its children itself.
+            if scope.end(err, cause.as_ref()) && scope.has_children() {
+                stack.push(child);
+            }
+        }
+    }
+}
+
+/// Makes a context that can be cancelled.
+pub(super) fn start(node: &NodeRef) {
+    let (this, scope) = (node.get(), node.get().scope());
+    if let Some(above) = this.above()
+        && let Err(err) = above.scope().link(this)
+    {
+        cancel(this, err, above.scope().cause().cloned());
+    } else if let Some(deadline) = scope.deadline.filter(|_| scope.has_own_deadline()) {
+        if deadline <= Instant::now() {
+            cancel(this, ContextError::DeadlineExceeded, None);
+        } else {
+            scope.set_alarm(&Waker::from(Arc::new(Expiry(node.clone()))), deadline);
+        }
+    }
+}
+
+/// If its deadline has passed and nobody has noticed (a goroutine that computes keeps its worker from its timers), ends
+/// what it is the deadline of.
+#[cold]
+pub(super) fn check_deadline(node: &Node) {
+    let now = Instant::now();
+    let mut at = Some(node);
+    while let Some(node) = at {
+        let scope = node.scope();
+        if scope.deadline.is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        if scope.has_own_deadline() {
+            // An ancestor's may have been the earlier one.
+            let above =
+                node.above().map(Node::scope).filter(|above| above.deadline.is_some_and(|at| at <= now));
+            if above.is_none() {
+                return cancel(node, ContextError::DeadlineExceeded, None);
+            }
+        }
+        at = node.above();
+    }
+}
+
+impl Scope {
+    fn set_alarm(&self, waker: &Waker, deadline: Instant) {
+        let state = self.state.lock();
+        if self.err.load(Ordering::Relaxed) == 0
+            && let Some(alarm) = &self.alarm
+        {
+            // SAFETY: who holds the lock is the owner; the alarm is in a box of the node's, and cleared as that is dropped.
+            // (A waker that it may drop has a reference that is not the last: the caller has one.)
+            unsafe { alarm.set(deadline, waker) };
+        }
+        drop(state);
+    }
+}
+
+/// The waker of a deadline's alarm.
+struct Expiry(NodeRef);
+
+impl Wake for Expiry {
+    fn wake(self: Arc<Self>) {
+        let node = self.0.get();
+        let Kind::Cancel(scope) = node.kind() else { return };
+        match scope.deadline {
+            // Its worker has ended before time.
+            Some(deadline) if deadline > Instant::now() => {
+                scope.set_alarm(&Waker::from(self.clone()), deadline);
+            }
+            _ => cancel(node, ContextError::DeadlineExceeded, None),
+        }
+    }
+}
