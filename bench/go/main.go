@@ -47,6 +47,7 @@ var timed = map[string]func(n int) time.Duration{
 	"daisy":       daisy,
 	"pipeline_8":  func(n int) time.Duration { return pipeline(n, 0) },
 	"sleepers":    sleepers,
+	"context_100k": cancelMany,
 	"park_1m":     parkMany,
 	"flat_1k_1m":  cycleMany,
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"slices"
@@ -224,4 +225,27 @@ func stepsPerUS() int {
 		best = min(best, time.Since(start))
 	}
 	return max(int(steps*1000/best.Nanoseconds()), 1)
+}
+
+func cancelMany(n int) time.Duration {
+	ctx, cancel := context.WithCancel(context.Background())
+	var ready, ended sync.WaitGroup
+	ready.Add(n)
+	ended.Add(n)
+	for range n {
+		go func() {
+			child, cancel := context.WithCancel(ctx)
+			defer cancel()
+			done := child.Done()
+			ready.Done()
+			<-done
+			ended.Done()
+		}()
+	}
+	ready.Wait()
+	time.Sleep(settle)
+	start := time.Now()
+	cancel()
+	ended.Wait()
+	return time.Since(start)
 }

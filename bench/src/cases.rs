@@ -348,6 +348,13 @@ pub(crate) const CASES: &[Case] = &[
         "sleepers by async tasks that await.",
     ),
     lower(
+        "context_100k",
+        Unit::NsPerOp,
+        Size::Repeat { full: 100_000, quick: 10_000 },
+        "100,000 goroutines (quick: 10,000) each make a child of one context and receive from its `done`; when all wait, the \
+         parent is cancelled. Timed from there until the last of them has gone on. One operation is one child.",
+    ),
+    lower(
         "mem_parked",
         Unit::Bytes,
         MANY,

@@ -34,6 +34,7 @@ pub(super) fn find(case: &str) -> Answer {
         "ping_pong" => Nearly(STAND_IN, Body::timed(ping_pong)),
         "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
         "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
+        "context_100k" => Cannot("it has no contexts"),
         "sleepers" | "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => {
             Cannot(TOO_MANY)
         }

@@ -32,6 +32,8 @@ const ONE_RECEIVER: &str = "tokio::sync::mpsc has one receiver";
 const TASKS: &str =
     "async tasks, parked on a semaphore that is closed to release them (mpsc has one receiver)";
 
+const TOKENS: &str = "tokio-util's CancellationToken";
+
 pub(crate) fn find(case: &str) -> Answer {
     match case {
         "spawn_batch" => Does(timed(many::spawn_batch)),
@@ -39,6 +41,7 @@ pub(crate) fn find(case: &str) -> Answer {
         "yield_2" => Does(timed(|n| many::yielding(2, n))),
         "yield_1000" => Does(timed(|n| many::yielding(1000, n))),
         "sleepers" | "async_sleepers" => Does(timed(many::sleepers)),
+        "context_100k" => Nearly(TOKENS, timed(many::cancel)),
         "once" => Cannot("a task can't wait for the standard library's, and tokio's OnceCell is a future"),
         "mutex_8" => Does(timed(|n| many::mutex(8, n))),
         "rwlock_8" => Does(timed(|n| many::rw_lock(8, n))),

@@ -19,6 +19,7 @@ use tokio::{
     task::yield_now,
     time::sleep,
 };
+use tokio_util::sync::CancellationToken;
 
 pub(crate) async fn spawn_batch(n: u64) -> Duration {
     let start = Instant::now();
@@ -92,6 +93,26 @@ pub(crate) async fn rw_lock(tasks: u64, n: u64) -> Duration {
         });
     }
     all.wait().await;
+    start.elapsed()
+}
+
+pub(crate) async fn cancel(n: u64) -> Duration {
+    let token = CancellationToken::new();
+    let (ready, ended) = (Countdown::new(n), Countdown::new(n));
+    for _ in 0..n {
+        let (ready, ended, token) = (ready.clone(), ended.clone(), token.clone());
+        tokio::spawn(async move {
+            let child = token.child_token();
+            ready.done();
+            child.cancelled().await;
+            ended.done();
+        });
+    }
+    ready.wait().await;
+    sleep(SETTLE).await;
+    let start = Instant::now();
+    token.cancel();
+    ended.wait().await;
     start.elapsed()
 }
 

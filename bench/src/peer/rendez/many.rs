@@ -6,6 +6,7 @@ use crate::{
     peer::{SETTLE, sleep_of},
 };
 use rendez::{
+    Context,
     chan::{Sender, bounded},
     go, go_async, sleep,
     sync::WaitGroup,
@@ -137,6 +138,27 @@ pub(super) fn park(n: u64) -> Duration {
 pub(super) fn cycle(n: u64) -> Duration {
     let start = Instant::now();
     Crowd::gather(n).release();
+    start.elapsed()
+}
+
+pub(super) fn context(n: u64) -> Duration {
+    let (ctx, cancel) = Context::background().with_cancel();
+    let (ready, ended) = (WaitGroup::new(), WaitGroup::new());
+    ready.add(n as i64);
+    for _ in 0..n {
+        let (ctx, ready) = (ctx.clone(), ready.clone());
+        ended.go(move || {
+            let (child, _cancel) = ctx.with_cancel();
+            let done = child.done();
+            ready.done();
+            assert!(done.recv().is_err());
+        });
+    }
+    ready.wait();
+    sleep(SETTLE);
+    let start = Instant::now();
+    cancel.cancel();
+    ended.wait();
     start.elapsed()
 }
 

@@ -61,6 +61,7 @@ pub(super) fn find(case: &str) -> Answer {
         "pipeline_8" => Body::timed(|n| channels::pipeline(n, 0)),
         "sleepers" => Body::timed(many::sleepers),
         "async_sleepers" => Body::timed(many::async_sleepers),
+        "context_100k" => Body::timed(many::context),
         "mem_parked" => Body::value(many::mem_parked),
         "mem_async" => Body::value(many::mem_async),
         "mem_unstarted" => Body::value(many::mem_unstarted),

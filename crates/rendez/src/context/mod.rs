@@ -36,7 +36,6 @@
 //! memory at once, so a parent may live for years. Trees may be of any depth and width; cancelling takes no
 //! lock for longer than a few children.
 //!
-//! [`node`] is a context in memory, [`scope`](mod@scope) what ends and how, [`bound`](mod@bound) the events.
 
 mod bound;
 mod node;
