@@ -2,11 +2,12 @@
 //!
 //! `tour` alone runs them all, `tour list` names them, and `tour run N...` runs some. The exit status is 1 if
 //! a check fails and 2 if the command line is wrong. The programs are in [`programs`], one a file, and each is written
-//! to be copied from; [`output`] and [`runner`] are what they share.
+//! to be copied from; [`output`], [`picture`] and [`runner`] are what they share.
 
 #![forbid(unsafe_code)]
 
 mod output;
+mod picture;
 mod programs;
 mod runner;
 
@@ -79,13 +80,13 @@ mod tests {
     fn an_unknown_number_is_refused_with_the_known_ones() {
         let error = Cli::try_parse_from(["tour", "run", "99"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ValueValidation);
-        assert!(error.to_string().contains("the tour has no program 99, only 1, 3, "), "{error}");
+        assert!(error.to_string().contains("the tour has no program 99, only 1, 2, "), "{error}");
     }
 
     #[test]
     fn what_is_no_number_is_refused() {
         let error = Cli::try_parse_from(["tour", "run", "twelve"]).unwrap_err();
-        assert!(error.to_string().contains("expected a number, one of 1, 3, "), "{error}");
+        assert!(error.to_string().contains("expected a number, one of 1, 2, "), "{error}");
     }
 
     #[test]
