@@ -188,7 +188,11 @@ pub(crate) unsafe fn queue_async(task: *mut Header, home: *const Arc<Shared>) {
 /// Where this thread sets its alarms, and whether that is the service, which has to be told of them.
 fn with_alarms<R>(f: impl FnOnce(&'static AlarmSet, bool) -> R) -> R {
     with_worker(|worker| match worker {
-        Some(worker) => f(&worker.shared.alarms, false),
+        Some(worker) => {
+            let result = f(&worker.shared.alarms, false);
+            worker.alarm_set();
+            result
+        }
         None => f(&Service::get().set, true),
     })
 }
