@@ -1,6 +1,6 @@
 //! What happens when the system refuses the thread that fires the alarms of those who are no workers. In a process of its own,
 //! since that thread is started once.
-#![cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#![cfg(all(target_os = "linux", target_pointer_width = "64", not(any(loom, rendez_sanitize))))]
 
 use rendez::time::Timer;
 use std::{

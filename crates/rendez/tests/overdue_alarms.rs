@@ -1,4 +1,5 @@
 //! The alarms of a worker that does not come to them are fired by others, whatever those did before.
+#![cfg(not(loom))]
 
 use rendez::{
     Runtime, chan, go, go_async,
