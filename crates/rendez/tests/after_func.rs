@@ -5,6 +5,7 @@ mod setup;
 mod worlds;
 
 use rendez::{
+    Runtime,
     chan::{self, TryRecvError},
     time::{self, Instant, Timer, after_func},
 };
@@ -270,5 +271,34 @@ fn many_are_cancelled_from_anywhere_and_many_run_at_one_instant() {
             }
         });
         wait_until(|| calls.load(Ordering::SeqCst) == MANY);
+    }
+}
+
+/// What goes with a worker's alarms goes on the worker's thread.
+#[test]
+fn a_function_that_is_dropped_at_the_end_may_shut_its_own_runtime_down() {
+    struct Server {
+        runtime: Arc<Runtime>,
+        gone: std::sync::mpsc::Sender<()>,
+    }
+    impl Drop for Server {
+        fn drop(&mut self) {
+            self.runtime.shutdown();
+            self.gone.send(()).unwrap();
+        }
+    }
+    for from_inside in [false, true] {
+        let runtime = Arc::new(Runtime::builder().workers(2).build().unwrap());
+        let (gone, is_gone) = std::sync::mpsc::channel();
+        let server = Server { runtime: runtime.clone(), gone };
+        runtime.run(|| drop(after_func(Duration::from_secs(3600), move || _ = &server)));
+        if from_inside {
+            let inner = runtime.clone();
+            _ = runtime.spawn(move || inner.shutdown()).join();
+            drop(runtime);
+        } else {
+            thread::spawn(move || runtime.shutdown());
+        }
+        is_gone.recv_timeout(Duration::from_secs(30)).expect("it does not wait for itself");
     }
 }

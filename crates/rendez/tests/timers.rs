@@ -35,7 +35,8 @@ fn wait_until(mut condition: impl FnMut() -> bool) {
 /// A timer that is due.
 fn due() -> Timer {
     let timer = Timer::new(Duration::ZERO);
-    assert!((timer.c().len(), timer.c().is_empty()) == (0, true));
+    assert_eq!(timer.c().len(), 0);
+    assert!(timer.c().is_empty());
     timer
 }
 

@@ -211,9 +211,10 @@ impl<T> Channel<T> {
         // SAFETY: passed on.
         match unsafe { self.take_timed(state, into, Searcher::Plain) } {
             Err((Refusal::Wait, mut state)) => {
+                // First, because it panics if there is no thread to be had for it: then the node must not be queued.
+                self.set_alarm();
                 // SAFETY: passed on.
                 unsafe { state.receivers.push(node) };
-                self.set_alarm();
                 Err(Refusal::Wait)
             }
             other => other.map_err(|(refusal, _)| refusal),
@@ -221,6 +222,9 @@ impl<T> Channel<T> {
     }
 
     /// Has the alarm go off when the next value is due. Under the lock.
+    ///
+    /// # Panics
+    /// On a thread that is no worker, if the service's thread can't be started.
     fn set_alarm(&self) {
         #[cfg(not(loom))]
         if let Some(clock) = &self.clock
@@ -334,8 +338,9 @@ impl Channel<Instant> {
     /// The alarm has gone off: hands the value to the first who waits.
     fn ring(&self) {
         let Some(clock) = &self.clock else { return };
-        let mut state = self.state.lock();
+        // Declared first: carried out after the lock, also if `set_alarm` panics.
         let mut wakeup = None;
+        let mut state = self.state.lock();
         if clock.next.get().is_some_and(|next| next <= Instant::now())
             && let Some(winner) = state.receivers.pop_winner()
         {

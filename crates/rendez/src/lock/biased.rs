@@ -27,6 +27,11 @@
 //! its bias is gone: so each bias has a `busy` of its own, of which nothing is asked after it has been revoked; and a guard
 //! knows by itself in which way it was taken.
 //!
+//! The look at the word needs no acquire: since the bias was given, nobody but the worker has held the lock. A worker that
+//! has ended holds nothing, its number is not given again, and its `busy` is clear: the next to come revokes as ever. A panic
+//! under the lock leaves it like any return, by the guard's drop. The lock is not reentrant, and unlike another one that is
+//! taken again by its holder it would not hang, but let him in: so nothing under it may call what might.
+//!
 //! # When
 //!
 //! A lock is biased to a worker that took it [`PATIENCE`] times in a row: a heavy fence costs some microseconds (it
@@ -139,7 +144,7 @@ impl<T> BiasedLock<T> {
     /// The caller has taken the lock from `FREE`; that may become a habit.
     #[inline(always)]
     fn note(&self, me: u32) -> BiasedGuard<'_, T> {
-        // SAFETY: under the lock.
+        // SAFETY: the caller holds the lock by `HELD`, and nobody touches the habit who does not.
         let is_habit = self.habit.with_mut(|habit| unsafe {
             let habit = &mut *habit;
             if habit.last == me {
@@ -158,7 +163,7 @@ impl<T> BiasedLock<T> {
     /// Biases the lock, which the caller holds, to it, who goes on holding it.
     #[cold]
     fn bias(&self, me: u32) -> Option<&AtomicBool> {
-        // SAFETY: under the lock.
+        // SAFETY: as in `note`: the word is still `HELD`.
         let chance = self.habit.with_mut(|habit| unsafe {
             let habit = &mut *habit;
             habit.left = u32::MAX;
@@ -316,6 +321,24 @@ mod loom_tests {
             }
             other.join().unwrap();
             assert_eq!(*lock.lock_as(7), 4);
+        });
+    }
+
+    /// A bias of one worker after that of another: what they do under it is seen by each other, though neither of them
+    /// takes the lock by an exchange then.
+    #[test]
+    fn a_bias_follows_a_bias() {
+        loom::model(|| {
+            let lock = Arc::new(BiasedLock::new(0));
+            (0..2).for_each(|_| *lock.lock_as(7) += 1);
+            let other = thread::spawn({
+                let lock = lock.clone();
+                // Revokes, is biased to, and takes by the bias.
+                move || (0..3).for_each(|_| *lock.lock_as(8) += 1)
+            });
+            *lock.lock_as(7) += 1;
+            other.join().unwrap();
+            assert_eq!(*lock.lock_as(7), 6);
         });
     }
 

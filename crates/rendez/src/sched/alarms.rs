@@ -21,9 +21,11 @@
 //!
 //! * *Firing against clearing*: both take the set's lock. Who fires takes the waker out and then stores `slot`: that is the
 //!   last that it touches of the alarm, so an owner that finds it there, with the lock or without, may end the alarm.
-//! * *Wakers run outside of the lock*, and so do their clones and drops: all are somebody's code.
+//! * *Wakers run outside of the lock*, and so do their clones and drops: all are somebody's code. They run on the worker's own
+//!   stack, where no goroutine is, or on the service's thread. So one that blocks keeps the worker, and what is to end that
+//!   must not be on it: unlike a waker that is called by a peer, where only the peer's goroutine waits.
 //! * *A worker that does not come back*, because its goroutine computes: workers that find nothing to do fire what is
-//!   [overdue](OVERDUE) elsewhere.
+//!   [overdue](OVERDUE) elsewhere. That somebody looks in time, see [`idle`](super::idle) under "watch".
 //! * *A worker that ends* wakes everybody whose alarm is in its set, before time. A waker may be called for no reason, so whoever
 //!   still waits finds that it is not yet time, and sets the alarm again, where it is then.
 
@@ -152,7 +154,9 @@ pub(crate) struct Alarm {
     _shared: PhantomPinned,
 }
 
-// SAFETY: the owner's fields go with it; the others are under the lock of a set, which is never freed.
+// SAFETY: the owner's fields (cells) are touched by one at a time, who got it from the last by whatever made him the owner: a
+// move of the future, the lock of the channel or function that it is part of. The others are under the lock of a set, which is
+// never freed, but for `slot`, which is atomic.
 unsafe impl Send for Alarm {}
 // SAFETY: nothing but reading its deadline can be done through a shared reference without answering for being the owner.
 unsafe impl Sync for Alarm {}

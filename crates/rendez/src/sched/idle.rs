@@ -10,13 +10,19 @@
 //!   not issue a fence to be sure that it is seen: a missed wake-up costs a moment of parallelism and never a hang, since
 //!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
+//! * **The watch over alarms.** A worker may be kept by what it runs, for any time, while others sleep; its alarms are then
+//!   theirs to fire. So while a worker with alarms is awake and another sleeps, a sleeper will look in time: the sentinel,
+//!   or, of those who fell asleep when nobody was awake, one that wakes when the first alarm elsewhere is overdue
+//!   (`watched` says when that is). Who sets an alarm that comes before that, and who goes to work and finds that nobody
+//!   watches any more, wakes a sleeper, which becomes the sentinel. A worker that sleeps looks after its own alarms. Here too
+//!   no fence is issued: who goes to sleep while another is awake becomes the sentinel if there is none.
 
 use super::{
     alarms::OVERDUE, placement::SLACK, runtime::Victim, shared::WorkerShared, sleep::Slept, worker::Worker,
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
-use std::{hint, sync::atomic::Ordering, time::Duration};
+use std::{hint, ptr, sync::atomic::Ordering, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -162,17 +168,25 @@ impl Worker {
         if self.runtime.is_stopping() {
             return self.idle_stopping();
         }
+        self.wait_for_work();
+        if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+            self.pass_watch_on();
+        }
+        false
+    }
+
+    fn wait_for_work(&self) {
         if self.index < self.runtime.active_workers() && self.spin() {
-            return false;
+            return;
         }
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         loop {
             match self.sleep(period, retry, tidy_at) {
-                Woken::Work | Woken::Notified => return false,
+                Woken::Work | Woken::Notified => return,
                 Woken::Timer => {
                     if self.find_work() {
-                        return false;
+                        return;
                     }
                     retry = (retry * 2).min(STARVED_RETRY_MAX);
                     if tidy_at.is_some_and(|at| at <= Instant::now()) {
@@ -184,17 +198,17 @@ impl Worker {
                     if self.find_work() {
                         // The watch goes on: where there was something there may be more.
                         self.runtime.wake_one();
-                        return false;
+                        return;
                     }
                     // Something is there, or was a moment ago: a closer look.
                     if self.watch.get().is_some() && self.spin() {
-                        return false;
+                        return;
                     }
                     period = (period * 2).min(SENTINEL_MAX);
                 }
             }
             if self.runtime.is_stopping() {
-                return false;
+                return;
             }
         }
     }
@@ -232,13 +246,56 @@ impl Worker {
         found
     }
 
-    /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake;
-    /// for `period` if somebody is and nobody else keeps watch.
+    /// Goes to work: somebody has to watch over the alarms of those who are awake.
+    #[cold]
+    fn pass_watch_on(&self) {
+        let runtime = &self.runtime;
+        let awake = (0..runtime.started_workers())
+            .filter_map(|index| runtime.worker(index))
+            .filter(|shared| ptr::eq(*shared, self.shared) || !shared.sleep.looks_asleep());
+        if self.is_unwatched(awake.filter_map(|shared| shared.alarms.next_deadline()).min()) {
+            runtime.wake_one();
+        }
+    }
+
+    /// After an alarm has been set here.
+    #[inline]
+    pub(super) fn alarm_set(&self) {
+        if self.runtime.sleepers.load(Ordering::Relaxed) > 0
+            && self.is_unwatched(self.shared.alarms.next_deadline())
+        {
+            self.runtime.wake_one();
+        }
+    }
+
+    /// Whether nobody would look in time if an alarm for `at` became overdue. (Who searches will, be it that he goes to sleep
+    /// or to work.)
+    fn is_unwatched(&self, at: Option<u64>) -> bool {
+        let runtime = &self.runtime;
+        at.is_some_and(|at| {
+            at.saturating_add(OVERDUE) < runtime.watched.load(Ordering::Relaxed)
+                && !runtime.sentinel.load(Ordering::Relaxed)
+                && runtime.searching.load(Ordering::Relaxed) == 0
+        })
+    }
+
+    /// Nobody is awake, and this worker goes to sleep: when it is to look for overdue alarms, if nobody else does by then.
+    fn watch_from(&self) -> Option<u64> {
+        let runtime = &self.runtime;
+        let others = (0..runtime.started_workers()).filter(|&index| index != self.index);
+        let next = others.filter_map(|index| runtime.worker(index)?.alarms.next_deadline()).min()?;
+        let at = next.saturating_add(OVERDUE);
+        (runtime.watched.fetch_min(at, Ordering::SeqCst) > at).then_some(at)
+    }
+
+    /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake,
+    /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch.
     fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>) -> Woken {
         let runtime = &self.runtime;
         let active = self.index < runtime.active_workers();
         runtime.sleepers.fetch_add(1, Ordering::SeqCst);
         let mut sentinel = false;
+        let mut watch = None;
         let has_work = || {
             !self.shared.inbox.is_empty()
                 || self.shared.incoming.load(Ordering::SeqCst) > 0
@@ -251,7 +308,8 @@ impl Worker {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
             sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
-            let due_at = self.next_deadline();
+            watch = if active && awake == 0 { self.watch_from() } else { None };
+            let due_at = self.next_deadline().into_iter().chain(watch).min();
             let until_timer = (due_at.is_some() || tidy_at.is_some()).then(|| {
                 let now = Instant::now();
                 let until_due = due_at.map(|at| Duration::from_nanos(at.saturating_sub(now.nanos())));
@@ -265,6 +323,10 @@ impl Worker {
         runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
         if sentinel {
             runtime.sentinel.store(false, Ordering::SeqCst);
+        }
+        if let Some(at) = watch {
+            // Unless another one watches from an earlier moment on.
+            let _ = runtime.watched.compare_exchange(at, u64::MAX, Ordering::SeqCst, Ordering::Relaxed);
         }
         match (slept, sentinel) {
             (Slept::FoundWork, _) => Woken::Work,

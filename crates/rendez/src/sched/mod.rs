@@ -53,6 +53,8 @@ thread_local! {
     /// The worker of this thread, while its loop runs. It has no destructor, so it can be asked at any time, also while
     /// the thread's other locals are being destroyed: then a caller counts as a plain thread.
     static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+    /// The runtime whose worker has ended on this thread, while what was set there is woken.
+    static LEFT: Cell<*const Shared> = const { Cell::new(ptr::null()) };
 }
 
 /// The worker of this thread.
@@ -82,8 +84,11 @@ fn enter(worker: Worker) {
     worker.run();
     crate::lock::disown();
     WORKER.set(ptr::null());
-    // Those who are woken by this don't find the worker any more, and set their alarms elsewhere.
+    // Those who are woken by this don't find the worker any more, and set their alarms elsewhere. But a shutdown that they ask
+    // for must not wait for this thread.
+    LEFT.set(&*worker.runtime);
     shared.alarms.empty();
+    LEFT.set(ptr::null());
     shared.retire();
     std::mem::forget(panicked);
 }
@@ -134,8 +139,12 @@ fn is_ending() -> bool {
     })
 }
 
+/// Whether this thread is one of the runtime's, which can't wait for its end.
 fn is_worker_of(runtime: &Shared) -> bool {
-    with_worker(|worker| worker.is_some_and(|worker| ptr::eq(&*worker.runtime, runtime)))
+    with_worker(|worker| match worker {
+        Some(worker) => ptr::eq(&*worker.runtime, runtime),
+        None => ptr::eq(LEFT.get(), runtime),
+    })
 }
 
 /// Makes a goroutine ready that is parked, or about to park.
@@ -188,7 +197,11 @@ pub(crate) unsafe fn queue_async(task: *mut Header, home: *const Arc<Shared>) {
 /// Where this thread sets its alarms, and whether that is the service, which has to be told of them.
 fn with_alarms<R>(f: impl FnOnce(&'static AlarmSet, bool) -> R) -> R {
     with_worker(|worker| match worker {
-        Some(worker) => f(&worker.shared.alarms, false),
+        Some(worker) => {
+            let result = f(&worker.shared.alarms, false);
+            worker.alarm_set();
+            result
+        }
         None => f(&Service::get().set, true),
     })
 }

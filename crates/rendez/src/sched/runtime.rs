@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(super) sleepers: AtomicUsize,
     pub(super) searching: AtomicUsize,
     pub(super) sentinel: AtomicBool,
+    /// When a sleeper will look for overdue alarms, in the clock's nanoseconds; see [`idle`](super::idle).
+    pub(super) watched: AtomicU64,
     stopping: AtomicBool,
     pub(super) exit: AtomicBool,
     foreign_spawned: AtomicU64,
@@ -100,6 +102,7 @@ impl Shared {
             sleepers: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
             sentinel: AtomicBool::new(false),
+            watched: AtomicU64::new(u64::MAX),
             stopping: AtomicBool::new(false),
             exit: AtomicBool::new(false),
             foreign_spawned: AtomicU64::new(0),

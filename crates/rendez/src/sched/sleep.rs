@@ -90,6 +90,12 @@ impl Sleep {
         }
     }
 
+    /// A cheap look, which may come a moment late.
+    #[cfg_attr(loom, allow(dead_code, reason = "for the watch over alarms, which has no model"))]
+    pub(super) fn looks_asleep(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == ASLEEP
+    }
+
     /// Wakes the worker if it sleeps, or is about to. Returns the time that this took the caller, if it did.
     #[inline]
     pub(super) fn notify(&self) -> Option<Duration> {

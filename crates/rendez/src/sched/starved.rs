@@ -5,7 +5,7 @@
 //!
 //! While any task starves (`Starved::count`), nobody sits on a stack that is not used:
 //! * Who ends a goroutine gives its stack to a starved task that he may start, else to the pool, and then wakes the hungry.
-//! * The first to starve makes a *request*, which all workers heed when they next look around, asleep or not: they give the
+//! * The first to starve (and whoever starves at a surplus worker) makes a *request*, which all workers heed when they next look around, asleep or not: they give the
 //!   stacks of their idle runners to the pool. A worker that goes to sleep looks for a request once more after it has said
 //!   so, and who makes one wakes the sleepers afterwards, so none is missed.
 //! * A worker asleep tries again by time too, less and less often: stacks may come from outside of the runtime.
@@ -72,7 +72,8 @@ impl Worker {
                 starved.tasks.push(Fresh(task));
             }
         }
-        if first {
+        // A surplus worker doesn't try again for what all may start, and the others may have looked just before it was there.
+        if first || !self.may_start_shared() {
             self.request_runners();
         }
     }
@@ -157,7 +158,8 @@ impl Worker {
     }
 
     fn heed_request(&self) {
-        let requests = self.runtime.starved.requests.load(Ordering::Relaxed);
+        // Who sees a request sees what it is for.
+        let requests = self.runtime.starved.requests.load(Ordering::Acquire);
         if self.heeded.replace(requests) != requests {
             self.give_runners(if self.runtime.starved.any() { 0 } else { 1 });
         }

@@ -73,8 +73,13 @@ impl Node {
 
     /// Tries to win its waiter, under the lock of the source where it is queued.
     ///
-    /// On the owner's own thread a wait for one thing alone is won by a plain store: other peers come under the same lock,
-    /// its time limit and a shutdown on this thread.
+    /// On the owner's own thread a wait for one thing alone is won by a plain store, between whose look and whose write
+    /// nobody else can decide it:
+    /// * peers come under the lock that the caller holds, since the waiter has no other node; and one to whom it was promised
+    ///   as well, but then it is not queued;
+    /// * its time limit, a shutdown and the owner itself are on this thread. (A goroutine never changes its thread, and no
+    ///   two workers of the process have the same number, one after another included. An owner that is not a goroutine, as
+    ///   when a destructor waits on the worker's own stack, keeps the thread while it waits, so no claim is made here then.)
     ///
     /// # Safety
     /// The waiter is there, as it is while the node is queued.

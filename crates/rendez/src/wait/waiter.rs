@@ -97,7 +97,7 @@ impl Waiter {
         }
     }
 
-    /// [`claim`](Self::claim), where nobody else can decide the wait meanwhile.
+    /// [`claim`](Self::claim), where nobody else can decide the wait meanwhile: see [`Node`](super::Node)'s.
     #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn claim_here(&self) -> bool {

@@ -1,0 +1,76 @@
+//! The alarms of a worker that does not come to them are fired by others, whatever those did before.
+#![cfg(not(loom))]
+
+use rendez::{
+    Runtime, chan, go, go_async,
+    time::{Instant, after_func, sleep_async},
+};
+use std::{sync::mpsc, thread, time::Duration};
+
+const SOON: Duration = Duration::from_millis(20);
+/// How long all others have been asleep: not at all; still to wake by time; for good.
+const PAUSES: [u64; 3] = [0, 20, 400];
+
+#[test]
+fn an_alarm_goes_off_while_its_worker_is_blocked_and_all_others_had_gone_to_sleep() {
+    for workers in [2, 4] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        for pause in PAUSES {
+            thread::sleep(Duration::from_millis(pause));
+            runtime.run(|| {
+                let (tx, rx) = mpsc::channel();
+                let _timer = after_func(SOON, move || tx.send(()).unwrap());
+                // It blocks the worker, not the goroutine.
+                rx.recv_timeout(Duration::from_secs(60)).expect("another worker fires it");
+            });
+        }
+    }
+}
+
+/// The worker sleeps itself when the others go to sleep, and is then woken and kept.
+#[test]
+fn an_alarm_goes_off_on_a_worker_that_was_woken_from_outside_and_is_kept() {
+    for workers in [2, 4] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        for pause in PAUSES {
+            let (start, started) = chan::bounded::<()>(0);
+            let (tx, rx) = mpsc::channel();
+            let kept = runtime.spawn(move || {
+                let wait = Duration::from_millis(pause) + 2 * SOON;
+                let _timer = after_func(wait, move || tx.send(()).unwrap());
+                started.recv().unwrap();
+                rx.recv_timeout(Duration::from_secs(60)).expect("another worker fires it");
+            });
+            thread::sleep(Duration::from_millis(pause));
+            start.send(()).unwrap();
+            kept.join().unwrap();
+        }
+    }
+}
+
+/// Who watches goes to work.
+#[test]
+fn the_watch_is_passed_on_by_who_is_kept_too() {
+    let runtime = Runtime::builder().workers(3).build().unwrap();
+    for pause in PAUSES {
+        thread::sleep(Duration::from_millis(pause));
+        runtime.run(|| {
+            let (tx, rx) = mpsc::channel();
+            let (done, stop) = mpsc::channel::<()>();
+            // Keeps a second worker.
+            let second = go(move || _ = stop.recv());
+            let ticks = go_async(async move {
+                for _ in 0..5 {
+                    sleep_async(SOON).await;
+                }
+                tx.send(()).unwrap();
+            });
+            let start = Instant::now();
+            rx.recv_timeout(Duration::from_secs(60)).expect("the third worker sees to it");
+            assert!(start.elapsed() >= SOON);
+            drop(done);
+            second.join().unwrap();
+            ticks.join().unwrap();
+        });
+    }
+}
