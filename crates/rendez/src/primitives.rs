@@ -15,6 +15,18 @@ pub(crate) use std::{
     thread,
 };
 
+/// Has the processor fetch a line that will be wanted soon.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which may be given for any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// A `Cell` whose accesses loom can check, to be used where other threads read it when they hold a lock.
 #[cfg(loom)]
 pub(crate) use loom::cell::Cell;

@@ -39,6 +39,7 @@ use crate::{
     primitives::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        prefetch,
     },
     time::Instant,
     wait::{self, Node, Outcome, Reason, Searcher, Status, Waiter, WakeBatch},
@@ -391,6 +392,18 @@ impl<T> Channel<T> {
         waiter.end();
         // SAFETY: passed on.
         unsafe { self.unqueue(side, node) };
+    }
+
+    /// Has the processor fetch where those who wait are found.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(super) fn prefetch(&self) {
+        prefetch(&raw const self.state);
+    }
+
+    /// Has the processor fetch the receiver that has waited longest.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(super) fn prefetch_receivers(&self) {
+        self.state.lock().receivers.prefetch();
     }
 
     /// Closes the channel and wakes everybody: receivers first, then senders. `false` if it was closed before.

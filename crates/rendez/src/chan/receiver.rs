@@ -29,6 +29,18 @@ impl<T> UnwindSafe for Receiver<T> {}
 impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Receiver<T> {
+    /// Has the processor fetch the channel.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn prefetch(&self) {
+        self.channel.prefetch();
+    }
+
+    /// Has the processor fetch who waits for it.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn prefetch_waiters(&self) {
+        self.channel.prefetch_receivers();
+    }
+
     /// Receives a value, waiting for one.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ pub(super) struct Scope {
     settled: AtomicBool,
     state: SpinLock<State>,
     links: Links,
-    done: OnceLock<Box<(Sender<Infallible>, Receiver<Infallible>)>>,
+    done: OnceLock<(Sender<Infallible>, Receiver<Infallible>)>,
     cause: OnceLock<Cause>,
     /// The earliest of its own and its ancestors'.
     deadline: Option<Instant>,
@@ -164,7 +164,7 @@ impl Scope {
         if let Some(done) = self.done.get() {
             return &done.1;
         }
-        let mut made = Some(Box::new(chan::bounded(0)));
+        let mut made = Some(chan::bounded(0));
         let state = self.state.lock();
         if self.err.load(Ordering::Relaxed) != 0
             && let Some(done) = &made
@@ -379,12 +379,34 @@ pub(super) fn cancel(node: &Node, err: ContextError, cause: Option<Cause>) {
         if is_done {
             stack.pop();
         }
+        prefetch_waiters(&batch);
         for child in batch.drain(..) {
             let scope = child.get().scope();
             // One that has ended by itself meanwhile sees to its children itself.
             if scope.end(err, cause.as_ref()) && scope.has_children() {
                 stack.push(child);
             }
+        }
+    }
+}
+
+/// Has the processor fetch what ending these will touch. Who waits for a child has been parked for as long as that lives, so neither the
+/// child's channel nor the waiter's stack is in the cache, and each is found through the one before: for all at once, the steps
+/// overlap.
+fn prefetch_waiters(children: &[NodeRef]) {
+    if children.len() < 2 {
+        return;
+    }
+    for child in children {
+        let scope = child.get().scope();
+        scope.state.lock().waiters.prefetch();
+        if let Some(done) = scope.done.get() {
+            done.1.prefetch();
+        }
+    }
+    for child in children {
+        if let Some(done) = child.get().scope().done.get() {
+            done.1.prefetch_waiters();
         }
     }
 }

@@ -2,7 +2,7 @@
 //! no lock. What others may set or clear is in [`alarms`](super::alarms).
 
 use super::deadlines::{Deadlines, SLOTS, Slot};
-use crate::{task::Header, time::Instant, wait::Waiter};
+use crate::{primitives::prefetch, task::Header, time::Instant, wait::Waiter};
 use std::cell::{Cell, UnsafeCell};
 
 const NOWHERE: Slot = SLOTS;
@@ -84,18 +84,6 @@ impl Timers {
         }
         len
     }
-}
-
-/// Has the processor fetch a line that will be wanted soon.
-#[inline(always)]
-fn prefetch<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which may be given for any address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }
 
 #[cfg(test)]

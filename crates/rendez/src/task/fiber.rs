@@ -17,7 +17,7 @@ use super::{
     header::{self, Header},
     heap,
 };
-use crate::{sched::Timer, stack::Stack, wait::Waiter};
+use crate::{primitives::prefetch, sched::Timer, stack::Stack, wait::Waiter};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::{
     alloc::Layout,
@@ -43,6 +43,12 @@ pub(crate) struct Order {
     pub(crate) task: *const Header,
     pub(crate) cancelled: bool,
 }
+
+/// Of a cache.
+const LINE: usize = 64;
+/// How far below its waiter a parked goroutine's frames reach, about, and how many lines are touched as it goes on.
+const BELOW: usize = 4 * LINE;
+const STACK_LINES: usize = 8;
 
 type Runner = Coroutine<Order, Suspend, (), Stack>;
 
@@ -103,21 +109,24 @@ impl Fiber {
         fiber
     }
 
-    /// Has the processor fetch what a switch to the fiber will touch first.
+    /// Has the processor fetch the books of the fiber.
     #[inline(always)]
     pub(crate) fn prefetch(fiber: *const Fiber) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            const LINE: usize = 64;
-            let start = fiber.cast::<i8>();
-            for at in [start, start.wrapping_add(LINE)] {
-                // SAFETY: a hint, which may be given for any address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(at) };
+        prefetch(fiber.cast::<u8>());
+        prefetch(fiber.cast::<u8>().wrapping_add(LINE));
+    }
+
+    /// Has the processor fetch the end of the stack of a goroutine that is parked, or was until it was woken: from below its
+    /// waiter, where its frames end, to what the waiter's owner looks at next.
+    #[inline(always)]
+    pub(crate) fn prefetch_stack(&self) {
+        let waiter = self.waiter.get();
+        if !waiter.is_null() {
+            let at = waiter.cast::<u8>();
+            for line in 0..STACK_LINES {
+                prefetch(at.wrapping_sub(BELOW).wrapping_add(line * LINE));
             }
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = fiber;
     }
 
     /// Switches to the fiber until it suspends.

@@ -5,7 +5,7 @@ use super::{
     Waiter, Wakeup,
     waiter::{Claim, Win},
 };
-use crate::primitives::Cell;
+use crate::primitives::{Cell, prefetch};
 use std::{marker::PhantomPinned, ptr};
 
 /// What the peer did with a node, told to its owner.
@@ -284,6 +284,12 @@ impl WaitQueue {
         self.head = node;
     }
 
+    /// Has the processor fetch the oldest node.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.head);
+    }
+
     /// The packet of the oldest node.
     pub(crate) fn front(&self) -> Option<*mut ()> {
         // SAFETY: as above.
@@ -352,6 +358,8 @@ impl WaitQueue {
         unsafe {
             let node = self.head;
             let next = (*node).next.get();
+            // It lies on a stack that may not have been touched for long.
+            prefetch(next);
             self.head = next;
             if next.is_null() {
                 self.tail = ptr::null();
