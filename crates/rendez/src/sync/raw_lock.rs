@@ -69,6 +69,17 @@ const SPINS: u32 = 4;
 #[cfg(not(loom))]
 const PAUSES: u32 = 30;
 
+/// How often somebody lingers, at most.
+#[cfg(not(loom))]
+const LINGERS: u32 = 32;
+/// What is "soon": 2^16 ns are 66 us.
+#[cfg(not(loom))]
+const MOMENT: u32 = 16;
+#[cfg(not(loom))]
+const HEAT_BITS: u32 = 6;
+#[cfg(not(loom))]
+const HOT: u32 = (1 << HEAT_BITS) - 1;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State(u32);
 
@@ -110,6 +121,10 @@ pub(super) struct RawLock {
     /// The worker where the last writer took it, or 0: a hint for who thinks of spinning.
     #[cfg(not(loom))]
     home: AtomicU32,
+    /// A hint for who thinks of lingering: how often in a row somebody found it taken soon after the one before
+    /// (`HEAT_BITS`), and when the last did (in units of 2^`MOMENT` ns).
+    #[cfg(not(loom))]
+    heat: AtomicU32,
     queues: SpinLock<Queues>,
 }
 
@@ -124,6 +139,7 @@ impl RawLock {
         RawLock {
             word: AtomicU32::new(0),
             home: AtomicU32::new(0),
+            heat: AtomicU32::new(0),
             queues: SpinLock::new(Queues { writers: WaitQueue::new(), readers: WaitQueue::new() }),
         }
     }
@@ -380,6 +396,57 @@ impl RawLock {
             }
             for _ in 0..PAUSES {
                 crate::primitives::hint::spin_loop();
+            }
+        }
+        false
+    }
+
+    // ---- lingering ----
+
+    /// At a lock that many find taken, again and again, waits a little for its turn, letting others of this worker run meanwhile.
+    ///
+    /// A lock for reading and writing in short sections is slow where everybody is queued at once: a writer that is queued
+    /// keeps all readers out, who are queued in their turn, let in together, and hold up the next writer, so that everybody
+    /// parks and is woken, often from another worker, for each use. Once that has begun it does not end by itself. Who comes
+    /// a moment later instead finds the lock free. Who has lingered in vain is queued, and from then on all rules hold.
+    #[cfg(not(loom))]
+    pub(super) fn linger(&self) -> bool {
+        self.is_hot() && self.linger_for(|state| state.admits_writer(false), Self::take)
+    }
+
+    /// As [`linger`](Self::linger), for a reader.
+    #[cfg(not(loom))]
+    pub(super) fn linger_shared(&self) -> bool {
+        self.is_hot() && self.linger_for(State::admits_reader, Self::take_shared)
+    }
+
+    /// Counts one who finds the lock taken. Whether that has happened many times, each soon after the one before.
+    #[cfg(not(loom))]
+    fn is_hot(&self) -> bool {
+        let now = (Instant::now().nanos() >> MOMENT) as u32 & u32::MAX >> HEAT_BITS;
+        let heat = self.heat.load(Ordering::Relaxed);
+        let (last, streak) = (heat >> HEAT_BITS, heat & HOT);
+        let streak = if now.wrapping_sub(last) <= 1 { (streak + 1).min(HOT) } else { 0 };
+        self.heat.store(now << HEAT_BITS | streak, Ordering::Relaxed);
+        streak == HOT
+    }
+
+    #[cfg(not(loom))]
+    fn linger_for(&self, is_free: impl Fn(State) -> bool, take: impl Fn(&Self) -> bool) -> bool {
+        for _ in 0..LINGERS {
+            let state = self.state();
+            if is_free(state) {
+                if take(self) {
+                    return true;
+                }
+            } else if state.has(STARVING) {
+                return false;
+            } else if crate::sched::has_other_work() {
+                crate::yield_now();
+            } else {
+                for _ in 0..PAUSES / 8 {
+                    crate::primitives::hint::spin_loop();
+                }
             }
         }
         false

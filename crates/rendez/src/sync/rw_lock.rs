@@ -98,6 +98,10 @@ impl<T: ?Sized> RwLock<T> {
 
     #[cold]
     fn read_slowly(&self) -> RwLockReadGuard<'_, T> {
+        #[cfg(not(loom))]
+        if self.raw.linger_shared() {
+            return self.read_guard();
+        }
         select::wait(self.read_event(), Patience::Endless)
             .unwrap_or_else(|| unreachable!("it waits without a limit"))
     }
@@ -119,7 +123,7 @@ impl<T: ?Sized> RwLock<T> {
     #[cold]
     fn write_slowly(&self) -> RwLockWriteGuard<'_, T> {
         #[cfg(not(loom))]
-        if self.raw.spin() {
+        if self.raw.spin() || self.raw.linger() {
             return self.write_guard();
         }
         select::wait(self.write_event(), Patience::Endless)
