@@ -25,9 +25,9 @@
 //! * [`run`], or `#[rendez::main]`, makes a closure the main goroutine; [`Runtime`] is for those who need several.
 //! * [`select!`] waits for several things at once, as Go's `select`; [`Select`] does for arms that are known only at run time,
 //!   and an [`Event`] is such a thing as a value.
-//! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has [`sync::WaitGroup`], [`sync::Once`],
-//!   [`sync::Pool`] and more; [`sleep`] and
-//!   [`time::Instant`] tell and pass the time.
+//! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has locks, conditions, counters and pools: all of Go's,
+//!   and a [`Barrier`](sync::Barrier).
+//! * [`Context`] says when to stop, and [`Context::bound`] has anything that blocks heed it; [`time`] has sleeps, timers and tickers.
 //!
 //! Everything that blocks works from goroutines, from OS threads and, by its `_async` twin, from async tasks, and between
 //! them.

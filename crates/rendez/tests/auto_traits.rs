@@ -2,15 +2,19 @@
 #![cfg(not(loom))]
 
 use rendez::{
-    Builder, JoinError, JoinHandle, LocalJoinHandle, Placement, Runtime, RuntimeBuilder, Scope,
-    ScopedJoinHandle,
+    Builder, CancelFunc, Context, ContextError, JoinError, JoinHandle, LocalJoinHandle, Placement, Runtime,
+    RuntimeBuilder, Scope, ScopedJoinHandle, StopFunc,
     chan::{
         IntoIter, Iter, Receiver, RecvFuture, RecvStream, SendError, SendFuture, SendTimeoutError, Sender,
         TryIter, TrySendError,
     },
     select::Occurrence,
-    sync::{Once, OnceValue, Pool, PoolGuard, SingleFlight, WaitGroup, WaitGroupFuture},
-    time::Instant,
+    sync::{
+        Barrier, Cond, CondFuture, Group, LockEvent, LockFuture, Mutex, MutexGuard, Once, OnceValue, Permit,
+        Pool, PoolGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SingleFlight,
+        WaitGroup, WaitGroupFuture,
+    },
+    time::{Instant, Ticker, Timer},
 };
 use std::{
     cell::Cell,
@@ -134,6 +138,55 @@ fn a_pool_may_be_shared_where_its_objects_may_go() {
         PoolGuard<'static, Single>: true false,
         PoolGuard<'static, Local>: false false,
     }
+}
+
+#[test]
+fn locks_may_be_shared_where_their_values_may_go_and_guards_where_they_may_be_seen() {
+    table! {
+        Mutex<u8>: true true,
+        Mutex<Single>: true true,
+        Mutex<Local>: false false,
+        MutexGuard<'static, u8>: true true,
+        MutexGuard<'static, Single>: true false,
+        MutexGuard<'static, Local>: false false,
+        LockEvent<'static, u8>: true true,
+        LockEvent<'static, Local>: false false,
+        LockFuture<'static, Single>: true true,
+        LockFuture<'static, Local>: false false,
+        RwLock<u8>: true true,
+        RwLock<Single>: true false,
+        RwLock<Local>: false false,
+        RwLockReadGuard<'static, u8>: true true,
+        RwLockReadGuard<'static, Single>: false false,
+        RwLockWriteGuard<'static, u8>: true true,
+        RwLockWriteGuard<'static, Single>: false false,
+        ReadFuture<'static, u8>: true true,
+        ReadFuture<'static, Single>: false false,
+        Cond: true true,
+        CondFuture<'static, u8>: true true,
+        CondFuture<'static, Local>: false false,
+        Semaphore: true true,
+        Permit<'static>: true true,
+        Barrier: true true,
+    }
+    assert!(!has!(LockFuture<'static, u8>: Unpin));
+    assert!(has!(MutexGuard<'static, Single>: UnwindSafe) && has!(Mutex<Single>: RefUnwindSafe));
+}
+
+#[test]
+fn contexts_groups_and_timers_may_be_shared() {
+    table! {
+        Context: true true,
+        CancelFunc: true true,
+        StopFunc: true true,
+        ContextError: true true,
+        Group<u8>: true true,
+        Group<Single>: true true,
+        Group<Local>: false false,
+        Timer: true true,
+        Ticker: true true,
+    }
+    assert!(has!(Context: UnwindSafe) && has!(Context: RefUnwindSafe) && has!(CancelFunc: UnwindSafe));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //!
 //! **In Rust** they can be let go again: the channel closes when its last sender is dropped, every receive ends with an
 //! error, and every goroutine returns. A stack is a range of addresses of which the kernel backs the pages that have been touched: for a goroutine
-//! that does little, one page. An async goroutine, [`go_async`](rendez::go_async), has no stack, and takes a few hundred bytes.
+//! that does little, one page. An async goroutine, [`go_async`], has no stack, and takes a few hundred bytes.
 
 use std::convert::Infallible;
 
