@@ -507,10 +507,10 @@ fn a_destructor_that_runs_because_of_a_shutdown_may_lock() {
 
 #[test]
 fn a_guard_may_go_to_another_thread_and_end_there() {
-    let mutex: &'static Mutex<i32> = Box::leak(Box::new(Mutex::new(0)));
-    let mut guard = mutex.lock();
+    static MUTEX: Mutex<i32> = Mutex::new(0);
+    let mut guard = MUTEX.lock();
     thread::spawn(move || *guard = 1).join().unwrap();
-    assert_eq!(*mutex.try_lock().unwrap(), 1);
+    assert_eq!(*MUTEX.try_lock().unwrap(), 1);
 }
 
 #[test]

@@ -372,12 +372,12 @@ fn a_shutdown_unwinds_who_waits_and_who_holds_and_the_lock_is_free() {
 
 #[test]
 fn guards_may_go_to_another_thread_and_end_there() {
-    let lock: &'static RwLock<i32> = Box::leak(Box::new(RwLock::new(0)));
-    let mut guard = lock.write();
+    static LOCK: RwLock<i32> = RwLock::new(0);
+    let mut guard = LOCK.write();
     thread::spawn(move || *guard = 1).join().unwrap();
-    let guard = lock.read();
+    let guard = LOCK.read();
     thread::spawn(move || assert_eq!(*guard, 1)).join().unwrap();
-    assert!(lock.try_write().is_some());
+    assert!(LOCK.try_write().is_some());
 }
 
 #[test]
