@@ -214,7 +214,8 @@ fn errors_and_functions_are_dropped_once_also_in_a_shutdown() {
             _ = chan::never::<()>().recv();
             Ok(())
         });
-        rendez::yield_now();
+        // Both errors have come, and the second has been dropped.
+        worlds::until(|| drops.count() == 1);
         group
     });
     drop(runtime);
