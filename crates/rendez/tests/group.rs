@@ -224,3 +224,17 @@ fn errors_and_functions_are_dropped_once_also_in_a_shutdown() {
     drop(waits.join().unwrap());
     assert_eq!(drops.count(), 3);
 }
+
+#[test]
+fn who_has_waited_finds_every_place_free() {
+    for _ in 0..500 {
+        let group = Group::<()>::new();
+        group.limit(1);
+        let again = group.clone();
+        group.go(|| Ok(()));
+        assert_eq!(group.wait(), Ok(()));
+        assert!(again.try_go(|| Ok(())));
+        assert_eq!(again.clone().wait(), Ok(()));
+        again.limit(2);
+    }
+}

@@ -193,19 +193,19 @@ impl<E: Send + 'static> Group<E> {
     {
         self.inner.all.add(1);
         // Counts it done when it has ended, or will never run.
-        let member = Member(place);
+        let member = Member { inner: place.inner.clone(), place: Some(place) };
         drop(crate::go(move || {
             let member = member;
             match catch_unwind(AssertUnwindSafe(f)) {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => member.0.inner.fail(error, |first| &mut first.error),
+                Ok(Err(error)) => member.inner.fail(error, |first| &mut first.error),
                 Err(payload) => {
                     crate::task::forget_unwound_frames();
                     if payload.is::<crate::task::ForcedUnwind>() {
                         // The shutdown of its runtime, which is no failure of `f`.
                         resume_unwind(payload);
                     }
-                    member.0.inner.fail(payload, |first| &mut first.panic);
+                    member.inner.fail(payload, |first| &mut first.panic);
                 }
             }
         }));
@@ -316,11 +316,17 @@ impl<E> Drop for Place<E> {
 }
 
 /// One goroutine of a group.
-struct Member<E>(Place<E>);
+struct Member<E> {
+    /// There until it is dropped.
+    place: Option<Place<E>>,
+    inner: Arc<Inner<E>>,
+}
 
 impl<E> Drop for Member<E> {
     fn drop(&mut self) {
-        self.0.inner.all.done();
+        // Before it is counted done, so that whoever has waited finds the place free.
+        self.place = None;
+        self.inner.all.done();
     }
 }
 
