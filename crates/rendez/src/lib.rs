@@ -71,6 +71,8 @@ mod stack;
 pub mod sync;
 #[cfg(not(loom))]
 mod task;
+#[cfg(not(loom))]
+pub mod testing;
 pub mod time;
 mod wait;
 

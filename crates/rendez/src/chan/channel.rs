@@ -442,6 +442,7 @@ impl<T> Channel<T> {
         if self.count(side).fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
+        wait::point();
         self.close();
         if receivers {
             let buffer = self.state.lock().take_buffer();

@@ -170,26 +170,31 @@ impl<T> Receiver<T> {
     /// Closes the channel: sends fail from now on, receivers drain what is buffered and then see the end. Returns whether
     /// this call closed it.
     pub fn close(&self) -> bool {
+        wait::point();
         self.channel.close()
     }
 
     /// Whether the channel is closed (values may still be buffered).
     pub fn is_closed(&self) -> bool {
+        wait::point();
         self.channel.is_closed()
     }
 
     /// Whether nothing is buffered.
     pub fn is_empty(&self) -> bool {
+        wait::point();
         self.channel.len() == 0
     }
 
     /// Whether no slot is free; always true of a rendezvous channel.
     pub fn is_full(&self) -> bool {
+        wait::point();
         self.channel.is_full()
     }
 
     /// How many values are buffered.
     pub fn len(&self) -> usize {
+        wait::point();
         self.channel.len()
     }
 

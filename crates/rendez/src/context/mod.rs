@@ -310,6 +310,7 @@ impl Context {
     #[inline]
     pub fn err(&self) -> Option<ContextError> {
         let node = self.repr.cancellable()?;
+        crate::wait::point();
         let scope = node.scope();
         scope.ended().or_else(|| {
             scope.deadline().filter(|&deadline| deadline <= Instant::now())?;
@@ -393,6 +394,7 @@ impl CancelFunc {
 
     fn cancel_because(&self, cause: Option<Cause>) {
         if let Some(node) = &self.node {
+            crate::wait::point();
             scope::cancel(node.get(), ContextError::Canceled, cause);
         }
     }
@@ -433,6 +435,7 @@ impl StopFunc {
     ///
     /// It does not wait for a function that has been started.
     pub fn stop(&self) -> bool {
+        crate::wait::point();
         match &self.what {
             // What is stopped is dropped after the lock.
             Stop::Waits(node, number) => node.get().scope().remove_func(*number).is_some(),

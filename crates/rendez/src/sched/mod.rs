@@ -3,16 +3,19 @@
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
+//! * [`census`]: who is there. [`harness`]: a worker under test, whose clock and schedule are given.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
 
 mod alarms;
+mod census;
 mod clock;
 mod config;
 mod deadlines;
 mod ending;
+pub(crate) mod harness;
 mod idle;
 mod placement;
 mod polls;
@@ -25,6 +28,7 @@ mod timers;
 mod worker;
 
 pub(crate) use alarms::Alarm;
+pub(crate) use census::left_over;
 pub use config::PanicPolicy;
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
@@ -222,6 +226,18 @@ pub(crate) fn spend_budget() {
     });
 }
 
+/// An operation begins that spends no budget: whoever tests schedules may let somebody else go first.
+#[inline(always)]
+pub(crate) fn point() {
+    with_worker(|worker| {
+        if let Some(worker) = worker
+            && worker.harness.is_some()
+        {
+            worker.point();
+        }
+    });
+}
+
 /// Panics if there is no runtime for a new task and none can be started.
 #[track_caller]
 pub(crate) fn require_runtime() {
@@ -301,7 +317,7 @@ pub(crate) fn has_other_work() -> bool {
 /// A random number below `n`, from the worker's seeded generator if there is one.
 pub(crate) fn random_below(n: usize) -> usize {
     with_worker(|worker| match worker {
-        Some(worker) => worker.random.borrow_mut().usize(..n),
+        Some(worker) => worker.random_below(n),
         None => fastrand::usize(..n),
     })
 }

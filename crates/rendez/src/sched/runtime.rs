@@ -15,8 +15,9 @@
 //! behind, with its stack.
 
 use super::{
-    PanicPolicy,
+    PanicPolicy, census,
     config::{self, Config},
+    harness::{self, Harness},
     queue::Inbox,
     shared::{Fresh, WorkerShared},
     starved::Starved,
@@ -36,7 +37,7 @@ use std::{
     ptr::NonNull,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     },
     thread,
 };
@@ -70,6 +71,14 @@ pub(crate) struct Shared {
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// Counts the workers' threads.
     alive: WaitGroup,
+    /// The number of the first goroutine that [`run`](Self::run) starts, if the runtime has a harness, and then one worker;
+    /// and the harness until that worker takes it.
+    tested: Option<u64>,
+    harness: Mutex<Option<harness::Start>>,
+    /// See [`census`](super::census): whose turn it is to ask, how often has been asked, and what.
+    pub(super) census_turn: crate::sync::Mutex<()>,
+    pub(super) census_asked: AtomicU32,
+    pub(super) census: Mutex<Option<Arc<census::Request>>>,
 }
 
 struct Slot {
@@ -89,6 +98,11 @@ pub(super) struct Victim<'a> {
 
 impl Shared {
     fn start(config: &Config) -> io::Result<Arc<Shared>> {
+        Self::start_with(config, None)
+    }
+
+    /// As [`start`](Self::start), for a runtime under test if there is a harness for its worker.
+    pub(super) fn start_with(config: &Config, harness: Option<harness::Start>) -> io::Result<Arc<Shared>> {
         let workers = config.workers()?;
         let stacks = stack::pool(config.stack_size()?)?;
         // The first stack shows whether there is memory for any.
@@ -115,6 +129,11 @@ impl Shared {
             async_tasks: AsyncTasks::default(),
             threads: Mutex::default(),
             alive: WaitGroup::new(),
+            tested: harness.as_ref().map(|start| start.control.first_id()),
+            harness: Mutex::new(harness),
+            census_turn: crate::sync::Mutex::new(()),
+            census_asked: AtomicU32::new(0),
+            census: Mutex::default(),
         });
         if let Err(error) = shared.set_workers(workers) {
             shared.shutdown();
@@ -127,7 +146,7 @@ impl Shared {
     pub(super) fn set_workers(self: &Arc<Self>, workers: usize) -> io::Result<()> {
         // The list of threads doubles as the lock of this operation.
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_stopping() {
+        if self.is_stopping() || (self.tested.is_some() && self.started_workers() > 0) {
             return Ok(());
         }
         for index in self.started.load(Ordering::Relaxed)..workers {
@@ -137,9 +156,11 @@ impl Shared {
             let slot = Slot { shared, stealer: deque.stealer(), polls: polls.stealer() };
             self.alive.add(1);
             let runtime = self.clone();
+            let harness = self.harness.lock().unwrap_or_else(PoisonError::into_inner).take();
             let body = move || {
                 let alive = runtime.alive.clone();
-                super::enter(Worker::new(index, runtime, shared, deque, polls));
+                let harness = harness.map(|start| Harness::new(start, shared));
+                super::enter(Worker::new(index, runtime, shared, deque, polls, harness));
                 alive.done();
             };
             match thread::Builder::new().name(format!("rendez-{index}")).spawn(body) {
@@ -251,11 +272,21 @@ impl Shared {
     }
 
     pub(super) fn is_quiescent(&self) -> bool {
+        self.counts().1 == 0
+    }
+
+    /// How many tasks have finished, and how many have not.
+    pub(super) fn counts(&self) -> (u64, u64) {
         let finished = self.foreign_finished.load(Ordering::SeqCst)
             + self.started_slots().map(|s| s.shared.published.finished.load(Ordering::SeqCst)).sum::<u64>();
         let spawned = self.foreign_spawned.load(Ordering::SeqCst)
             + self.started_slots().map(|s| s.shared.published.spawned.load(Ordering::SeqCst)).sum::<u64>();
-        finished == spawned
+        (finished, spawned.saturating_sub(finished))
+    }
+
+    /// Whether a goroutine runs at a worker other than the one with this number.
+    pub(super) fn runs_besides(&self, number: Option<usize>) -> bool {
+        self.started_slots().any(|slot| slot.shared.is_running() && Some(slot.shared.number) != number)
     }
 
     /// A number that changes when anything runs.
@@ -267,22 +298,27 @@ impl Shared {
         self.started_slots().map(each).sum()
     }
 
-    /// Ends everything and waits for it, unless called from inside, where nobody could wait.
-    pub(super) fn shutdown(&self) {
-        let (threads, first) = {
-            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = !self.is_stopping();
-            self.stopping.store(true, Ordering::SeqCst);
-            (std::mem::take(&mut *threads), first)
+    /// Has everything end.
+    pub(super) fn begin_shutdown(&self) {
+        let first = {
+            // Whoever starts workers holds it.
+            let _threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            !self.stopping.swap(true, Ordering::SeqCst)
         };
         if first {
             // The workers drop the futures: a destructor that waits would keep this thread, and nobody could end it.
             self.async_tasks.wake_all();
         }
         self.wake_all();
+    }
+
+    /// Ends everything and waits for it, unless called from inside, where nobody could wait.
+    pub(crate) fn shutdown(&self) {
+        self.begin_shutdown();
         if super::is_worker_of(self) {
             return;
         }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         self.alive.wait_for_children();
         if super::current_goroutine().is_none() {
             for thread in threads {
@@ -294,12 +330,15 @@ impl Shared {
 
     /// A goroutine panicked and nobody will ask why.
     pub(super) fn report_panic(&self, task: &Header) {
+        if self.tested.is_some() && harness::take_panic(task) {
+            return;
+        }
         report_panic(task, self.panic_policy);
     }
 
     /// Runs `f` on a goroutine of this runtime while the caller waits; `f` may therefore borrow.
     #[track_caller]
-    fn run<F, R>(&self, f: F) -> R
+    pub(crate) fn run<F, R>(&self, f: F) -> R
     where
         F: FnOnce() -> R + Send,
         R: Send,
@@ -326,12 +365,15 @@ impl Shared {
                 drop(done);
             }
         }
+        // Another runtime under test has to wait for this one.
+        let _hold = harness::hold();
         let running = WaitGroup::new();
         running.add(1);
         let mut result = None;
         let body = Body { f, slot: SendPtr(&raw mut result), done: Done(running.clone()) };
         let body = move || body.run();
-        let header = header::allocate(body, super::next_id(), std::panic::Location::caller(), None, 0);
+        let id = self.tested.unwrap_or_else(super::next_id);
+        let header = header::allocate(body, id, std::panic::Location::caller(), None, 0);
         // SAFETY: the closure and what it borrows are used only until `done` is dropped, which we wait for below; the
         // handle, whose result is `()`, is given up at once.
         unsafe {

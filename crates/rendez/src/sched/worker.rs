@@ -15,6 +15,7 @@
 //! while bursts are long) and whenever there is nothing to do.
 
 use super::{
+    harness::Harness,
     idle::Watch,
     placement::{self, Kind, Placer},
     polls::Polls,
@@ -97,7 +98,7 @@ pub(crate) struct Worker {
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
     family: Cell<u32>,
     siblings: Cell<u16>,
-    ids: Cell<(u64, u64)>,
+    pub(super) ids: Cell<(u64, u64)>,
     pub(super) random: RefCell<fastrand::Rng>,
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
@@ -113,6 +114,12 @@ pub(crate) struct Worker {
     unwinding: Cell<u32>,
     /// Whether the shutdown has ended the waits of what was parked.
     pub(super) cancelled: Cell<bool>,
+    /// What each burst begins with: [`BUDGET`], but for a worker whose schedule is chosen.
+    full_budget: Cell<i32>,
+    /// Of a runtime under test.
+    pub(super) harness: Option<Box<Harness>>,
+    /// The last question of [`census`](super::census) that was answered here.
+    pub(super) census_answered: Cell<u32>,
 }
 
 impl Worker {
@@ -122,6 +129,7 @@ impl Worker {
         shared: &'static WorkerShared,
         fresh: Deque<Fresh>,
         polls: Deque<Fresh>,
+        harness: Option<Harness>,
     ) -> Worker {
         let random =
             fastrand::Rng::with_seed(runtime.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -161,6 +169,9 @@ impl Worker {
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
             cancelled: Cell::new(false),
+            full_budget: Cell::new(BUDGET),
+            harness: harness.map(Box::new),
+            census_answered: Cell::new(0),
         }
     }
 
@@ -169,6 +180,9 @@ impl Worker {
     pub(super) fn run(&self) {
         self.shared.clock.adopt();
         self.reserve_runner();
+        if let Some(harness) = &self.harness {
+            self.run_under_harness(harness);
+        }
         loop {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
@@ -295,6 +309,56 @@ impl Worker {
         true
     }
 
+    // ---- under a harness ----
+
+    /// As [`next`](Self::next).
+    pub(super) fn next_by_habit(&self, tick: u32) -> Option<*mut Header> {
+        self.next(tick)
+    }
+
+    /// Takes something that can run out of the queues, in no order that matters.
+    pub(super) fn take_any(&self) -> Option<*mut Header> {
+        let woken = self.woken.replace(ptr::null_mut());
+        if !woken.is_null() {
+            return Some(woken);
+        }
+        let other = self.queue.pop().or_else(|| self.polls.take());
+        other.or_else(|| self.fresh.pop().or_else(|| self.shared.take_handed()).map(|task| task.0.as_ptr()))
+    }
+
+    /// Runs `task` for a burst that is not timed.
+    pub(super) fn execute_one(&self, task: *mut Header) {
+        self.execute(task, 1);
+    }
+
+    /// What a burst may spend; `None` for the usual.
+    pub(super) fn set_budget(&self, budget: Option<i32>) {
+        self.full_budget.set(budget.unwrap_or(BUDGET));
+    }
+
+    pub(super) fn is_exploring(&self) -> bool {
+        self.harness.as_ref().is_some_and(|harness| harness.is_exploring())
+    }
+
+    pub(super) fn random_below(&self, n: usize) -> usize {
+        let decided = self.harness.as_ref().and_then(|harness| harness.pick(n));
+        decided.unwrap_or_else(|| self.random.borrow_mut().usize(..n))
+    }
+
+    /// Shows all goroutines that have parked and not ended.
+    ///
+    /// # Safety
+    /// Called on this worker's thread.
+    pub(super) unsafe fn for_each_parked(&self, mut f: impl FnMut(&Header, Option<Reason>)) {
+        let mut fiber = self.owned.get().cast_const();
+        // SAFETY: fibers in the list are there, with their goroutines.
+        while let Some(this) = unsafe { fiber.as_ref() } {
+            // SAFETY: as above.
+            f(unsafe { &*this.task.get() }, this.reason.get());
+            fiber = this.next.get();
+        }
+    }
+
     /// Starts or resumes `task` and sees to what it leaves behind.
     #[inline(always)]
     fn execute(&self, task: *mut Header, tick: u32) {
@@ -309,7 +373,7 @@ impl Worker {
             }
             self.current.set(task);
             self.fiber.set(fiber);
-            self.budget.set(BUDGET);
+            self.budget.set(self.full_budget.get());
             self.family.set(self.family.get().wrapping_add(0x10000));
             self.siblings.set(0);
             let switches = &self.shared.published.switches;
@@ -462,6 +526,10 @@ impl Worker {
         self.note_idle_runners();
         if self.runtime.is_stopping() {
             self.cancel_parked();
+        }
+        let asked = self.runtime.census_asked.load(Ordering::Relaxed);
+        if asked != self.census_answered.get() {
+            self.answer_census(asked);
         }
     }
 
@@ -657,7 +725,10 @@ impl Worker {
 
     #[cold]
     fn budget_spent(&self) {
-        self.budget.set(BUDGET);
+        self.budget.set(self.full_budget.get());
+        if self.is_exploring() {
+            return self.point();
+        }
         if !self.current.get().is_null() {
             self.yield_now();
         }
@@ -670,7 +741,7 @@ impl Worker {
     pub(super) fn poll_budget(&self) -> bool {
         // SAFETY: the header of what runs is there.
         match unsafe { self.current.get().as_ref() } {
-            Some(task) if task.has_flag(ASYNC) => {
+            Some(task) if task.has_flag(ASYNC) && !self.is_exploring() => {
                 let left = self.budget.get();
                 let used_up = left <= 1;
                 self.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });

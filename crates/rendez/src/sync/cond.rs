@@ -192,6 +192,7 @@ impl Cond {
 
     /// Lets the one go on that has waited longest. The caller need not hold the mutex.
     pub fn signal(&self) {
+        crate::wait::point();
         if !self.is_awaited.load(Ordering::Acquire) {
             return;
         }
@@ -218,6 +219,7 @@ impl Cond {
     /// });
     /// ```
     pub fn broadcast(&self) {
+        crate::wait::point();
         if !self.is_awaited.load(Ordering::Acquire) {
             return;
         }

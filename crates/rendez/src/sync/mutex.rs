@@ -116,6 +116,7 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        wait::point();
         self.raw.take().then(|| self.guard())
     }
 
@@ -262,6 +263,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        wait::point();
         self.mutex.leave();
     }
 }

@@ -116,6 +116,7 @@ impl Once {
     #[cold]
     #[track_caller]
     pub(super) fn call<F: FnOnce()>(&self, what: &str, f: F) {
+        crate::wait::point();
         let me = caller();
         match self.word.compare_exchange(NEW, me, Ordering::Acquire, Ordering::Acquire) {
             Ok(_) => {

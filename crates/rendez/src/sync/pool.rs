@@ -197,6 +197,7 @@ impl<T> Pool<T> {
     /// Never parks by itself.
     #[inline]
     pub fn get(&self) -> PoolGuard<'_, T> {
+        crate::wait::point();
         let (home, _) = self.home();
         let shard = &self.shards[home];
         let link = shard.take_slot().or_else(|| shard.pop());
@@ -287,6 +288,7 @@ impl<T> Pool<T> {
 
     #[inline]
     fn put_link(&self, link: Box<Link<T>>) {
+        crate::wait::point();
         let (home, is_owner) = self.home();
         let shard = &self.shards[home];
         if is_owner && shard.slot.load(Ordering::Relaxed).is_null() {

@@ -145,12 +145,14 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        wait::point();
         self.raw.take_shared().then(|| self.read_guard())
     }
 
     /// Locks it for writing, if nobody holds it. `None` also while it is [handed on in order](super::Mutex#fairness).
     #[inline]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
+        wait::point();
         self.raw.take().then(|| self.write_guard())
     }
 
@@ -333,6 +335,7 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        wait::point();
         self.lock.raw.leave_shared();
     }
 }
@@ -340,6 +343,7 @@ impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        wait::point();
         self.lock.raw.leave();
     }
 }

@@ -117,6 +117,7 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn try_acquire(&self, permits: usize) -> Option<Permit<'_>> {
+        wait::point();
         self.take(permits).then(|| self.permit(permits))
     }
 
@@ -207,6 +208,7 @@ impl Semaphore {
 
     #[inline(always)]
     pub(super) fn release(&self, permits: usize) {
+        wait::point();
         if self.word.fetch_add(permits * ONE, Ordering::Release) & QUEUED != 0 {
             self.serve();
         }

@@ -108,6 +108,7 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
     where
         V: Clone,
     {
+        crate::wait::point();
         let me = caller();
         loop {
             match self.enter(key, me) {

@@ -181,6 +181,7 @@ impl WaitGroup {
     /// counter as it was, so that the others may go on with the group (Go's is left changed).
     #[track_caller]
     pub fn add(&self, delta: i64) {
+        crate::wait::point();
         match i32::try_from(delta) {
             Ok(delta) => self.inner.add(delta),
             Err(_) => out_of_range(),
@@ -193,6 +194,7 @@ impl WaitGroup {
     /// `sync: negative WaitGroup counter`. The counter stays at zero.
     #[track_caller]
     pub fn done(&self) {
+        crate::wait::point();
         self.inner.add(-1);
     }
 
@@ -218,6 +220,7 @@ impl WaitGroup {
     }
 
     fn wait_because(&self, reason: Reason) {
+        crate::wait::point();
         if !self.inner.is_zero() && park(&*self.inner, reason) {
             self.inner.check_reuse();
         }

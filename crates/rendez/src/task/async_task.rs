@@ -331,6 +331,19 @@ impl AsyncTasks {
         }
     }
 
+    /// Shows each of them.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Header)) {
+        for list in &self.lists {
+            let list = list.lock();
+            let mut task = list.first;
+            // SAFETY: what is on the list is there while we hold the lock.
+            while let Some(this) = unsafe { task.as_ref() } {
+                f(&this.header);
+                task = this.next.get();
+            }
+        }
+    }
+
     /// Wakes everybody, on a runtime that is stopping: whoever takes them out of their queues ends them.
     pub(crate) fn wake_all(&self) {
         for list in &self.lists {

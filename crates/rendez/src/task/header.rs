@@ -239,9 +239,10 @@ impl Header {
 
     /// How reports name it: `goroutine 7 "printer"`.
     pub(crate) fn title(&self) -> String {
+        let id = sched::harness::shown_id(self.id);
         match self.name() {
-            Some(name) => format!("goroutine {} {name:?}", self.id),
-            None => format!("goroutine {}", self.id),
+            Some(name) => format!("goroutine {id} {name:?}"),
+            None => format!("goroutine {id}"),
         }
     }
 
@@ -408,7 +409,7 @@ unsafe fn free_untaken(header: *const Header) {
 }
 
 /// Drops a panic's payload; a payload that panics again in its destructor is left alone.
-pub(super) fn discard(payload: Box<dyn Any + Send>) {
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }

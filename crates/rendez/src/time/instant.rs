@@ -23,8 +23,13 @@ use std::{
 pub struct Instant(std::time::Instant);
 
 impl Instant {
-    /// The present moment.
+    /// The present moment: of the machine's clock, or, in [virtual time](crate::testing::virtual_time), of that.
+    #[inline]
     pub fn now() -> Instant {
+        #[cfg(not(loom))]
+        if let Some(now) = crate::sched::harness::virtual_now() {
+            return now;
+        }
         Instant(std::time::Instant::now())
     }
 
@@ -71,6 +76,11 @@ impl Instant {
     /// This moment plus `duration`, or a moment that is as good as never.
     pub(crate) fn after(self, duration: Duration) -> Instant {
         self.checked_add(duration).unwrap_or_else(|| self + Self::FAR)
+    }
+
+    /// The moment with that [number](Self::nanos).
+    pub(crate) fn from_nanos(nanos: u64) -> Instant {
+        Instant(*EPOCH.get_or_init(std::time::Instant::now) + Duration::from_nanos(nanos))
     }
 
     /// As a number that sorts as moments do: nanoseconds since about the first call. What lies before counts as then,

@@ -7,6 +7,7 @@
 //! | [`timeout`] | any event, but for no longer |
 //! | [`Timer`], [`Ticker`], [`chan::after`](crate::chan::after), [`at`](crate::chan::at), [`tick`](crate::chan::tick) | moments that are received |
 //! | [`after_func`] | runs a function later |
+//! | [`wall_clock`] | the time of day |
 //!
 //! # Rules
 //!
@@ -32,6 +33,8 @@ mod sleep;
 mod ticker;
 #[cfg(not(loom))]
 mod timer;
+#[cfg(not(loom))]
+mod wall_clock;
 
 #[cfg(not(loom))]
 pub use after_func::after_func;
@@ -44,3 +47,5 @@ pub use sleep::{SleepFuture, sleep, sleep_async, sleep_until, sleep_until_async}
 pub use ticker::Ticker;
 #[cfg(not(loom))]
 pub use timer::Timer;
+#[cfg(not(loom))]
+pub use wall_clock::wall_clock;

@@ -48,6 +48,7 @@ impl Ticker {
     /// Stops it. No tick comes after this returns, not even one that was due; the channel stays open, so that nobody takes
     /// its end for a tick. [`reset`](Self::reset) starts it again.
     pub fn stop(&self) {
+        crate::wait::point();
         self.receiver.stop_clock();
     }
 
@@ -58,6 +59,7 @@ impl Ticker {
     #[track_caller]
     pub fn reset(&self, period: Duration) {
         assert!(!period.is_zero(), "non-positive interval for Ticker.Reset");
+        crate::wait::point();
         self.receiver.set_clock(Instant::now().after(period), Some(period));
     }
 }

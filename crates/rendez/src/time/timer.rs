@@ -57,6 +57,7 @@ impl Timer {
     /// Stops it. Returns whether it was set and its value had not been received; of an `after_func`, whether this call has
     /// prevented a run. (One that has been started goes on: this does not wait for it.)
     pub fn stop(&self) -> bool {
+        crate::wait::point();
         match &self.kind {
             Kind::Channel(receiver) => receiver.stop_clock(),
             Kind::Func(func) => func.set(None),
@@ -66,6 +67,7 @@ impl Timer {
     /// Sets it anew, whatever it was: once `duration` has passed from now, the value comes, or the function runs. Returns what
     /// [`stop`](Self::stop) would have.
     pub fn reset(&self, duration: Duration) -> bool {
+        crate::wait::point();
         let deadline = Instant::now().after(duration);
         match &self.kind {
             Kind::Channel(receiver) => receiver.set_clock(deadline, None),

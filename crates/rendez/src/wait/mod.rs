@@ -81,6 +81,13 @@ pub(crate) fn spend_budget() {
     crate::sched::spend_budget();
 }
 
+/// An operation that never waits, and so spends no budget, begins: under a chosen schedule somebody else may go first.
+#[inline(always)]
+pub(crate) fn point() {
+    #[cfg(not(loom))]
+    crate::sched::point();
+}
+
 /// As [`spend_budget`], for the first poll of an async operation. `false` says that the async goroutine has used up its
 /// budget: the waker has been called, and the operation is to return `Pending`, unchanged.
 #[inline]
@@ -183,4 +190,33 @@ pub enum Reason {
     /// In `block_on`, for a future's waker.
     #[cfg_attr(loom, allow(dead_code))]
     Future,
+    /// In a test, for the other goroutines to end.
+    #[cfg_attr(loom, allow(dead_code))]
+    Rest,
+}
+
+#[cfg(not(loom))]
+impl Reason {
+    /// In Go's words, where Go has any (runtime/runtime2.go, `waitReasonStrings`).
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Reason::ChanSend => "chan send",
+            Reason::ChanReceive => "chan receive",
+            Reason::Join => "join",
+            Reason::Scope => "scope",
+            Reason::WaitGroup => "sync.WaitGroup.Wait",
+            Reason::Once => "sync.Once.Do",
+            Reason::SingleFlight => "single flight",
+            Reason::MutexLock => "sync.Mutex.Lock",
+            Reason::RwLockRead => "sync.RWMutex.RLock",
+            Reason::RwLockWrite => "sync.RWMutex.Lock",
+            Reason::CondWait => "sync.Cond.Wait",
+            Reason::Semacquire => "semacquire",
+            Reason::Barrier => "barrier",
+            Reason::Select => "select",
+            Reason::Sleep => "sleep",
+            Reason::Future => "await",
+            Reason::Rest => "check leaks",
+        }
+    }
 }

@@ -1,0 +1,81 @@
+//! Goroutines that are left over.
+
+use super::failure::{leak_text, write_inhabitants};
+use crate::sched::{self, harness};
+use std::time::Duration;
+
+/// Panics if goroutines are left, besides the caller, in the caller's runtime (outside a goroutine: in the global one) that
+/// don't end: with each one's spawn site and what it waits for.
+///
+/// It gives them time to end first. Under [`virtual_time`](super::virtual_time) and [`explore`](super::explore) it waits until all have ended or wait for
+/// ever, whatever the virtual time that takes. Elsewhere it waits for as long as something moves, and then for
+/// 200 ms more; goroutines that others of the runtime have started are found too.
+///
+/// # Panics
+/// If there are such goroutines.
+///
+/// # Blocking
+/// As said.
+///
+/// # Examples
+/// ```should_panic
+/// use rendez::{chan, testing};
+/// testing::virtual_time(|| {
+///     let (tx, rx) = chan::bounded::<i32>(0);
+///     rendez::go(move || tx.send(1)); // nobody will take it ...
+///     std::mem::forget(rx); // ... or close the channel
+///     testing::check_leaks();
+/// });
+/// ```
+#[track_caller]
+pub fn check_leaks() {
+    let left = match harness::wait_for_rest() {
+        Some(left) => left,
+        None => sched::left_over(PATIENCE),
+    };
+    if !left.is_empty() {
+        let mut text = leak_text(left.len());
+        write_inhabitants(&mut text, &left).expect("a String takes all");
+        panic!("{text}");
+    }
+}
+
+/// For how long nothing has to move until it is said that nothing will.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// While there is one, the clock of [`virtual_time`](super::virtual_time) stands, and no wait is taken for endless: something that rendez can't see, such
+/// as an OS thread, may still bring work.
+///
+/// # Examples
+/// ```
+/// use rendez::{chan, testing::{self, ClockHold}};
+/// use std::time::Duration;
+/// testing::virtual_time(|| {
+///     let (tx, rx) = chan::bounded(1);
+///     let hold = ClockHold::new();
+///     std::thread::spawn(move || {
+///         tx.send(6 * 7).unwrap();
+///         drop(hold);
+///     });
+///     // However long the thread takes, no virtual time passes.
+///     assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Ok(42));
+/// });
+/// ```
+#[derive(Debug)]
+#[must_use = "the clock goes on when it is dropped"]
+pub struct ClockHold {
+    _hold: Option<harness::Hold>,
+}
+
+impl ClockHold {
+    /// Holds the clock of the runtime whose goroutine calls this. Elsewhere, where the clock is the machine's, it does nothing.
+    pub fn new() -> ClockHold {
+        ClockHold { _hold: harness::hold() }
+    }
+}
+
+impl Default for ClockHold {
+    fn default() -> Self {
+        ClockHold::new()
+    }
+}
