@@ -37,7 +37,7 @@
 //! * **A goroutine stays on its OS thread** from its first instruction to its last, so thread-locals and `Rc`s are safe in
 //!   it. Work moves between workers only before it starts (async goroutines: at any await). [`Placement`] has a say.
 //! * **Thread-locals are per worker, not per goroutine**: other goroutines of the worker see and change them while one is
-//!   parked. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
+//!   parked. [`goroutine_local!`] declares values of a goroutine's own. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
 //!   blocking call, from two goroutines) are the one thing that can break soundness.
 //! * **A blocking system call blocks its worker.** Goroutines are not preempted.
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
@@ -89,10 +89,13 @@ pub use select::macros as __private;
 pub use select::{Event, choose};
 #[cfg(not(loom))]
 pub use select::{Select, SelectedOperation};
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub use task::local::is_send as __is_send;
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle,
-    block_on, go, go_async, go_local, scope,
+    Builder, GoroutineLocal, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope,
+    ScopedJoinHandle, block_on, go, go_async, go_local, scope,
 };
 #[cfg(not(loom))]
 pub use time::sleep;

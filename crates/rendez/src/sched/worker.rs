@@ -419,7 +419,7 @@ impl Worker {
     unsafe fn prepare(&self, task: *mut Header) -> Option<*mut Fiber> {
         // SAFETY: as in `execute`; the header is ours until the task runs.
         unsafe {
-            let own_stack = (*task).extra.as_ref().and_then(|extra| extra.stack.take());
+            let own_stack = (*task).extra.get().and_then(|extra| extra.stack.take());
             let fiber = match own_stack {
                 Some(stack) => Some(Fiber::new(stack, true)),
                 None => self.runner(),
@@ -775,7 +775,7 @@ impl Worker {
         header.family.set(self.family.get());
         header.sibling.set(self.siblings.get());
         self.siblings.set(self.siblings.get().wrapping_add(1));
-        let placement = header.extra.as_ref().map_or(crate::Placement::Auto, |extra| extra.placement);
+        let placement = header.extra.get().map_or(crate::Placement::Auto, |extra| extra.placement);
         // SAFETY: unstarted and in no queue.
         unsafe {
             match placement {
