@@ -5,7 +5,7 @@
 //!   [`heap`]: where that allocation comes from.
 //! * [`fiber`]: a stack with a coroutine on it. A goroutine gets one only when it parks for the first time.
 //! * [`join`]: handles and errors. [`spawn`]: `go`, `go_local`, `Builder`. [`scope`]: goroutines that borrow.
-//! * [`local`]: `goroutine_local!`.
+//! * [`local`] holds what `goroutine_local!` makes.
 //! * [`future`]: `block_on` and `go_async`. [`async_task`]: the one allocation of an async goroutine, with [`poll_state`],
 //!   the word that its wakers change. [`join_future`]: awaiting a handle. [`unwind`]: how a runtime's shutdown ends a goroutine that is parked.
 

@@ -11,9 +11,9 @@
 //!
 //! # How it is made
 //!
-//! A runtime under test has one worker with another loop (`sched::harness`). [`explorer`] is the engine: it counts steps, keeps the decisions,
-//! and asks a [`strategy`] for each. [`schedule`] is how decisions are written down, [`failure`] how a failure is told, and
-//! [`explore`](mod@explore) the session that begins runs, and shortens what failed. Ideas: systematic search and replay from VeriSoft
+//! A runtime under test has one worker with another loop (`sched::harness`). `explorer` is the engine: it counts steps, keeps the decisions,
+//! and asks a `strategy` for each. `schedule` is how decisions are written down, `failure` how a failure is told, and
+//! `explore` the session that begins runs, and shortens what failed. Ideas: systematic search and replay from VeriSoft
 //! and CHESS, PCT from its paper, the separation of engine and strategies and failures that print what repeats them from
 //! shuttle, a clock that moves when all wait from Go's `testing/synctest`.
 
