@@ -39,7 +39,7 @@ fn handles() {
     let _: bool = handle.is_finished();
     let result: Result<i32, JoinError> = handle.join();
     assert_eq!(result.unwrap(), 1);
-    let error: JoinError = is_send(rendez::go(|| panic!("told")).join().map(|()| ()).unwrap_err());
+    let error: JoinError = is_send(rendez::go(|| panic!("told")).join().map(drop::<()>).unwrap_err());
     let _: (bool, bool) = (error.is_panic(), error.is_cancelled());
     let _: &dyn Error = &error;
     let _: Box<dyn Any + Send> = error.into_panic();
