@@ -54,6 +54,8 @@ struct Readme;
 pub mod chan;
 #[cfg(not(loom))]
 pub mod context;
+#[cfg(not(loom))]
+pub mod diag;
 mod lock;
 /// Of `task`, the part that loom can check.
 #[cfg(all(test, loom))]

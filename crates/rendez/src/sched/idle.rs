@@ -181,6 +181,7 @@ impl Worker {
         }
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
+        let mut doubt = 0;
         loop {
             match self.sleep(period, retry, tidy_at) {
                 Woken::Work | Woken::Notified => return,
@@ -190,8 +191,7 @@ impl Worker {
                     }
                     retry = (retry * 2).min(STARVED_RETRY_MAX);
                     if tidy_at.is_some_and(|at| at <= Instant::now()) {
-                        tidy_at = None;
-                        self.tidy();
+                        tidy_at = self.tidy(&mut doubt);
                     }
                 }
                 Woken::Sentinel => {
@@ -309,7 +309,9 @@ impl Worker {
             sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
             watch = if active && awake == 0 { self.watch_from() } else { None };
-            let due_at = self.next_deadline().into_iter().chain(watch).min();
+            let own = self.next_deadline();
+            self.shared.published.timed.store(own.is_some(), Ordering::Relaxed);
+            let due_at = own.into_iter().chain(watch).min();
             let until_timer = (due_at.is_some() || tidy_at.is_some()).then(|| {
                 let now = Instant::now();
                 let until_due = due_at.map(|at| Duration::from_nanos(at.saturating_sub(now.nanos())));

@@ -60,6 +60,10 @@ const REFUSALS: i32 = 64;
 /// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, which is a lock and a new fiber.
 const KEPT_RUNNERS: usize = 1024;
 
+/// When nothing moves and it is not certain that nothing will, it is asked again after twice this, then four times, and so on.
+const DOUBT: Duration = Duration::from_millis(200);
+const MOST_DOUBTS: u32 = 10;
+
 pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) runtime: Arc<Shared>,
@@ -595,8 +599,20 @@ impl Worker {
             || self.shared.incoming.load(Ordering::SeqCst) > 0
     }
 
-    /// Gives back memory that only a burst needed: the runtime has been idle for a while.
-    pub(super) fn tidy(&self) {
+    /// The runtime has been idle for a while: gives back memory that only a burst needed, and asks whether anything will
+    /// ever run again. If that is in `doubt`, says when to ask again.
+    pub(super) fn tidy(&self, doubt: &mut u32) -> Option<Instant> {
+        if *doubt == 0 {
+            self.give_back();
+        }
+        if *doubt >= MOST_DOUBTS || !self.check_deadlock() {
+            return None;
+        }
+        *doubt += 1;
+        Instant::now().checked_add(DOUBT * (1 << *doubt))
+    }
+
+    fn give_back(&self) {
         self.give_runners(1);
         self.runtime.stacks.trim();
         heap::trim();
@@ -612,6 +628,12 @@ impl Worker {
     #[inline(always)]
     pub(super) fn goroutine(&self) -> Option<Goroutine> {
         NonNull::new(self.current.get().cast_mut()).map(Goroutine)
+    }
+
+    /// The stack of the running goroutine.
+    pub(super) fn fiber(&self) -> Option<&Fiber> {
+        // SAFETY: it is there while its goroutine runs.
+        unsafe { self.fiber.get().as_ref() }
     }
 
     /// Makes a goroutine of this worker ready.
