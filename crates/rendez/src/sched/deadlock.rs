@@ -9,7 +9,8 @@
 //! 3. Has nothing moved between the first look and the last?
 //!
 //! Who is asleep by 1 and 2 can be woken by nobody: a goroutine is woken by a running one, a thread, or a timer. So what is said is
-//! final. If only 2 fails, the question is asked again later, in growing distances: such a thread may end.
+//! final. Otherwise the question is asked again later, some times, in growing distances: a thread may end, and another worker may have
+//! been awake only to ask the same.
 //!
 //! How many threads there are is read from `/proc`; where there is none, nothing is ever said.
 
@@ -83,16 +84,15 @@ pub(super) fn runtimes() -> Vec<Arc<Shared>> {
 /// What a look has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
-    /// Something may move by itself.
+    /// Something may move by itself, or there are threads that we don't know.
     Alive,
-    /// Nothing does, but there are threads that we don't know.
-    Unsure,
     /// The number changes when anything runs.
     Dead(u64),
 }
 
 impl Worker {
-    /// Whether it should be asked again, because nothing moves and it was not certain that nothing will. Does not return if it is.
+    /// Whether it should be asked again, because there are goroutines, and it was not certain that none will ever run. If it is,
+    /// this does not return.
     pub(super) fn check_deadlock(&self) -> bool {
         if self.harness.is_some() || self.runtime.is_stopping() || self.runtime.is_quiescent() {
             return false;
@@ -100,8 +100,8 @@ impl Worker {
         let runtimes = runtimes();
         match (look(&runtimes, self), look(&runtimes, self)) {
             (Look::Dead(before), Look::Dead(after)) if before == after => report(&runtimes, self),
-            (Look::Unsure, _) | (_, Look::Unsure) => true,
-            _ => false,
+            // Also if somebody else was awake, who may have been asking the same at the same moment.
+            _ => true,
         }
     }
 }
@@ -122,7 +122,7 @@ fn look(runtimes: &[Arc<Shared>], me: &Worker) -> Look {
     let known = workers + usize::from(service) + WAITING.load(Ordering::SeqCst);
     match threads() {
         Some(all) if all == known => Look::Dead(progress),
-        _ => Look::Unsure,
+        _ => Look::Alive,
     }
 }
 
