@@ -7,6 +7,9 @@
 //! the queue's lock; one that has given up by then, by its time limit or otherwise, can't be won, and the next one is. So a
 //! signal is never lost on somebody who does not hear it, and nobody goes on without one.
 //!
+//! Leaving the mutex may call a waker, with the waiter's own node queued already: until that has returned, the waiter is not
+//! woken (see "Wakers" at the head of [`wait`](crate::wait)).
+//!
 //! A wait that blocks has the mutex again when it ends, however it ends, also when it is unwound: its caller still has the
 //! guard, and may look through it.
 
@@ -274,12 +277,17 @@ impl<P: Place> Request for Signal<'_, P> {
     }
 
     unsafe fn queue(&mut self, node: &Node) -> bool {
+        // Leaving the mutex may call the waker of whoever it is passed on to, and that may block.
+        // SAFETY: the waiter has no other node, and this one is not queued yet.
+        let withheld = unsafe { node.withhold() };
         let mut queue = self.cond.queue.lock();
         // SAFETY: passed on.
         unsafe { queue.push(node) };
         self.cond.note(&queue);
         drop(queue);
         self.place.leave();
+        // SAFETY: this is the owner's call, and the waiter is there until the node has left the queue.
+        unsafe { node.expect(withheld) };
         true
     }
 
