@@ -408,7 +408,7 @@ unsafe fn free_untaken(header: *const Header) {
 }
 
 /// Drops a panic's payload; a payload that panics again in its destructor is left alone.
-pub(super) fn discard(payload: Box<dyn Any + Send>) {
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }
