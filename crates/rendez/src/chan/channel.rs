@@ -349,7 +349,7 @@ impl<T> Channel<T> {
             Outcome::Arm(_) => match node.status() {
                 Status::Done => Waited::Done,
                 Status::Retry => Waited::Retry,
-                Status::Closed | Status::Pending | Status::Linked => Waited::Closed,
+                Status::Closed | Status::Pending | Status::Linked | Status::DoneForAll => Waited::Closed,
             },
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.

@@ -15,6 +15,8 @@ pub(crate) enum Status {
     Pending,
     /// The packet has been filled (a receiver) or emptied (a sender), or the awaited thing has happened.
     Done,
+    /// As `Done`, and for everybody who waited: who does not want it has nothing to pass on.
+    DoneForAll,
     /// The source was closed; the packet is as the owner left it.
     Closed,
     /// Something has changed here: the owner is to begin its operation anew.
