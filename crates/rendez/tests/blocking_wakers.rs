@@ -237,3 +237,39 @@ fn who_leaves_a_mutex_for_a_condition_and_blocks_in_a_waker_is_woken_by_what_it_
         });
     }
 }
+
+#[test]
+fn a_shutdown_ends_one_that_leaves_a_mutex_for_a_condition_and_blocks_in_a_waker() {
+    for signalled in [true, false] {
+        let _watchdog = Watchdog::new(format!("signalled: {signalled}"));
+        let shared = Arc::new((Mutex::new(0), Cond::new()));
+        let (meets, waker, met) = waker();
+        let (step, steps) = chan::bounded(0);
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let waits = runtime.spawn({
+            let shared = shared.clone();
+            move || {
+                let mut guard = shared.0.lock();
+                steps.recv().unwrap();
+                steps.recv().unwrap();
+                shared.1.wait(&mut guard);
+                chan::never::<()>().recv().unwrap_err();
+            }
+        });
+        step.send(()).unwrap();
+        let mut locking = Box::pin(shared.0.lock_async());
+        assert!(poll_with(locking.as_mut(), &waker).is_none(), "it is locked");
+        step.send(()).unwrap();
+        until(|| meets.begun.load(Ordering::SeqCst) == 1);
+        if signalled {
+            shared.1.signal();
+        }
+        drop(locking);
+        runtime.shutdown();
+        assert_eq!(meets.ended.load(Ordering::SeqCst), 0, "its send was cut short");
+        assert!(met.try_recv().is_err());
+        assert!(waits.join().unwrap_err().is_cancelled());
+        assert!(shared.0.try_lock().is_some());
+        assert!(format!("{:?}", shared.1).contains("awaited: false"));
+    }
+}
