@@ -177,7 +177,10 @@ fn a_shutdown_ends_a_receiver_that_blocks_in_the_waker_of_an_offer() {
 
 /// Somebody waits for a condition, and leaves the mutex to a task whose waker blocks; the condition is signalled while it does,
 /// or afterwards.
-fn leaves_a_mutex(wait: fn(&Cond, &mut MutexGuard<'_, i32>), start: impl Fn(Box<dyn FnOnce() + Send>) -> Join) {
+fn leaves_a_mutex(
+    wait: fn(&Cond, &mut MutexGuard<'_, i32>),
+    start: impl Fn(Box<dyn FnOnce() + Send>) -> Join,
+) {
     for signalled_meanwhile in [true, false] {
         let _watchdog = Watchdog::new(format!("signalled meanwhile: {signalled_meanwhile}"));
         let shared = Arc::new((Mutex::new(0), Cond::new()));

@@ -379,7 +379,8 @@ pub struct CancelFunc {
 impl CancelFunc {
     /// Ends the context, and all that were made from it, with [`ContextError::Canceled`]. If it has ended, nothing happens.
     ///
-    /// When this returns, all below have ended, or are being ended by who cancelled them at the same moment.
+    /// When this returns, all below have ended; or if somebody else had begun to cancel this or something below at the same moment,
+    /// what is below that is being ended by them. (In Go this waits for them; here it may be called by a waker that they wait for.)
     ///
     /// # Blocking
     /// Never; it takes time with the number of contexts below.

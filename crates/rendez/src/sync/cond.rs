@@ -159,7 +159,8 @@ impl Cond {
     }
 
     fn park<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, patience: Patience) -> bool {
-        select::wait(self.signal_event(Outside { mutex: guard.mutex(), left: false }), patience).is_some_and(PassesOn::is_heard)
+        select::wait(self.signal_event(Outside { mutex: guard.mutex(), left: false }), patience)
+            .is_some_and(PassesOn::is_heard)
     }
 
     fn signal_event<P: Place>(&self, place: P) -> SyncEvent<Signal<'_, P>> {
