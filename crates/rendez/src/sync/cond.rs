@@ -160,7 +160,7 @@ impl Cond {
 
     fn park<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, patience: Patience) -> bool {
         select::wait(self.signal_event(Outside { mutex: guard.mutex(), left: false }), patience)
-            .is_some_and(PassesOn::is_heard)
+            .is_some_and(PassesOn::hear)
     }
 
     fn signal_event<P: Place>(&self, place: P) -> SyncEvent<Signal<'_, P>> {
@@ -280,7 +280,7 @@ impl Drop for PassesOn<'_> {
 
 impl PassesOn<'_> {
     /// Goes no further.
-    fn is_heard(mut self) -> bool {
+    fn hear(mut self) -> bool {
         self.0 = None;
         true
     }

@@ -77,6 +77,7 @@ impl Semaphore {
     /// One with `permits` permits.
     #[cfg(loom)]
     pub fn new(permits: usize) -> Semaphore {
+        assert!(permits <= Self::MOST, "sync: a Semaphore can't have that many permits");
         Semaphore {
             word: AtomicUsize::new(permits * ONE),
             total: permits,
