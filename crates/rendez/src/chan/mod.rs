@@ -66,7 +66,10 @@ pub use sink::SendSink;
 
 use channel::Channel;
 #[cfg(not(loom))]
-use {crate::time::Instant, std::time::Duration};
+use {
+    crate::time::Instant,
+    std::{convert::Infallible, time::Duration},
+};
 
 /// Makes a channel that buffers up to `capacity` values; with 0 every send is a rendezvous with a receive.
 ///
@@ -94,6 +97,12 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// ```
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     Channel::pair(None)
+}
+
+/// A channel through which nothing comes, and that only its sender closes.
+#[cfg(not(loom))]
+pub(crate) fn ended_by_its_sender() -> (Sender<Infallible>, Receiver<Infallible>) {
+    Channel::ended_by_its_sender()
 }
 
 /// Makes a receiver that never receives and never ends: Go's nil channel. Closing it does nothing.

@@ -178,7 +178,7 @@ pub(crate) fn worker_number() -> Option<usize> {
 }
 
 /// Whether the running goroutine would be unwound if it were to wait now.
-fn is_ending() -> bool {
+pub(crate) fn is_ending() -> bool {
     with_worker(|worker| {
         worker.is_some_and(|worker| {
             worker.goroutine().is_some() && worker.runtime.is_stopping() && !worker.is_unwinding()
