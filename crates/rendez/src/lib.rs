@@ -55,6 +55,8 @@ pub mod chan;
 #[cfg(not(loom))]
 pub mod context;
 mod lock;
+#[cfg(not(loom))]
+pub mod pattern;
 /// Of `task`, the part that loom can check.
 #[cfg(all(test, loom))]
 #[path = "task/poll_state.rs"]
