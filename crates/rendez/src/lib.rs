@@ -51,6 +51,10 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+// What `select!` expands to names the crate, also in here.
+#[cfg(not(loom))]
+extern crate self as rendez;
+
 pub mod chan;
 #[cfg(not(loom))]
 pub mod context;

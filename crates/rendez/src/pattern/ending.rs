@@ -84,6 +84,11 @@ impl<'a, F: Future> Ending<'a, F> {
         .await
     }
 
+    /// A value, or `Some(None)` at the end of the input; `None` if the stage is to end before.
+    pub(super) async fn next<T>(&mut self, input: &Receiver<T>) -> Option<Option<T>> {
+        Some(self.unless(input.recv_async()).await?.ok())
+    }
+
     /// A value; `None` if there will be none, or the stage is to end.
     pub(super) async fn recv<T>(&mut self, input: &Receiver<T>) -> Option<T> {
         self.unless(input.recv_async()).await?.ok()

@@ -2,7 +2,7 @@
 
 use super::{
     ending::{Ending, ended},
-    linear::pass_on,
+    linear::{Step, pass_on},
 };
 use crate::{
     Context,
@@ -38,7 +38,7 @@ where
     let mut outputs = Vec::with_capacity(workers);
     for _ in 0..workers {
         let (ctx, input, f, (tx, output)) = (ctx.clone(), input.clone(), f.clone(), chan::bounded(0));
-        go_async(async move { pass_on(&ctx, &input, &tx, |value| Some(f(value))).await });
+        go_async(async move { pass_on(&ctx, &input, &tx, (), |value| Step::Send(f(value))).await });
         outputs.push(output);
     }
     outputs
@@ -64,7 +64,7 @@ where
     // The output closes as the last of them drops its sender.
     for input in inputs {
         let (ctx, tx) = (ctx.clone(), tx.clone());
-        go_async(async move { pass_on(&ctx, &input, &tx, Some).await });
+        go_async(async move { pass_on(&ctx, &input, &tx, (), Step::Send).await });
     }
     output
 }

@@ -1,6 +1,9 @@
 //! Stages with one input and one output.
 
-use super::ending::{Ending, ended};
+use super::{
+    ending::{Ending, ended},
+    meter::Meter,
+};
 use crate::{
     Context,
     chan::{self, Receiver, Sender},
@@ -24,7 +27,7 @@ where
     U: Send + 'static,
     F: FnMut(T) -> U + Send + 'static,
 {
-    stage(ctx, input, 0, move |value| Some(f(value)))
+    stage(ctx, input, 0, move |value| Step::Send(f(value)))
 }
 
 /// Those values of which `keep` says so, in order.
@@ -42,7 +45,7 @@ where
     T: Send + 'static,
     F: FnMut(&T) -> bool + Send + 'static,
 {
-    stage(ctx, input, 0, move |value| keep(&value).then_some(value))
+    stage(ctx, input, 0, move |value| if keep(&value) { Step::Send(value) } else { Step::Skip })
 }
 
 /// The values, of which up to `capacity` wait in a queue: the stage before may be that far ahead.
@@ -62,7 +65,7 @@ pub fn buffer<T>(ctx: &Context, input: Receiver<T>, capacity: usize) -> Receiver
 where
     T: Send + 'static,
 {
-    stage(ctx, input, capacity, Some)
+    stage(ctx, input, capacity, Step::Send)
 }
 
 /// The values of a channel that knows nothing of `ctx`, until that ends.
@@ -88,42 +91,65 @@ pub fn or_done<T>(ctx: &Context, input: Receiver<T>) -> Receiver<T>
 where
     T: Send + 'static,
 {
-    stage(ctx, input, 0, Some)
+    stage(ctx, input, 0, Step::Send)
 }
 
-/// A stage that sends what `f` makes of each value, if it makes something.
+/// What comes of a value.
+pub(super) enum Step<U> {
+    Send(U),
+    Skip,
+    /// The stage is to end with this.
+    Last(U),
+    /// The stage is to end.
+    Stop,
+}
+
 #[track_caller]
-fn stage<T, U, F>(ctx: &Context, input: Receiver<T>, capacity: usize, f: F) -> Receiver<U>
+pub(super) fn stage<T, U, F>(ctx: &Context, input: Receiver<T>, capacity: usize, f: F) -> Receiver<U>
 where
     T: Send + 'static,
     U: Send + 'static,
-    F: FnMut(T) -> Option<U> + Send + 'static,
+    F: FnMut(T) -> Step<U> + Send + 'static,
 {
     let (ctx, (tx, output)) = (ctx.clone(), chan::bounded(capacity));
-    go_async(async move { pass_on(&ctx, &input, &tx, f).await });
+    go_async(async move { pass_on(&ctx, &input, &tx, (), f).await });
     output
 }
 
-/// Sends what `f` makes of each value, if it makes something, until the end.
+/// A stage: sends what `f` makes of each value. `Some` says that it has come to the end of its input, and `None` that it was told to end before.
 pub(super) async fn pass_on<T, U, F>(
     ctx: &Context,
     input: &Receiver<T>,
     out: &Sender<U>,
+    mut meter: impl Meter,
     mut f: F,
 ) -> Option<()>
 where
     T: Send,
     U: Send,
-    F: FnMut(T) -> Option<U>,
+    F: FnMut(T) -> Step<U>,
 {
     let ended = pin!(ended(ctx, out));
     let mut ending = Ending::new(ended);
-    loop {
-        let value = ending.recv(input).await?;
-        if let Some(value) = f(value) {
-            ending.send(out, value).await?;
+    while let Some(value) = ending.next(input).await? {
+        meter.received();
+        let step = f(value);
+        meter.worked();
+        match step {
+            Step::Send(value) => {
+                ending.send(out, value).await?;
+                meter.sent();
+            }
+            Step::Skip => {}
+            Step::Last(value) => {
+                ending.send(out, value).await?;
+                meter.sent();
+                return Some(());
+            }
+            Step::Stop => return None,
         }
     }
+    Some(())
 }
 
 /// The first `count` values. It lets go of its input when it has received the last of them, before anybody has taken that.

@@ -7,6 +7,11 @@
 //! | [`fan_out`], [`fan_in`], [`tee`], [`tee_n`], [`bridge`] | one to many, many to one |
 //! | [`ordered_map`] | many at a time, and in order all the same |
 //! | [`or`] | the first of any number of signals |
+//! | [`try_map`], [`until_error`], [`split_errors`], [`collect_all`] | errors as values |
+//! | [`rate_limit`], [`RateLimit`] | how often something may happen |
+//! | [`heartbeat`], [`Supervisor`] | is it alive, and if not, again |
+//! | [`replicate`] | the same request to several, the first answer wins |
+//! | [`Pipeline`] | several of these as one thing, with its errors, its panics and a report |
 //!
 //! ```
 //! use rendez::{Context, pattern};
@@ -33,7 +38,7 @@
 //!
 //! They are plain closures, called by one goroutine at a time unless something else is said, and may block as any goroutine
 //! may: the stage then takes a stack for as long. A closure that panics ends its stage as if its input had ended, and is told as any panic of a
-//! goroutine that nobody joins. Where that must not pass for a regular end, use a `Pipeline`, which tells.
+//! goroutine that nobody joins. Where that must not pass for a regular end, use a [`Pipeline`], which tells.
 //!
 //! # Values
 //!
@@ -41,17 +46,32 @@
 //! nobody wants yet is not asked for. [`buffer`] puts a queue where one is wanted.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod ending;
+mod errors;
 mod fan;
+mod heartbeat;
 mod linear;
+mod meter;
 mod or;
 mod ordered;
+mod pipeline;
+mod rate;
+mod replicate;
 mod source;
+mod supervisor;
 mod tee;
 
+pub use batch::batch;
+pub use errors::{collect_all, split_errors, try_map, until_error};
 pub use fan::{bridge, fan_in, fan_out};
+pub use heartbeat::{Pulse, heartbeat};
 pub use linear::{buffer, filter, map, or_done, take};
 pub use or::or;
 pub use ordered::ordered_map;
+pub use pipeline::{Pipeline, PipelineError, Report, Run, StageReport};
+pub use rate::{RateLimit, rate_limit};
+pub use replicate::{ReplicateError, replicate, replicate_async};
 pub use source::{generator, repeat, repeat_with};
+pub use supervisor::{Failure, Supervisor, SupervisorError};
 pub use tee::{tee, tee_n};

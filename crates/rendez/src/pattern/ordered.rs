@@ -13,7 +13,10 @@
 //! If a worker ends without a result (its function panicked), the line would never move past its number. It closes the output,
 //! by which all others end.
 
-use super::ending::{Ending, ended};
+use super::{
+    ending::{Ending, ended},
+    meter::Meter,
+};
 use crate::{
     Context,
     chan::{self, Receiver, Sender},
@@ -27,7 +30,7 @@ use std::{
 };
 
 /// How many values each worker may be ahead of the last one sent.
-const AHEAD: usize = 4;
+pub(super) const AHEAD: usize = 4;
 
 /// What `f` makes of each value, of which up to `workers` are worked on at a time, in the order of the input.
 ///
@@ -61,7 +64,7 @@ where
     let shared = Arc::new(Ordered::new(input, AHEAD * workers));
     for _ in 0..workers {
         let (ctx, shared, tx, f) = (ctx.clone(), shared.clone(), tx.clone(), f.clone());
-        go_async(async move { shared.work(&ctx, &tx, |value| Some(f(value))).await });
+        go_async(async move { shared.work(&ctx, &tx, (), |value| Some(f(value))).await });
     }
     output
 }
@@ -133,11 +136,13 @@ impl<T: Send, U: Send> Ordered<T, U> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One worker. It ends the whole when `f` returns nothing.
+    /// One worker. It ends the whole when `f` returns nothing. `Some` says that it has come to the end of the input, and `None` that it was
+    /// told to end before.
     pub(super) async fn work(
         &self,
         ctx: &Context,
         out: &Sender<U>,
+        mut meter: impl Meter,
         mut f: impl FnMut(T) -> Option<U>,
     ) -> Option<()> {
         let ended = pin!(ended(ctx, out));
@@ -145,19 +150,27 @@ impl<T: Send, U: Send> Ordered<T, U> {
         loop {
             let (number, value) = {
                 let mut turn = ending.unless(self.turn.lock_async()).await?;
-                while !self.line().has_room(turn.next) {
+                if !self.line().has_room(turn.next) {
+                    meter.waited();
                     ending.recv(&self.room.1).await?;
+                    while !self.line().has_room(turn.next) {
+                        ending.recv(&self.room.1).await?;
+                    }
+                    meter.waited_for_room();
                 }
-                let value = ending.recv(&turn.input).await?;
+                let Some(value) = ending.next(&turn.input).await? else { return Some(()) };
                 turn.next += 1;
                 (turn.next - 1, value)
             };
+            meter.received();
             let missing = Missing(out);
             let result = f(value)?;
             std::mem::forget(missing);
+            meter.worked();
             let mut head = self.put(number, result);
             while let Some(result) = head {
                 ending.send(out, result).await?;
+                meter.sent();
                 head = self.next();
             }
         }

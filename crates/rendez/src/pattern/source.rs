@@ -1,6 +1,9 @@
 //! From values to channels.
 
-use super::ending::{Ending, ended};
+use super::{
+    ending::{Ending, ended},
+    meter::Meter,
+};
 use crate::{
     Context,
     chan::{self, Receiver, Sender},
@@ -47,11 +50,17 @@ where
     I::Item: Send + 'static,
 {
     let (ctx, source, (tx, stream)) = (ctx.clone(), source(values), chan::bounded(0));
-    go_async(async move { generate(&ctx, source, &tx).await });
+    go_async(async move { generate(&ctx, source, &tx, ()).await });
     stream
 }
 
-async fn generate<I: Iterator>(ctx: &Context, source: Source<I>, out: &Sender<I::Item>) -> Option<()>
+/// A first stage. `Some` says that it has come to the end of its values, and `None` that it was told to end before.
+pub(super) async fn generate<I: Iterator>(
+    ctx: &Context,
+    source: Source<I>,
+    out: &Sender<I::Item>,
+    mut meter: impl Meter,
+) -> Option<()>
 where
     I::Item: Send,
 {
@@ -60,12 +69,16 @@ where
     match source {
         Source::Values(values) => {
             for value in values {
+                meter.worked();
                 ending.send(out, value).await?;
+                meter.sent();
             }
         }
         Source::Channel(input) => {
-            while let Some(value) = ending.recv(&input).await {
+            while let Some(value) = ending.next(&input).await? {
+                meter.received();
                 ending.send(out, value).await?;
+                meter.sent();
             }
         }
     }

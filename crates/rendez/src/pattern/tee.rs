@@ -3,7 +3,7 @@
 use super::ending::Ending;
 use crate::{
     Context, Event,
-    chan::{self, Receiver, SendError, Sender, TrySendError},
+    chan::{self, ClosedEvent, Receiver, SendError, Sender, TrySendError},
     go_async,
 };
 use std::{
@@ -58,7 +58,7 @@ where
     }
     let ctx = ctx.clone();
     go_async(async move {
-        let ended = pin!(ctx_or_all_closed(&ctx, &senders));
+        let ended = pin!(ctx_or_all_closed(&ctx, senders.iter().map(Sender::closed_event)));
         let mut ending = Ending::new(ended);
         loop {
             let value = ending.recv(&input).await?;
@@ -70,10 +70,10 @@ where
     outputs
 }
 
-/// Ready when the context has ended, or nobody listens at any of the outputs.
-async fn ctx_or_all_closed<T: Send>(ctx: &Context, outputs: &[Sender<T>]) {
-    for output in outputs {
-        if ctx.bound(output.closed_event()).wait_async().await.is_err() {
+/// Ready when the context has ended, or nobody listens at any of several outputs.
+pub(super) async fn ctx_or_all_closed<'a>(ctx: &Context, outputs: impl IntoIterator<Item = ClosedEvent<'a>>) {
+    for closed in outputs {
+        if ctx.bound(closed).wait_async().await.is_err() {
             return;
         }
     }
