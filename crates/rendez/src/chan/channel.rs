@@ -54,6 +54,9 @@ pub(super) struct Channel<T> {
     pub(super) clock: Option<Box<Clock>>,
     pub(super) senders: AtomicUsize,
     pub(super) receivers: AtomicUsize,
+    /// Who is to be told that it has closed.
+    #[cfg(not(loom))]
+    pub(super) end_watch: super::closed::EndWatch,
 }
 
 /// The capacity of a channel that its receivers can't close, and through which nothing is ever sent: of values that can't be made.
@@ -122,6 +125,8 @@ impl<T> Channel<T> {
             clock,
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
+            #[cfg(not(loom))]
+            end_watch: Default::default(),
         }
     }
 
@@ -430,7 +435,7 @@ impl<T> Channel<T> {
         self.state.lock().receivers.prefetch();
     }
 
-    /// Closes the channel and wakes everybody: receivers first, then senders. `false` if it was closed before.
+    /// Closes the channel and wakes everybody: receivers first, then senders, then who watches for it. `false` if it was closed before.
     pub(super) fn close(&self) -> bool {
         if self.clock.is_some() {
             return self.close_timed();
@@ -452,6 +457,8 @@ impl<T> Channel<T> {
         }
         drop(state);
         batch.wake_all();
+        #[cfg(not(loom))]
+        self.end_watch.tell();
         true
     }
 

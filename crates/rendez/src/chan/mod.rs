@@ -36,6 +36,8 @@ mod arm;
 mod channel;
 #[cfg_attr(loom, allow(dead_code))]
 mod clock;
+#[cfg(not(loom))]
+mod closed;
 mod error;
 #[cfg_attr(
     loom,
@@ -51,6 +53,8 @@ mod sender;
 mod sink;
 mod state;
 
+#[cfg(not(loom))]
+pub use closed::ClosedEvent;
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 #[cfg(any(not(loom), test))]
 pub(crate) use event::Offer;

@@ -2,7 +2,8 @@
 //!
 //! * **Stealing** takes unstarted tasks, and async goroutines that have been woken, only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
 //!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]. So
-//!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken.
+//!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken. But where
+//!   async goroutines work for long at each poll, as their spawn sites tell, even a single one that was woken lies behind such a poll, and is taken.
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
 //!   more than three times what an oracle would pay.
 //! * **Sleeping** follows the word of [`sleep`](super::sleep). While others are awake, one sleeper is the *sentinel*: it
@@ -100,9 +101,15 @@ impl Worker {
                 self.forget(victim);
                 continue;
             }
-            let plenty = len > LEFT_ALONE && !self.is_loaded_beyond(victim);
+            // What lies behind a long poll is better off here, be it a single one.
+            let behind = !polls.is_empty() && shared.published.works.load(Ordering::Relaxed);
+            let plenty = behind || len > LEFT_ALONE && !self.is_loaded_beyond(victim);
             if !plenty && !self.is_backlogged(victim, shared) {
                 continue;
+            }
+            if behind && self.polls.steal_from(polls) {
+                self.watch.set(None);
+                return true;
             }
             if let Some(task) = shared.take_handed() {
                 self.fresh.push(task);
@@ -345,7 +352,10 @@ impl Worker {
         if runtime.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
-        if self.fresh.len() + self.polls.len() > LEFT_ALONE || !runtime.sentinel.load(Ordering::Relaxed) {
+        if self.fresh.len() + self.polls.len() > LEFT_ALONE
+            || !runtime.sentinel.load(Ordering::Relaxed)
+            || self.shared.published.works.load(Ordering::Relaxed)
+        {
             runtime.wake_one();
         }
     }

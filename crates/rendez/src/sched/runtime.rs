@@ -211,7 +211,10 @@ impl Shared {
 
     /// Whether some worker has more tasks that others may take than it will run in a moment.
     pub(super) fn has_plenty(&self) -> bool {
-        self.started_slots().any(|slot| slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE)
+        self.started_slots().any(|slot| {
+            slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE
+                || slot.shared.published.works.load(Ordering::Relaxed) && !slot.polls.is_empty()
+        })
     }
 
     pub(super) fn wake_one(&self) {

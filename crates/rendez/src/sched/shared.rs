@@ -65,6 +65,8 @@ pub(super) struct Published {
     pub(super) load: AtomicU32,
     /// Whether tasks that must start here have no stack.
     pub(super) hungry: AtomicBool,
+    /// Whether async goroutines that work for long at each poll run here, so that what has been woken lies behind them.
+    pub(super) works: AtomicBool,
 }
 
 /// How many there are, retired or not.
