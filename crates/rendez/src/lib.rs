@@ -88,12 +88,9 @@ mod wait;
 pub use context::{CancelFunc, Context, ContextError, StopFunc};
 #[cfg(not(loom))]
 #[doc(inline)]
-pub use rendez_macros::{main, select};
+pub use rendez_macros::{main, select, test};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, workers, yield_now};
-#[doc(hidden)]
-#[cfg(not(loom))]
-pub use select::macros as __private;
 pub use select::{Event, choose};
 #[cfg(not(loom))]
 pub use select::{Select, SelectedOperation};
@@ -107,3 +104,13 @@ pub use task::{
 };
 #[cfg(not(loom))]
 pub use time::sleep;
+
+/// What the macros expand to names of. Not for use by hand.
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub mod __private {
+    pub use crate::{
+        select::macros::*,
+        testing::attribute::{Test, TestResult, succeed},
+    };
+}

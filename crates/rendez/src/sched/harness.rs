@@ -26,7 +26,7 @@ use crate::{
 use std::{
     cell::{Cell, RefCell},
     fmt, io,
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -453,13 +453,17 @@ impl Worker {
         harness.clock.set(0);
         harness.main_done.set(false);
         harness.last.set(0);
-        let body = harness.explorer.borrow_mut().as_mut().expect("while exploring").begin();
+        let (body, site) = {
+            let mut explorer = harness.explorer.borrow_mut();
+            let explorer = explorer.as_mut().expect("while exploring");
+            (explorer.begin(), explorer.site())
+        };
         let main = move || {
             let result = catch_unwind(AssertUnwindSafe(&*body));
             drop(body);
             main_has_ended(result);
         };
-        let header = header::allocate(main, self.next_id(), Location::caller(), None, 0);
+        let header = header::allocate(main, self.next_id(), site, None, 0);
         self.spawn(header);
         // SAFETY: the handle, whose result is `()`, is given up at once.
         unsafe { header::release_handle(header.as_ptr(), false) };

@@ -224,7 +224,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn explorer(&self, strategy: Box<dyn strategy::Strategy>, seed: u64, budget: u64) -> Explorer {
-        Explorer::new(self.body.clone(), strategy, seed, budget)
+        Explorer::new(self.body.clone(), self.site, strategy, seed, budget)
             .limits(self.config.max_steps, self.config.early_timers)
     }
 

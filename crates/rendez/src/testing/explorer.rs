@@ -12,7 +12,7 @@ use super::{
     failure::Kind,
     strategy::{Options, Strategy},
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, panic::Location, sync::Arc};
 
 /// The program.
 pub(super) type Body = Arc<dyn Fn() + Send + Sync>;
@@ -29,6 +29,8 @@ pub(super) enum Verdict {
 
 pub(crate) struct Explorer {
     body: Body,
+    /// Where it was given.
+    site: &'static Location<'static>,
     strategy: Box<dyn Strategy>,
     /// How many schedules to run at most.
     budget: u64,
@@ -48,9 +50,16 @@ pub(crate) struct Explorer {
 }
 
 impl Explorer {
-    pub(super) fn new(body: Body, strategy: Box<dyn Strategy>, seed: u64, budget: u64) -> Self {
+    pub(super) fn new(
+        body: Body,
+        site: &'static Location<'static>,
+        strategy: Box<dyn Strategy>,
+        seed: u64,
+        budget: u64,
+    ) -> Self {
         Explorer {
             body,
+            site,
             strategy,
             budget,
             max_steps: u64::MAX,
@@ -123,6 +132,10 @@ impl Explorer {
         }
         self.strategy.begin(self.seed);
         self.body.clone()
+    }
+
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        self.site
     }
 
     /// Which of the goroutines goes on. `None`: this has been going on for too long.

@@ -29,19 +29,32 @@ use std::time::Duration;
 /// ```
 #[track_caller]
 pub fn check_leaks() {
-    let left = match harness::wait_for_rest() {
-        Some(left) => left,
-        None => sched::left_over(PATIENCE),
-    };
-    if !left.is_empty() {
-        let mut text = leak_text(left.len());
-        write_inhabitants(&mut text, &left).expect("a String takes all");
+    if let Some(text) = leaked() {
         panic!("{text}");
     }
 }
 
+/// What [`check_leaks`] says.
+pub(super) fn leaked() -> Option<String> {
+    let (left, unnamed) = match harness::wait_for_rest() {
+        Some(left) => (left, 0),
+        None => sched::left_over(PATIENCE, LIMIT),
+    };
+    if left.is_empty() && unnamed == 0 {
+        return None;
+    }
+    let mut text = leak_text(left.len() + unnamed as usize);
+    write_inhabitants(&mut text, &left).expect("a String takes all");
+    if unnamed > 0 {
+        text.push_str(&format!("\n\n{unnamed} that have not started, or don't stop running"));
+    }
+    Some(text)
+}
+
 /// For how long nothing has to move until it is said that nothing will.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// For how long, at most, that is awaited.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// While there is one, the clock of [`virtual_time`](super::virtual_time) stands, and no wait is taken for endless: something that rendez can't see, such
 /// as an OS thread, may still bring work.

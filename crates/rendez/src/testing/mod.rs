@@ -17,6 +17,7 @@
 //! and CHESS, PCT from its paper, the separation of engine and strategies and failures that print what repeats them from
 //! shuttle, a clock that moves when all wait from Go's `testing/synctest`.
 
+pub(crate) mod attribute;
 mod explore;
 mod explorer;
 mod failure;

@@ -1,8 +1,10 @@
 //! A program whose time passes only when it has nothing else to do.
 
-use super::failure::Kind;
-use crate::sched::harness::{self, Control, Start};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use crate::sched::{
+    Shared,
+    harness::{self, Control, Start},
+};
+use std::sync::Arc;
 
 /// Runs `f` in virtual time and returns what it returns.
 ///
@@ -51,6 +53,16 @@ where
     F: FnOnce() -> R + Send,
     R: Send,
 {
+    run(f).0
+}
+
+/// As [`virtual_time`]; with the runtime, which has been shut down.
+#[track_caller]
+pub(super) fn run<F, R>(f: F) -> (R, Arc<Shared>)
+where
+    F: FnOnce() -> R + Send,
+    R: Send,
+{
     let control = Control::new();
     let runtime = harness::start(Start { control: control.clone(), explorer: None })
         .unwrap_or_else(|error| panic!("rendez: the runtime could not be started: {error}"));
@@ -59,18 +71,13 @@ where
         harness::note_main_done();
         result
     };
-    let result = catch_unwind(AssertUnwindSafe(|| runtime.run(body)));
+    let result = runtime.try_run(body);
     runtime.shutdown();
     match result {
-        Ok(value) => value,
-        Err(payload) => match control.take().failure {
-            Some(kind) => deadlocked(&kind),
-            None => resume_unwind(payload),
+        Ok(value) => (value, runtime),
+        Err(unfinished) => match control.take().failure {
+            Some(kind) => panic!("{kind}"),
+            None => unfinished.pass_on(),
         },
     }
-}
-
-#[track_caller]
-fn deadlocked(kind: &Kind) -> ! {
-    panic!("{kind}");
 }
