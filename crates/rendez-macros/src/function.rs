@@ -68,7 +68,8 @@ pub(crate) fn never_returns(sig: &Signature) -> bool {
 
 /// The user's function called from the one around it, and waited for if it is `async`.
 pub(crate) fn call(sig: &Signature) -> TokenStream {
-    let (name, at) = (&sig.ident, result_span(sig));
+    let (mut name, at) = (sig.ident.clone(), result_span(sig));
+    name.set_span(at);
     match sig.asyncness {
         None => quote_spanned!(at=> #name()),
         Some(_) => quote_spanned!(at=> ::rendez::block_on(#name())),

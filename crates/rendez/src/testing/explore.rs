@@ -169,7 +169,7 @@ fn check_from(
         (None, Strategy::Exhaustive { .. }) => u64::MAX,
         (None, _) => 1000,
     };
-    let session = Session { config, body, site };
+    let session = Session { config, body, site, replays: matches!(strategy, Strategy::Replay(_)) };
     let chooser =
         chooser(strategy).unwrap_or_else(|error| panic!("rendez: a schedule that can't be read: {error}"));
     if budget == 0 {
@@ -220,6 +220,7 @@ struct Session<'a> {
     config: &'a Config,
     body: Body,
     site: &'static Location<'static>,
+    replays: bool,
 }
 
 impl Session<'_> {
@@ -260,7 +261,10 @@ impl Session<'_> {
             site: self.site,
             trace: explorer.take_trace(),
         };
-        self.shorten(&mut failure);
+        // Who asks for one schedule has the program run once.
+        if !self.replays {
+            self.shorten(&mut failure);
+        }
         failure
     }
 
