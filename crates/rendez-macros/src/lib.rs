@@ -140,15 +140,16 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// # When it fails
 ///
 /// * **The body panics**, or returns an error, which is told as its `Debug` has it.
-/// * **A goroutine is left behind.** When the body has returned, the others get time to end: in virtual time all they need, on
-///   real workers until for 200 ms nothing has moved (or for 10 s in all). Those that are left then are told with where each was started
-///   and what it waits for, as by `rendez::testing::check_leaks`. `leaks = allow` leaves that out: then what is left is just unwound.
-/// * **A goroutine panics and nobody joins it.** In Go this ends the process. `panics = allow` leaves it at a line on the error stream.
-/// * **All wait for ever**, in virtual time. On real workers such a test hangs, as tests with threads do: something that rendez does not
-///   see might still wake somebody.
+/// * **A goroutine is left behind.** When the body has returned, the others get time to end: in virtual time all they need,
+///   on real workers until nothing has moved for 200 ms, or for 10 s in all. Those that are left then are told with where
+///   each was started and what it waits for, as by `rendez::testing::check_leaks`. With `leaks = allow` nobody looks, and
+///   what is left is unwound.
+/// * **A goroutine panics and nobody joins it.** (In Go this ends the process.) With `panics = allow` that is only printed.
+/// * **All wait for ever**, in virtual time. On real workers such a test hangs, as tests with threads do: something that
+///   rendez does not see might still wake somebody.
 ///
-/// A failure under `explore` is one of a schedule. It is told with a line `RENDEZ_REPLAY=..`; put before the command
-/// that runs the test, it repeats that one schedule:
+/// A failure under `explore` is one of a schedule, and is told with a line `RENDEZ_REPLAY=..` that names the test by its
+/// file and line. Put before the command that runs the test, it runs that one schedule:
 ///
 /// ```text
 /// RENDEZ_REPLAY=src/lib.rs:20=4.1-0.2 cargo test no_schedule_loses_one
@@ -156,30 +157,32 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Options
 ///
-/// | option | type | goes with | |
+/// | option | type | in tests | |
 /// | --- | --- | --- | --- |
-/// | `workers` | `usize` | neither | OS threads that run goroutines |
-/// | `stack_size` | `usize` | neither | address space for each goroutine's stack, in bytes |
-/// | `seed` | `u64` | neither, `explore` | of the runtime's random choices; of the first schedule |
-/// | `leaks = allow`, `panics = allow` | | neither, `virtual_time` | see above |
+/// | `workers` | `usize` | on real workers | OS threads that run goroutines |
+/// | `stack_size` | `usize` | on real workers | address space for each goroutine's stack, in bytes |
+/// | `seed` | `u64` | on real workers, `explore` | of the runtime's random choices; of the first schedule |
+/// | `leaks = allow`, `panics = allow` | | on real workers, `virtual_time` | see above |
 /// | `virtual_time` | | | |
 /// | `explore`, `explore = N` | `usize` | | how many schedules at most; without a number 1000, with `exhaustive` all |
-/// | `strategy` | a word | `explore` | `random`, `pct(DEPTH)`, `exhaustive` or `exhaustive(PREEMPTIONS)`: see `rendez::testing::Strategy` |
+/// | `strategy` | a word | `explore` | `random`, `pct(DEPTH)`, `exhaustive`, `exhaustive(PREEMPTIONS)` |
 /// | `max_steps` | `u64` | `explore` | how many steps a schedule may take |
 /// | `shrink` | `usize` | `explore` | how many schedules to try in search of a shorter one that fails |
 /// | `early_timers` | | `explore` | time limits may pass although others could still run |
 ///
-/// What has a type is an expression. The last four, and `seed`, set the field of that name of `rendez::testing::Config`.
+/// What has a type is an expression. The last four, and `seed`, set the field of that name of `rendez::testing::Config`; the
+/// words are the variants of `rendez::testing::Strategy`.
 ///
 /// # The function
 ///
 /// It may be `async`, and is then run by `rendez::block_on` on its goroutine. It returns `()`, a `Result` whose error is
-/// `Debug`, an `ExitCode`, or never. Neither has to be `Send`. Under `explore` it is run again and again, so it must do the same
-/// under the same schedule and leave nothing behind: see `rendez::testing::explore`.
+/// `Debug`, an `ExitCode`, or never. Neither has to be `Send`. Under `explore` it is run again and again, so it must do the
+/// same under the same schedule and leave nothing behind: see `rendez::testing::explore`.
 ///
-/// Other attributes stay, on whichever side: `#[should_panic(expected = "..")]` looks at the panic of the body, or at the whole text of a
-/// failure under `explore`; `#[ignore]`, `#[cfg(..)]`. Don't write `#[test]` as well. After `use rendez::test;`, `#[test]` is this
-/// macro in that module; after `use rendez::*;` it is ambiguous, and has to be written as `#[rendez::test]`, or imported by its name.
+/// Other attributes stay, on whichever side they stand: `#[ignore]`, `#[cfg(..)]`, and `#[should_panic(expected = "..")]`,
+/// which looks at the panic of the body, or under `explore` at the whole text of the failure. Don't write `#[test]` as well.
+/// After `use rendez::test;`, `#[test]` is this macro in that module; after `use rendez::*;` it would be ambiguous, so write
+/// `#[rendez::test]`, or import the one you mean by its name.
 ///
 /// ```test_harness
 /// #[rendez::test(explore = 100, seed = 1)]
@@ -195,9 +198,9 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Errors
 ///
-/// These do not compile: a function that takes arguments, has generic parameters, or is `const`, `unsafe` or `extern`; a second
-/// `test` attribute; an option that is unknown, is given twice, has no value or a literal of the wrong kind, or would do
-/// nothing beside the others; `virtual_time` with `explore`.
+/// These do not compile: a function that takes arguments, has generic parameters, or is `const`, `unsafe` or `extern`; a
+/// second `test` attribute; an option that is unknown, is given twice, has no value or a literal of the wrong kind, or would
+/// do nothing beside the others; `virtual_time` with `explore`.
 ///
 /// ```compile_fail
 /// #[rendez::test(strategy = random)] // of what? there is no `explore`

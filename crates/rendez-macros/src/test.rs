@@ -8,13 +8,13 @@
 //!                                        }
 //! ```
 //!
-//! As in [`entry`](crate::entry), the user's function goes inside, unchanged. What runs it, `rendez::testing::attribute`, learns
-//! where it stands by `#[track_caller]`: the call has the span of the function's name, so this is the place that a failure tells and a
-//! replay asks for. The result is looked at inside the goroutine, since it need not be `Send`, and by a call with the span
-//! of its type.
+//! As in [`entry`](crate::entry), the user's function goes inside, unchanged. What runs it, `rendez::testing::attribute`,
+//! learns where it stands by `#[track_caller]`: the call has the span of the function's name, so this is the place that a
+//! failure tells and a replay asks for. The result is looked at inside the goroutine, since it need not be `Send`, and by a
+//! call with the span of its type.
 //!
-//! The standard attribute is named by its path, since `test` alone may be this macro; and it comes last, so that attribute macros
-//! of others, which stand before it then, see a test.
+//! The standard attribute is named by its path, since `test` alone may be this macro; and it comes last, so that attribute
+//! macros of others, which stand before it then, see a test.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};

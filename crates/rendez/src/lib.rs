@@ -28,6 +28,7 @@
 //! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has locks, conditions, counters and pools: all of Go's,
 //!   and a [`Barrier`](sync::Barrier).
 //! * [`Context`] says when to stop, and [`Context::bound`] has anything that blocks heed it; [`time`] has sleeps, timers and tickers.
+//! * [`testing`] has virtual time, chosen schedules and leak checks; [`#[rendez::test]`](macro@test) makes tests of them.
 //!
 //! Everything that blocks works from goroutines, from OS threads and, by its `_async` twin, from async tasks, and between
 //! them.

@@ -124,8 +124,8 @@ fn order_of_two() -> String {
     rx.iter().collect::<Vec<_>>().concat()
 }
 
-/// Explorations that are called by the tests below: each has to be a test to be made by the macro, and is not run as one, so that
-/// nobody else adds to what it has seen.
+/// Explorations that are called by the tests below: each has to be a test to be made by the macro, and is not run as one, so
+/// that nobody else adds to what it has seen.
 mod explorations {
     use super::*;
 

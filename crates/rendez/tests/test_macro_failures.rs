@@ -1,5 +1,5 @@
-//! What a failing `#[rendez::test]` says. The failing tests are in [`failing`], ignored, and each is run by the test below that
-//! reads its report: in a child process, as test runners run it.
+//! What a failing `#[rendez::test]` says. The failing tests are in [`failing`], ignored, and each is run by the test below
+//! that reads its report: in a child process, as test runners run it.
 
 // Not under loom, where the library has no goroutines.
 #![cfg(not(loom))]
@@ -24,19 +24,17 @@ mod failing {
     #[ignore = "it fails: run by `a_leak_is_told_with_its_place_and_what_it_waits_for`"]
     fn leak() {
         let (tx, rx) = chan::bounded::<i32>(0);
-        rendez::Builder::new().name("forgotten").spawn(move || tx.send(1)).unwrap();
+        rendez::Builder::new().name("forgotten").spawn(move || (tx.send(1), rx)).unwrap();
         go_async(std::future::pending::<()>());
-        std::mem::forget(rx);
     }
 
     #[rendez::test(virtual_time)]
     #[ignore = "it fails: run by `a_leak_is_told_with_its_place_and_what_it_waits_for`"]
     fn leak_in_virtual_time() {
         let (tx, rx) = chan::bounded::<i32>(0);
-        rendez::Builder::new().name("forgotten").spawn(move || tx.send(1)).unwrap();
+        rendez::Builder::new().name("forgotten").spawn(move || (tx.send(1), rx)).unwrap();
         go(|| time::sleep(Duration::from_secs(3600))); // which ends
         go_async(std::future::pending::<()>());
-        std::mem::forget(rx);
     }
 
     #[rendez::test(virtual_time)]
@@ -77,8 +75,7 @@ mod failing {
     #[ignore = "it fails: run by `an_exploration_tells_leaks`"]
     fn explored_leak() {
         let (tx, rx) = chan::bounded::<i32>(0);
-        go(move || tx.send(1));
-        std::mem::forget(rx);
+        go(move || (tx.send(1), rx));
     }
 
     #[rendez::test]

@@ -4,8 +4,8 @@
 //! `#[track_caller]`, and the call has the place of the user's function: that is where failures are said to be, and what the
 //! `RENDEZ_REPLAY` of an exploration names.
 //!
-//! A test fails by one panic. That of the body goes on as it is, and was printed where it happened; what is found when the body has
-//! returned is told by a panic of the test's own thread, which test runners know.
+//! A test fails by one panic. That of the body goes on as it is, and was printed where it happened; what is found when the
+//! body has returned is told by a panic of the test's own thread, which test runners know.
 
 use super::{Config, Strategy, leaks, virtual_time};
 use crate::{Runtime, RuntimeBuilder, sched::Shared};

@@ -1,12 +1,12 @@
-//! The engine of [`explore`](super::explore): it runs the program once for each schedule, asks the strategy at each decision,
-//! keeps what was decided, and tells how it ended. It belongs to the worker that runs the program, see
+//! The engine of [`explore`](super::explore): it runs the program once for each schedule, asks the strategy at each
+//! decision, keeps what was decided, and tells how it ended. It belongs to the worker that runs the program, see
 //! [`harness`](crate::sched::Harness), and goes back to who asked when there is something to tell.
 //!
 //! | what happens | what comes of it |
 //! | --- | --- |
 //! | the body has returned and all goroutines have ended | the next schedule, on the same worker, or [`Verdict::Finished`] |
 //! | the same, but timers are still set | [`Verdict::Renew`]: the next schedule wants a new runtime |
-//! | a panic of the body, or of a goroutine that nobody joins; all wait for ever; too many steps | [`Verdict::Failed`]; the runtime is shut down, so what waits is unwound |
+//! | a panic of the body, or of one that nobody joins; all wait for ever; too many steps | [`Verdict::Failed`], and a shutdown |
 
 use super::{
     failure::Kind,
