@@ -1,8 +1,8 @@
 //! A worker under test: the clock and the schedule are the [`testing`](crate::testing) module's, not the machine's.
 //!
-//! A runtime of this kind has one worker, whose loop is [`Worker::run_under_harness`] until the runtime shuts down. Nothing of
-//! it is on the paths of other workers: they have another loop, and where a path is shared the question is asked on its slow
-//! side (a budget that is always used up leads to [`Worker::point`]).
+//! A runtime of this kind has one worker, whose loop is [`Worker::run_under_harness`] until the runtime shuts down. Nothing
+//! of it is on the paths of other workers: they have another loop, and where a path is shared the question is asked on its
+//! slow side (a budget that is always used up leads to [`Worker::point`]).
 //!
 //! * **The clock** stands while anything can run. When nothing can, it jumps to the next time limit. It stands, too, while
 //!   somebody *holds* it ([`ClockHold`]): then something outside may still bring work, and the worker sleeps as others do.
@@ -26,7 +26,7 @@ use crate::{
 use std::{
     cell::{Cell, RefCell},
     fmt, io,
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -453,13 +453,17 @@ impl Worker {
         harness.clock.set(0);
         harness.main_done.set(false);
         harness.last.set(0);
-        let body = harness.explorer.borrow_mut().as_mut().expect("while exploring").begin();
+        let (body, site) = {
+            let mut explorer = harness.explorer.borrow_mut();
+            let explorer = explorer.as_mut().expect("while exploring");
+            (explorer.begin(), explorer.site())
+        };
         let main = move || {
             let result = catch_unwind(AssertUnwindSafe(&*body));
             drop(body);
             main_has_ended(result);
         };
-        let header = header::allocate(main, self.next_id(), Location::caller(), None, 0);
+        let header = header::allocate(main, self.next_id(), site, None, 0);
         self.spawn(header);
         // SAFETY: the handle, whose result is `()`, is given up at once.
         unsafe { header::release_handle(header.as_ptr(), false) };
@@ -612,7 +616,8 @@ pub(super) fn take_panic(task: &Header) -> bool {
     .unwrap_or(false)
 }
 
-/// Waits until all other goroutines of the caller's runtime have ended or wait for ever. `None`: it is no runtime under test.
+/// Waits until all other goroutines of the caller's runtime have ended or wait for ever. `None`: it is no runtime under
+/// test.
 pub(crate) fn wait_for_rest() -> Option<Vec<Inhabitant>> {
     let waiter = Waiter::current();
     let me = with_harness(|worker, harness| {
