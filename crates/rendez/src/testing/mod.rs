@@ -33,7 +33,7 @@ pub use virtual_time::virtual_time;
 
 pub(crate) use explorer::Explorer;
 pub(crate) use failure::{Inhabitant, Kind};
-pub(crate) use strategy::{CLOCK, Options, Running};
+pub(crate) use strategy::{CLOCK, Options, Running, wrapped};
 
 /// Who chooses schedules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
