@@ -52,6 +52,30 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// The chapters of the guide, whose examples are tests.
+#[cfg(doctest)]
+mod guide {
+    macro_rules! chapters {
+        ($($name:ident: $file:literal),+ $(,)?) => {
+            $(#[doc = include_str!(concat!("../../../docs/guide/src/", $file))] struct $name;)+
+        };
+    }
+    chapters! {
+        Introduction: "introduction.md",
+        Goroutines: "goroutines.md",
+        Channels: "channels.md",
+        Select: "select.md",
+        Sync: "sync.md",
+        Context: "context.md",
+        Patterns: "patterns.md",
+        Pipelines: "pipelines.md",
+        FromGo: "from-go.md",
+        FromTokio: "from-tokio.md",
+        Translations: "translations.md",
+        Limits: "limits.md",
+    }
+}
+
 // What `select!` expands to names the crate, also in here.
 #[cfg(not(loom))]
 extern crate self as rendez;

@@ -35,7 +35,7 @@ pub use virtual_time::virtual_time;
 
 pub(crate) use explorer::Explorer;
 pub(crate) use failure::{Inhabitant, Kind};
-pub(crate) use strategy::{CLOCK, Options, Running};
+pub(crate) use strategy::{CLOCK, Options, Running, wrapped};
 
 /// Who chooses the schedules of [`explore`]: at each step which goroutine goes on, and what a `select!` with several ready
 /// arms takes.
