@@ -4,8 +4,8 @@
 //! of it is on the paths of other workers: they have another loop, and where a path is shared the question is asked on its
 //! slow side (a budget that is always used up leads to [`Worker::point`]).
 //!
-//! * **The clock** stands while anything can run. When nothing can, it jumps to the next time limit. It stands, too, while
-//!   somebody *holds* it ([`ClockHold`]): then something outside may still bring work, and the worker sleeps as others do.
+//! * **The clock** stands while anything can run. When nothing can, it jumps to the next time limit. (Time limits of the same
+//!   moment strike one by one, in an order that is part of the schedule.) It stands, too, while somebody *holds* it ([`ClockHold`]): then something outside may still bring work, and the worker sleeps as others do.
 //! * **Nothing can run and there is no time limit**: every goroutine waits for another one for ever, which is a deadlock, or
 //!   a leak if the main one has returned.
 //! * **The schedule**, if there is an [`Explorer`]: all that can run is kept in one list, by number, and at each switch and
@@ -19,7 +19,7 @@ use crate::{
     primitives::prefetch,
     sync::WaitGroup,
     task::{ForcedUnwind, Header, header},
-    testing::{CLOCK, Explorer, Inhabitant, Kind, Options, Running, panics, wrapped},
+    testing::{CLOCK, Explorer, Inhabitant, Kind, Left, Options, Running, panics, wrapped},
     time::Instant,
     wait::{Outcome, Reason, Waiter},
 };
@@ -178,6 +178,8 @@ pub(crate) struct Harness {
     /// Since when the clock goes on by itself.
     released: Cell<Option<std::time::Instant>>,
     explorer: RefCell<Option<Box<Explorer>>>,
+    /// Whether its schedules are chosen: for this worker's life, and now.
+    explores: bool,
     exploring: Cell<bool>,
     early_timers: bool,
     ready: RefCell<Ready>,
@@ -185,6 +187,8 @@ pub(crate) struct Harness {
     last: Cell<u64>,
     next: Cell<*mut Header>,
     main_done: Cell<bool>,
+    /// How often the clock has struck.
+    strikes: Cell<u32>,
     /// Those who wait for the rest to end or to wait for ever, and how often the clock has struck meanwhile.
     rest: RefCell<Vec<*const Waiter>>,
     struck: Cell<u32>,
@@ -205,6 +209,7 @@ impl Harness {
             control,
             clock: Cell::new(0),
             released: Cell::new(None),
+            explores: explorer.is_some(),
             exploring: Cell::new(explorer.is_some()),
             early_timers: explorer.as_ref().is_some_and(|explorer| explorer.has_early_timers()),
             explorer: RefCell::new(explorer),
@@ -212,6 +217,7 @@ impl Harness {
             last: Cell::new(0),
             next: Cell::new(ptr::null_mut()),
             main_done: Cell::new(false),
+            strikes: Cell::new(0),
             rest: RefCell::default(),
             struck: Cell::new(0),
         }
@@ -230,6 +236,11 @@ impl Harness {
     /// A number below `n` that the program draws, if somebody decides on it.
     pub(super) fn pick(&self, n: usize) -> Option<usize> {
         self.explorer.borrow_mut().as_mut().map(|explorer| explorer.pick(n))
+    }
+
+    /// A goroutine ends. What its parent was told about it is not asked for any more, so there is room for when that was.
+    pub(super) fn note_end(&self, task: &Header) {
+        task.family.set(self.strikes.get());
     }
 
     /// Asks who goes on, or whether the `clock` strikes. The running goroutine is not in the list.
@@ -350,6 +361,11 @@ impl Worker {
             let (running, yielding) = {
                 let mut ready = harness.ready.borrow_mut();
                 if ready.ids.is_empty() {
+                    if self.next_deadline().is_some_and(|at| at <= harness.now()) {
+                        drop(ready);
+                        self.strike(harness);
+                        continue;
+                    }
                     return None;
                 }
                 // Who ran last and can run again has let others run.
@@ -404,16 +420,22 @@ impl Worker {
         }
     }
 
-    /// Whether a time limit may pass while others can run.
+    /// Whether a time limit may pass while others can run: any if that is allowed, else one whose moment has come.
     #[inline]
     fn may_strike(&self, harness: &Harness) -> bool {
-        harness.early_timers && self.next_deadline().is_some()
+        let early = harness.early_timers && !harness.control.is_held();
+        self.next_deadline().is_some_and(|at| early || at <= harness.now())
     }
 
-    /// Moves the clock to the next time limit.
+    /// Moves the clock to the next time limit. Under a chosen schedule one of those for which it is time strikes, and the
+    /// others stay among the options: what comes at the same moment comes in any order.
     fn strike(&self, harness: &Harness) {
-        if let Some(at) = self.next_deadline() {
-            harness.clock.set(harness.clock.get().max(at));
+        let Some(at) = self.next_deadline() else { return };
+        harness.clock.set(harness.clock.get().max(at));
+        harness.strikes.set(harness.strikes.get().wrapping_add(1));
+        if harness.is_exploring() {
+            self.fire_one(|due| harness.pick(due).unwrap_or(0));
+        } else {
             self.fire_timers();
         }
     }
@@ -441,7 +463,7 @@ impl Worker {
             return self.wake_rest(harness);
         }
         if harness.is_exploring() {
-            let left = self.census();
+            let left = self.left();
             let kind = if harness.main_done.get() { Kind::Leak(left) } else { Kind::Deadlock(left) };
             self.fail(harness, kind);
         } else if harness.main_done.get() {
@@ -449,7 +471,7 @@ impl Worker {
         } else {
             self.sleep_outside(harness, Some(GRACE));
             if !self.find_from_outside() && !self.runtime.is_stopping() && !harness.control.is_held() {
-                self.fail(harness, Kind::Deadlock(self.census()));
+                self.fail(harness, Kind::Deadlock(self.left()));
             }
         }
     }
@@ -541,7 +563,7 @@ impl Worker {
     #[cold]
     fn fail_endless(&self, harness: &Harness) {
         let steps = harness.explorer.borrow().as_ref().map_or(0, |explorer| explorer.max_steps());
-        self.fail(harness, Kind::Endless(steps, self.census()));
+        self.fail(harness, Kind::Endless(steps, self.left()));
     }
 
     fn wake_rest(&self, harness: &Harness) {
@@ -556,6 +578,10 @@ impl Worker {
     }
 
     // ---- who is there ----
+
+    fn left(&self) -> Left {
+        Left { inhabitants: self.census(), panicked: panics::told() }
+    }
 
     /// The goroutines that have not ended.
     pub(super) fn census(&self) -> Vec<Inhabitant> {
@@ -627,20 +653,43 @@ pub(crate) fn hold() -> Option<Hold> {
     with_harness(|_, harness| Hold::new(&harness.control))
 }
 
-/// Whether the caller runs under a chosen schedule.
+/// Whether the caller runs under a chosen schedule, or is unwound after one.
 pub(crate) fn is_exploring() -> bool {
-    with_harness(|_, harness| harness.is_exploring()).unwrap_or(false)
+    with_harness(|_, harness| harness.explores).unwrap_or(false)
+}
+
+/// Whether somebody who asks if `task` has ended, which it has, asks before it does. A goroutine runs on to its end after its last
+/// operation, but might have been held up there; until then whoever joins it would only have waited, so this is where the
+/// difference shows, and a point at the end of all goroutines would only multiply the schedules. It is said once of each,
+/// and not after the clock has moved, for which all have to wait.
+pub(crate) fn ends_late(task: &Header) -> bool {
+    with_harness(|worker, harness| {
+        let is_here = worker.goroutine().is_some_and(|me| {
+            // SAFETY: the running goroutine's header.
+            unsafe { me.0.as_ref().id / IDS == task.id / IDS }
+        });
+        // Written by this thread alone, which runs all goroutines with such numbers.
+        let late = is_here
+            && harness.is_exploring()
+            && task.family.get() == harness.strikes.get()
+            && harness.pick(2) == Some(1);
+        if late {
+            task.family.set(harness.strikes.get().wrapping_sub(1));
+        }
+        late
+    })
+    .unwrap_or(false)
 }
 
 /// A goroutine that nobody joins has panicked. `false`: it is to be told as usual.
 pub(super) fn take_panic(task: &Header) -> bool {
     with_harness(|worker, harness| {
-        let takes = harness.is_exploring();
-        if takes {
+        // After a failure, what goroutines say that are being ended is of no interest.
+        if harness.is_exploring() {
             let message = panics::told_by(task.id);
             worker.fail(harness, Kind::Panic { title: task.title(), message });
         }
-        takes
+        harness.explores
     })
     .unwrap_or(false)
 }

@@ -281,6 +281,16 @@ pub(crate) fn point() {
     });
 }
 
+/// A goroutine ends: from now on that can be seen.
+#[inline(always)]
+pub(crate) fn note_end(task: &Header) {
+    with_worker(|worker| {
+        if let Some(harness) = worker.and_then(|worker| worker.harness.as_ref()) {
+            harness.note_end(task);
+        }
+    });
+}
+
 /// Panics if there is no runtime for a new task and none can be started.
 #[track_caller]
 pub(crate) fn require_runtime() {

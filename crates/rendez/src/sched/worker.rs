@@ -603,24 +603,45 @@ impl Worker {
         if self.timers.is_empty() && alarms.next_deadline().is_none() {
             return false;
         }
+        if self.is_exploring() {
+            // That is a decision.
+            return false;
+        }
         let now = Instant::now().nanos();
         let mut fired = alarms.fire(now);
         let mut due = [ptr::null::<Timer>(); 16];
         loop {
             let len = self.timers.take_due(now, &mut due);
             for &timer in &due[..len] {
-                // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so
-                // its waiter and the goroutine are there.
-                unsafe {
-                    if (*(*timer).waiter).time_out() {
-                        self.queue.push((*timer).task.cast_mut());
-                        fired = true;
-                    }
-                }
+                fired |= self.time_out(timer);
             }
             if len < due.len() {
                 return fired;
             }
+        }
+    }
+
+    /// The time of a timer that has just been taken out has come. Whether that ends a wait.
+    fn time_out(&self, timer: *const Timer) -> bool {
+        // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so its
+        // waiter and the goroutine are there.
+        unsafe {
+            let strikes = (*(*timer).waiter).time_out();
+            if strikes {
+                self.queue.push((*timer).task.cast_mut());
+            }
+            strikes
+        }
+    }
+
+    /// Of the timers and alarms that are due, the one that `pick` chooses strikes.
+    pub(super) fn fire_one(&self, pick: impl FnOnce(usize) -> usize) {
+        let (now, alarms) = (Instant::now().nanos(), &self.shared.alarms);
+        let timers = self.timers.count_due(now);
+        let chosen = pick(timers + alarms.count_due(now));
+        match self.timers.take_nth_due(now, chosen) {
+            Some(timer) => _ = self.time_out(timer),
+            None => alarms.fire_nth(now, chosen - timers),
         }
     }
 

@@ -225,21 +225,21 @@ fn chooser(strategy: &Strategy) -> Result<Box<dyn strategy::Strategy>, String> {
 }
 
 /// One call of [`explore`].
-struct Session<'a> {
-    config: &'a Config,
-    body: Body,
-    site: &'static Location<'static>,
-    replays: bool,
+pub(super) struct Session<'a> {
+    pub(super) config: &'a Config,
+    pub(super) body: Body,
+    pub(super) site: &'static Location<'static>,
+    pub(super) replays: bool,
 }
 
 impl Session<'_> {
-    fn explorer(&self, strategy: Box<dyn strategy::Strategy>, seed: u64, budget: u64) -> Explorer {
+    pub(super) fn explorer(&self, strategy: Box<dyn strategy::Strategy>, seed: u64, budget: u64) -> Explorer {
         Explorer::new(self.body.clone(), self.site, strategy, seed, budget)
             .limits(self.config.max_steps, self.config.early_timers)
     }
 
     /// Until all schedules have been run, or one has failed.
-    fn run(&self, mut explorer: Box<Explorer>) -> (Box<Explorer>, Option<Kind>) {
+    pub(super) fn run(&self, mut explorer: Box<Explorer>) -> (Box<Explorer>, Option<Kind>) {
         // Another runtime under test has to wait for this one.
         let _hold = harness::hold();
         loop {
