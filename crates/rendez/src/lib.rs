@@ -43,13 +43,18 @@
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!
-//! The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
+//! The feature `testing`, on by default, has the module of that name, and in every operation the question whether it runs under test: a
+//! load and a branch. The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../../../docs/guide/src/testing.md")]
+struct GuideTesting;
 
 // What `select!` expands to names the crate, also in here.
 #[cfg(not(loom))]
@@ -79,7 +84,7 @@ mod stack;
 pub mod sync;
 #[cfg(not(loom))]
 mod task;
-#[cfg(not(loom))]
+#[cfg(all(not(loom), feature = "testing"))]
 pub mod testing;
 pub mod time;
 mod wait;

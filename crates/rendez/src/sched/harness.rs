@@ -14,23 +14,25 @@
 //! * **The end.** A failure is put into [`Control`], with the explorer, and then the runtime shuts down as any other: the
 //!   rest is unwound in the ordinary loop, by the ordinary order, while the clock goes on with the real one's pace.
 
-use super::{census::describe, config::Config, runtime::Shared, shared::WorkerShared, worker::Worker};
+use super::{
+    Inhabitant, census::describe, config::Config, runtime::Shared, shared::WorkerShared, worker::Worker,
+};
 use crate::{
     primitives::prefetch,
     sync::WaitGroup,
     task::{ForcedUnwind, Header, header},
-    testing::{CLOCK, Explorer, Inhabitant, Kind, Options, Running, panics, wrapped},
+    testing::{CLOCK, Explorer, Kind, Options, Running, panics, wrapped},
     time::Instant,
     wait::{Outcome, Reason, Waiter},
 };
 use std::{
     cell::{Cell, RefCell},
     fmt, io,
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -41,6 +43,16 @@ const TESTED: u64 = 1 << 63;
 /// A block of numbers is enough for a schedule.
 const IDS: u64 = 1 << 32;
 static BLOCKS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there has been a runtime of this kind in the process. It is asked at the beginning of every operation, in programs and not in
+/// tests for the most part: a load of what nobody writes, and a branch that is never taken, are all that it costs them.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+#[inline(always)]
+pub(super) fn any() -> bool {
+    // Whoever can be under test has been started after it was set.
+    ANY.load(Ordering::Relaxed)
+}
 
 /// For how long, before it is called a deadlock that all wait, somebody outside has to bring something.
 const GRACE: Duration = Duration::from_millis(20);
@@ -88,7 +100,7 @@ impl Control {
     }
 
     /// The number of the first goroutine.
-    pub(super) fn first_id(&self) -> u64 {
+    fn first_id(&self) -> u64 {
         self.block + 1
     }
 
@@ -134,8 +146,23 @@ pub(crate) struct Start {
     pub(crate) explorer: Option<Box<Explorer>>,
 }
 
+impl Start {
+    /// The number of the first goroutine.
+    pub(super) fn first_id(&self) -> u64 {
+        self.control.first_id()
+    }
+
+    pub(super) fn attach(self, worker: &'static WorkerShared) -> Attached {
+        Box::new(Harness::new(self, worker))
+    }
+}
+
+/// As a worker has it.
+pub(super) type Attached = Box<Harness>;
+
 /// Starts a runtime of this kind.
 pub(crate) fn start(start: Start) -> io::Result<Arc<Shared>> {
+    ANY.store(true, Ordering::Relaxed);
     let config = Config { workers: Some(1), seed: Some(0), ..Config::default() };
     Shared::start_with(&config, Some(start))
 }
@@ -198,7 +225,7 @@ enum Choice {
 }
 
 impl Harness {
-    pub(super) fn new(start: Start, worker: &'static WorkerShared) -> Harness {
+    fn new(start: Start, worker: &'static WorkerShared) -> Harness {
         let Start { control, explorer } = start;
         assert!(control.worker.set(worker).is_ok(), "a control is for one runtime");
         Harness {
@@ -482,13 +509,13 @@ impl Worker {
         harness.clock.set(0);
         harness.main_done.set(false);
         harness.last.set(0);
-        let body = harness.explorer.borrow_mut().as_mut().expect("while exploring").begin();
+        let (body, site) = harness.explorer.borrow_mut().as_mut().expect("while exploring").begin();
         let main = move || {
             let result = catch_unwind(AssertUnwindSafe(&*body));
             drop(body);
             main_has_ended(result);
         };
-        let header = header::allocate(main, self.next_id(), Location::caller(), None, 0);
+        let header = header::allocate(main, self.next_id(), site, None, 0);
         self.spawn(header);
         // SAFETY: the handle, whose result is `()`, is given up at once.
         unsafe { header::release_handle(header.as_ptr(), false) };
@@ -607,9 +634,20 @@ fn with_harness<R>(f: impl FnOnce(&Worker, &Harness) -> R) -> Option<R> {
     })
 }
 
+/// See [`Worker::point`].
+#[cold]
+pub(super) fn point() {
+    with_harness(|worker, _| worker.point());
+}
+
 /// The present moment, where it is not the machine's.
-#[inline]
+#[inline(always)]
 pub(crate) fn virtual_now() -> Option<Instant> {
+    if any() { own_now() } else { None }
+}
+
+#[cold]
+fn own_now() -> Option<Instant> {
     with_harness(|_, harness| Instant::from_nanos(harness.now()))
 }
 
@@ -625,7 +663,7 @@ pub(crate) fn hold() -> Option<Hold> {
 
 /// Whether the caller runs under a chosen schedule.
 pub(crate) fn is_exploring() -> bool {
-    with_harness(|_, harness| harness.is_exploring()).unwrap_or(false)
+    any() && with_harness(|_, harness| harness.is_exploring()).unwrap_or(false)
 }
 
 /// A goroutine that nobody joins has panicked. `false`: it is to be told as usual.

@@ -12,7 +12,7 @@ use super::{
     failure::Kind,
     strategy::{Options, Strategy},
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, panic::Location, sync::Arc};
 
 /// The program.
 pub(super) type Body = Arc<dyn Fn() + Send + Sync>;
@@ -29,6 +29,8 @@ pub(super) enum Verdict {
 
 pub(crate) struct Explorer {
     body: Body,
+    /// Where it was given to be explored.
+    site: &'static Location<'static>,
     strategy: Box<dyn Strategy>,
     /// How many schedules to run at most.
     budget: u64,
@@ -48,9 +50,16 @@ pub(crate) struct Explorer {
 }
 
 impl Explorer {
-    pub(super) fn new(body: Body, strategy: Box<dyn Strategy>, seed: u64, budget: u64) -> Self {
+    pub(super) fn new(
+        body: Body,
+        site: &'static Location<'static>,
+        strategy: Box<dyn Strategy>,
+        seed: u64,
+        budget: u64,
+    ) -> Self {
         Explorer {
             body,
+            site,
             strategy,
             budget,
             max_steps: u64::MAX,
@@ -109,8 +118,8 @@ impl Explorer {
 
     // ---- for the harness ----
 
-    /// A schedule begins: the program.
-    pub(crate) fn begin(&mut self) -> Body {
+    /// A schedule begins: the program, and whence it is.
+    pub(crate) fn begin(&mut self) -> (Body, &'static Location<'static>) {
         if self.begun > 0 {
             self.seed = next_seed(self.seed);
         }
@@ -122,7 +131,7 @@ impl Explorer {
             trace.clear();
         }
         self.strategy.begin(self.seed);
-        self.body.clone()
+        (self.body.clone(), self.site)
     }
 
     /// Which of the goroutines goes on. `None`: this has been going on for too long.

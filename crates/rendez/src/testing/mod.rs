@@ -32,7 +32,7 @@ pub use leaks::{ClockHold, check_leaks};
 pub use virtual_time::virtual_time;
 
 pub(crate) use explorer::Explorer;
-pub(crate) use failure::{Inhabitant, Kind};
+pub(crate) use failure::Kind;
 pub(crate) use strategy::{CLOCK, Options, Running, wrapped};
 
 /// Who chooses schedules.

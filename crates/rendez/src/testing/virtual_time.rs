@@ -2,7 +2,7 @@
 
 use super::failure::Kind;
 use crate::sched::harness::{self, Control, Start};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 /// Runs `f` in virtual time and returns what it returns.
 ///
@@ -59,7 +59,8 @@ where
         harness::note_main_done();
         result
     };
-    let result = catch_unwind(AssertUnwindSafe(|| runtime.run(body)));
+    let site = Location::caller();
+    let result = catch_unwind(AssertUnwindSafe(|| runtime.run_from(site, body)));
     runtime.shutdown();
     match result {
         Ok(value) => value,
