@@ -303,7 +303,9 @@ fn number(task: *mut Header) -> u64 {
 }
 
 impl Worker {
-    /// The loop, until the runtime shuts down.
+    /// The loop, until the runtime shuts down. Apart from the ordinary one, which is compiled the worse the more stands beside it.
+    #[cold]
+    #[inline(never)]
     pub(super) fn run_under_harness(&self, harness: &Harness) {
         // Until whoever starts the worker has entered it, nobody counts its goroutines, and all would seem to have ended.
         while self.runtime.started_workers() <= self.index {
@@ -338,7 +340,8 @@ impl Worker {
         self.set_budget(None);
         harness.released.set(Some(std::time::Instant::now()));
         let ready = harness.ready.take();
-        for task in ready.tasks {
+        let next = Some(harness.next.replace(ptr::null_mut())).filter(|next| !next.is_null());
+        for task in ready.tasks.into_iter().chain(next) {
             // SAFETY: it can run, and is in no other queue.
             unsafe { self.queue.push(task) };
         }

@@ -3,7 +3,8 @@
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
-//! * [`census`]: who is there; `left_over`: who stays. [`deadlock`]: nothing can run any more. [`harness`]: a worker under test, whose clock and schedule are given (both with the feature `testing`).
+//! * [`census`]: who is there. [`deadlock`]: nothing can run any more. With the feature `testing`, `left_over`: who does not end;
+//!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
