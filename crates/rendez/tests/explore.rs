@@ -1,5 +1,7 @@
 //! Chosen schedules: what goes wrong in some order is found, shortened, and happens again when it is asked for.
 
+#![cfg(feature = "testing")]
+
 use rendez::{
     chan, go, go_async, scope, select,
     sync::{Mutex, WaitGroup},

@@ -108,11 +108,13 @@ impl AlarmSet {
     }
 
     /// How many are due.
+    #[cfg(feature = "testing")]
     pub(super) fn count_due(&self, now: u64) -> usize {
         self.heap.lock().count_due(now)
     }
 
     /// Fires one of those that are due.
+    #[cfg(feature = "testing")]
     pub(super) fn fire_nth(&self, now: u64, nth: usize) {
         let mut heap = self.heap.lock();
         let Some(alarm) = heap.pop_nth_due(now, nth) else { return };

@@ -14,12 +14,14 @@
 //! * **The end.** A failure is put into [`Control`], with the explorer, and then the runtime shuts down as any other: the
 //!   rest is unwound in the ordinary loop, by the ordinary order, while the clock goes on with the real one's pace.
 
-use super::{census::describe, config::Config, runtime::Shared, shared::WorkerShared, worker::Worker};
+use super::{
+    Inhabitant, census::describe, config::Config, runtime::Shared, shared::WorkerShared, worker::Worker,
+};
 use crate::{
     primitives::prefetch,
     sync::WaitGroup,
     task::{ForcedUnwind, Header, header},
-    testing::{CLOCK, Explorer, Inhabitant, Kind, Left, Options, Running, panics, wrapped},
+    testing::{CLOCK, Explorer, Kind, Left, Options, Running, panics, wrapped},
     time::Instant,
     wait::{Outcome, Reason, Waiter},
 };
@@ -30,7 +32,7 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -41,6 +43,16 @@ const TESTED: u64 = 1 << 63;
 /// A block of numbers is enough for a schedule.
 const IDS: u64 = 1 << 32;
 static BLOCKS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there has been a runtime of this kind in the process. It is asked at the beginning of every operation, in programs and not in
+/// tests for the most part: a load of what nobody writes, and a branch that is never taken, are all that it costs them.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+#[inline(always)]
+pub(super) fn any() -> bool {
+    // Whoever can be under test has been started after it was set.
+    ANY.load(Ordering::Relaxed)
+}
 
 /// For how long, before it is called a deadlock that all wait, somebody outside has to bring something.
 const GRACE: Duration = Duration::from_millis(20);
@@ -88,7 +100,7 @@ impl Control {
     }
 
     /// The number of the first goroutine.
-    pub(super) fn first_id(&self) -> u64 {
+    fn first_id(&self) -> u64 {
         self.block + 1
     }
 
@@ -134,8 +146,23 @@ pub(crate) struct Start {
     pub(crate) explorer: Option<Box<Explorer>>,
 }
 
+impl Start {
+    /// The number of the first goroutine.
+    pub(super) fn first_id(&self) -> u64 {
+        self.control.first_id()
+    }
+
+    pub(super) fn attach(self, worker: &'static WorkerShared) -> Attached {
+        Box::new(Harness::new(self, worker))
+    }
+}
+
+/// As a worker has it.
+pub(super) type Attached = Box<Harness>;
+
 /// Starts a runtime of this kind.
 pub(crate) fn start(start: Start) -> io::Result<Arc<Shared>> {
+    ANY.store(true, Ordering::Relaxed);
     let config = Config { workers: Some(1), seed: Some(0), ..Config::default() };
     Shared::start_with(&config, Some(start))
 }
@@ -202,7 +229,7 @@ enum Choice {
 }
 
 impl Harness {
-    pub(super) fn new(start: Start, worker: &'static WorkerShared) -> Harness {
+    fn new(start: Start, worker: &'static WorkerShared) -> Harness {
         let Start { control, explorer } = start;
         assert!(control.worker.set(worker).is_ok(), "a control is for one runtime");
         Harness {
@@ -239,7 +266,7 @@ impl Harness {
     }
 
     /// A goroutine ends. What its parent was told about it is not asked for any more, so there is room for when that was.
-    pub(super) fn note_end(&self, task: &Header) {
+    fn note_end(&self, task: &Header) {
         task.family.set(self.strikes.get());
     }
 
@@ -287,7 +314,9 @@ fn number(task: *mut Header) -> u64 {
 }
 
 impl Worker {
-    /// The loop, until the runtime shuts down.
+    /// The loop, until the runtime shuts down. Apart from the ordinary one, which is compiled the worse the more stands beside it.
+    #[cold]
+    #[inline(never)]
     pub(super) fn run_under_harness(&self, harness: &Harness) {
         // Until whoever starts the worker has entered it, nobody counts its goroutines, and all would seem to have ended.
         while self.runtime.started_workers() <= self.index {
@@ -322,7 +351,8 @@ impl Worker {
         self.set_budget(None);
         harness.released.set(Some(std::time::Instant::now()));
         let ready = harness.ready.take();
-        for task in ready.tasks {
+        let next = Some(harness.next.replace(ptr::null_mut())).filter(|next| !next.is_null());
+        for task in ready.tasks.into_iter().chain(next) {
             // SAFETY: it can run, and is in no other queue.
             unsafe { self.queue.push(task) };
         }
@@ -504,11 +534,7 @@ impl Worker {
         harness.clock.set(0);
         harness.main_done.set(false);
         harness.last.set(0);
-        let (body, site) = {
-            let mut explorer = harness.explorer.borrow_mut();
-            let explorer = explorer.as_mut().expect("while exploring");
-            (explorer.begin(), explorer.site())
-        };
+        let (body, site) = harness.explorer.borrow_mut().as_mut().expect("while exploring").begin();
         let main = move || {
             let result = catch_unwind(AssertUnwindSafe(&*body));
             drop(body);
@@ -637,9 +663,20 @@ fn with_harness<R>(f: impl FnOnce(&Worker, &Harness) -> R) -> Option<R> {
     })
 }
 
+/// See [`Worker::point`].
+#[cold]
+pub(super) fn point() {
+    with_harness(|worker, _| worker.point());
+}
+
 /// The present moment, where it is not the machine's.
-#[inline]
+#[inline(always)]
 pub(crate) fn virtual_now() -> Option<Instant> {
+    if any() { own_now() } else { None }
+}
+
+#[cold]
+fn own_now() -> Option<Instant> {
     with_harness(|_, harness| Instant::from_nanos(harness.now()))
 }
 
@@ -655,14 +692,26 @@ pub(crate) fn hold() -> Option<Hold> {
 
 /// Whether the caller runs under a chosen schedule, or is unwound after one.
 pub(crate) fn is_exploring() -> bool {
-    with_harness(|_, harness| harness.explores).unwrap_or(false)
+    any() && with_harness(|_, harness| harness.explores).unwrap_or(false)
+}
+
+/// See [`Harness::note_end`].
+#[cold]
+pub(super) fn note_end(task: &Header) {
+    with_harness(|_, harness| harness.note_end(task));
 }
 
 /// Whether somebody who asks if `task` has ended, which it has, asks before it does. A goroutine runs on to its end after its last
 /// operation, but might have been held up there; until then whoever joins it would only have waited, so this is where the
 /// difference shows, and a point at the end of all goroutines would only multiply the schedules. It is said once of each,
 /// and not after the clock has moved, for which all have to wait.
+#[inline(always)]
 pub(crate) fn ends_late(task: &Header) -> bool {
+    any() && ends_late_here(task)
+}
+
+#[cold]
+fn ends_late_here(task: &Header) -> bool {
     with_harness(|worker, harness| {
         let is_here = worker.goroutine().is_some_and(|me| {
             // SAFETY: the running goroutine's header.

@@ -9,7 +9,12 @@ use super::{
     strategy::{self, Exhaustive, Pct, Random, Replay},
 };
 use crate::sched::harness::{self, Control, Start};
-use std::{io::Write, ops::Range, panic::Location, sync::Arc};
+use std::{
+    io::Write,
+    ops::Range,
+    panic::Location,
+    sync::{Arc, Once},
+};
 
 /// How [`explore`] goes about it. Write what differs, and `..Config::default()`.
 ///
@@ -208,8 +213,14 @@ fn replay_of(site: &Location<'_>) -> Option<Strategy> {
         ),
     };
     if place != format!("{}:{}", site.file(), site.line()) {
-        // Not `eprintln`, which panics when nobody reads the error stream any more.
-        let _ = writeln!(std::io::stderr(), "rendez: {REPLAY} is for {place}; {site} runs as usual");
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            // Not `eprintln`, which panics when nobody reads the error stream any more.
+            let _ = writeln!(
+                std::io::stderr(),
+                "rendez: {REPLAY} is for {place}; {site}, and any other, runs as usual"
+            );
+        });
         return None;
     }
     Some(Strategy::Replay(schedule.to_owned()))

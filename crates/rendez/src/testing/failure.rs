@@ -1,24 +1,8 @@
 //! How a run fails, and how that is told.
 
 use super::schedule::Schedule;
+use crate::sched::Inhabitant;
 use std::{fmt, panic::Location};
-
-/// A goroutine that has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Inhabitant {
-    pub(crate) id: u64,
-    /// As `goroutine 7 "printer"`.
-    pub(crate) title: String,
-    /// What it waits for, in Go's words.
-    pub(crate) state: &'static str,
-    pub(crate) site: &'static Location<'static>,
-}
-
-impl fmt::Display for Inhabitant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}]:\n\tcreated at {}", self.title, self.state, self.site)
-    }
-}
 
 /// What went wrong in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub use leaks::{ClockHold, check_leaks};
 pub use virtual_time::virtual_time;
 
 pub(crate) use explorer::Explorer;
-pub(crate) use failure::{Inhabitant, Kind, Left};
+pub(crate) use failure::{Kind, Left};
 pub(crate) use strategy::{CLOCK, Options, Running, wrapped};
 
 /// Who chooses the schedules of [`explore`]: at each step which goroutine goes on, and what a `select!` with several ready

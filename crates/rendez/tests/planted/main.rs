@@ -18,6 +18,8 @@
 //! by its seed, and in another process by the line that the report prints. The mended programs pass the same search,
 //! ten times as long.
 
+#![cfg(feature = "testing")]
+
 mod aba_in_a_pool;
 mod cancelled_before_use;
 #[path = "../child/mod.rs"]
