@@ -424,6 +424,7 @@ impl Worker {
     #[cold]
     pub(super) fn point(&self) {
         let Some(harness) = &self.harness else { return };
+        crate::lock::assert_none_is_held();
         loop {
             let task = match self.goroutine() {
                 Some(task) if harness.is_exploring() && !self.runtime.is_stopping() => task,

@@ -669,6 +669,7 @@ impl Worker {
     /// As for [`Fiber::suspend`].
     #[inline(always)]
     unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool) {
+        crate::lock::assert_none_is_held();
         if unwinding {
             self.unwinding.set(self.unwinding.get() + 1);
         }
