@@ -1,13 +1,21 @@
 //! Values of a goroutine's own.
 
-use rendez::{block_on, chan, go, go_async, goroutine_local, scope};
+use rendez::{
+    block_on,
+    chan::{self, Sender},
+    go, go_async, goroutine_local, scope,
+};
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
+    thread::{self, ThreadId},
 };
 
 goroutine_local! {
@@ -123,6 +131,75 @@ fn values_are_dropped_before_the_goroutine_can_be_joined_however_it_ends() {
         made.iter().take(2).for_each(drop);
     });
     assert_eq!(DROPS.load(Ordering::SeqCst), 5);
+}
+
+/// Says on which thread it was dropped.
+struct Traced(Rc<()>);
+
+static DROPPED_ON: Mutex<Vec<ThreadId>> = Mutex::new(Vec::new());
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        DROPPED_ON.lock().unwrap().push(thread::current().id());
+    }
+}
+
+#[test]
+fn what_is_made_while_a_goroutine_that_never_ran_is_dropped_is_dropped_there_and_not_with_its_handle() {
+    goroutine_local! {
+        static TRACED: Traced = Traced(Rc::new(()));
+    }
+    struct Uses(Sender<ThreadId>);
+    impl Drop for Uses {
+        fn drop(&mut self) {
+            TRACED.with(|traced| assert_eq!(Rc::strong_count(&traced.0), 1));
+            self.0.send(thread::current().id()).unwrap();
+        }
+    }
+    let runtime = Arc::new(rendez::Runtime::builder().workers(1).build().unwrap());
+    let theirs = runtime.clone();
+    let (tx, used_on) = chan::unbounded();
+    let handle = runtime.run(|| {
+        let uses = Uses(tx);
+        let handle = go(move || {
+            let _uses = uses;
+        });
+        theirs.shutdown();
+        handle
+    });
+    runtime.shutdown();
+    let worker = used_on.recv().unwrap();
+    assert_ne!(worker, thread::current().id());
+    // An `Rc` made on the worker: it must not be this thread that drops it, by dropping the handle.
+    assert_eq!(*DROPPED_ON.lock().unwrap(), [worker]);
+    assert!(handle.join().unwrap_err().is_cancelled());
+    assert_eq!(*DROPPED_ON.lock().unwrap(), [worker]);
+}
+
+#[test]
+fn values_of_an_async_goroutine_are_dropped_before_it_can_be_joined_also_if_its_future_panics_as_it_is_dropped()
+ {
+    static DROPS: AtomicUsize = AtomicUsize::new(0);
+    goroutine_local! {
+        static GUARD: Told = Told(&DROPS);
+    }
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a destructor's panic, for the test");
+        }
+    }
+    let bomb = Bomb;
+    let task = go_async(poll_fn(move |_| {
+        let _ = &bomb;
+        GUARD.with(|_| Poll::Ready(()))
+    }));
+    // Seen while the handle, and with it the memory of the task, is still there.
+    while !task.is_finished() {
+        thread::yield_now();
+    }
+    assert_eq!(DROPS.load(Ordering::SeqCst), 1);
+    assert!(task.join().unwrap_err().is_panic());
 }
 
 #[test]

@@ -7,7 +7,8 @@ mod worlds;
 use rendez::{
     Event,
     chan::{self, Receiver, RecvError, RecvEvent, SendError},
-    choose, select,
+    choose, go, select,
+    select::{Arm, Operation},
     sync::WaitGroup,
     time,
 };
@@ -17,7 +18,7 @@ use std::{
     pin::pin,
     time::{Duration, Instant},
 };
-use worlds::{Crew, in_every_world, poll_once};
+use worlds::{Crew, in_every_world, on_one_worker, poll_once};
 
 fn everywhere(body: fn()) {
     in_every_world(|crew: &Crew| crew.start(move |_| async move { body() }).join());
@@ -237,4 +238,38 @@ fn the_end_of_a_scoped_goroutine_is_an_event() {
         handle.join().unwrap()
     });
     assert_eq!(length, 2);
+}
+
+#[test]
+fn an_arm_that_was_undone_is_not_taken_for_done_again() {
+    on_one_worker(|| {
+        let drops = Drops::default();
+        let (tx, rx) = chan::bounded(0);
+        let mut arm = rx.recv_event().operation();
+        let token = drops.token();
+        let sender = go(move || tx.send(token).unwrap());
+        // The sender starts when this waits, so it hands the value to the arm in the queue.
+        assert_eq!(rendez::__private::block(&mut [&mut arm], false), 0);
+        sender.join().unwrap();
+        arm.undo();
+        assert_eq!(rx.len(), 1);
+        // Whoever has an operation may call this; the value is not in its hands any more.
+        assert!(!arm.conclude(0));
+        drop(arm);
+        assert_eq!((rx.len(), drops.count()), (1, 0));
+        drop(rx.recv().unwrap());
+        assert_eq!(drops.count(), 1);
+    });
+}
+
+#[test]
+fn a_choice_that_has_been_made_stays_so_however_often_it_is_attempted() {
+    let (tx, rx) = chan::bounded(4);
+    (0..4).for_each(|i| tx.send(i).unwrap());
+    let mut choice = choose([rx.recv_event(), rx.recv_event()]).operation();
+    assert!((0..20).all(|_| choice.attempt()));
+    assert_eq!(rx.len(), 3);
+    assert!(choice.conclude(0) && choice.conclude(1));
+    assert_eq!(choice.finish(), Ok(0));
+    assert_eq!(rx.len(), 3);
 }

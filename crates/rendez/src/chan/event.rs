@@ -52,10 +52,11 @@ impl Stage {
         registered
     }
 
-    /// A peer chose the arm; `status` is what it left in the node. Whether the arm is done.
-    fn conclude(&mut self, status: Status) -> bool {
+    /// A peer chose the arm, and told so in `node`. Whether the arm is done.
+    fn conclude(&mut self, node: &Node) -> bool {
         if *self == Stage::Idle {
-            *self = match status {
+            // What it says is used once: an arm that has been undone must not be taken for done again, since its packet is empty.
+            *self = match node.take_status() {
                 Status::Done => Stage::Done,
                 Status::Closed => Stage::Closed,
                 // (No channel grants anything to all.)
@@ -142,7 +143,7 @@ impl<T> Arm for RecvEvent<'_, T> {
     }
 
     fn conclude(&mut self, _: usize) -> bool {
-        self.stage.conclude(self.node.status())
+        self.stage.conclude(&self.node)
     }
 
     fn undo(&mut self) {
@@ -246,7 +247,7 @@ impl<T> Arm for SendEvent<'_, T> {
 
     fn conclude(&mut self, _: usize) -> bool {
         // Until the arm is finished or dropped, its stage says whose the value is.
-        self.stage.conclude(self.node.status())
+        self.stage.conclude(&self.node)
     }
 
     /// The value has gone; there is nothing to give back.
@@ -351,7 +352,7 @@ impl<T> Arm for SendTakeEvent<'_, T> {
     }
 
     fn conclude(&mut self, _: usize) -> bool {
-        let chosen = self.stage.conclude(self.node.status());
+        let chosen = self.stage.conclude(&self.node);
         self.emptied();
         chosen
     }

@@ -390,11 +390,16 @@ impl<E: Event> Arm for Choose<E> {
     }
 
     fn attempt(&mut self) -> bool {
-        self.chosen = run::attempt(self, false);
+        if self.chosen.is_none() {
+            self.chosen = run::attempt(self, false);
+        }
         self.chosen.is_some()
     }
 
     unsafe fn register(&mut self, waiting: Waiting<'_>, mut first: usize) -> Registered {
+        if self.chosen.is_some() {
+            return waiting.choose();
+        }
         for (index, operation) in self.operations.iter_mut().enumerate() {
             // SAFETY: passed on: the operations are in a vector that does not change meanwhile.
             match unsafe { operation.register(waiting, first) } {
@@ -415,7 +420,9 @@ impl<E: Event> Arm for Choose<E> {
     }
 
     fn conclude(&mut self, leaf: usize) -> bool {
-        self.chosen = run::conclude(self, leaf);
+        if self.chosen.is_none() {
+            self.chosen = run::conclude(self, leaf);
+        }
         self.chosen.is_some()
     }
 

@@ -28,7 +28,7 @@
 
 use super::{
     ForcedUnwind,
-    header::{self, ASYNC, Header, Vtable},
+    header::{self, ASYNC, EndLocals, Header, Vtable},
     join::JoinError,
     poll_state::{PollState, Woken},
 };
@@ -156,10 +156,10 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
             }
         }
     };
-    // SAFETY: not polled again: the task stays `RUNNING`. In place, as pinning asks.
-    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
-        ptr::drop_in_place(future);
-        common.header.end_locals();
+    let dropped = catch_unwind(AssertUnwindSafe(|| {
+        let _locals = EndLocals(header);
+        // SAFETY: not polled again: the task stays `RUNNING`. In place, as pinning asks.
+        unsafe { ptr::drop_in_place(future) };
     }));
     let result = match dropped {
         // A destructor that waited when the runtime shut down: nothing went wrong.

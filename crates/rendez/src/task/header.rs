@@ -153,11 +153,13 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bo
     // SAFETY: the closure is there until `run`, which is called once.
     let closure = unsafe { ManuallyDrop::take(&mut (*payload::<F, R>(header)).closure) };
     let result = catch_unwind(AssertUnwindSafe(|| {
+        // Also of one that never ran: what its closure drops may make some, which must not outlive the goroutine, since who
+        // frees the header may be on another thread.
+        let _locals = EndLocals(header);
         if cancelled {
             drop(closure);
             Err(JoinError::cancelled(header))
         } else {
-            let _locals = EndLocals(header);
             Ok(closure())
         }
     }));
@@ -178,11 +180,12 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bo
 }
 
 /// Drops the goroutine's own values, after its closure and before anybody is told that it has ended.
-struct EndLocals(*const Header);
+pub(super) struct EndLocals(pub(super) *const Header);
 
 impl Drop for EndLocals {
     fn drop(&mut self) {
-        // SAFETY: this is the goroutine, whose header is there until it is completed.
+        // SAFETY: this is the goroutine, whose header is there until it is completed. (One that is cancelled where no goroutine
+        // is, or in the middle of another one, has no values, and nobody to make any.)
         unsafe { (*self.0).end_locals() };
     }
 }
@@ -260,7 +263,7 @@ impl Header {
     /// # Safety
     /// As for [`locals`](Self::locals).
     #[inline(always)]
-    pub(super) unsafe fn end_locals(&self) {
+    unsafe fn end_locals(&self) {
         if let Some(extra) = self.extra.get() {
             extra.locals.end();
         }

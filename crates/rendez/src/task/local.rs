@@ -100,8 +100,8 @@ thread_local! {
 
 impl<T: 'static> GoroutineLocal<T> {
     #[doc(hidden)]
-    pub const fn __new(name: &'static str, init: fn() -> T, is_send: bool) -> Self {
-        GoroutineLocal { init, is_send, name }
+    pub const fn __new(name: &'static str, init: fn() -> T, is_send: is_send::IsSend<T>) -> Self {
+        GoroutineLocal { init, is_send: is_send.0, name }
     }
 
     /// Shows `f` the caller's own value, which is made at its first use.
@@ -226,17 +226,26 @@ impl<T: 'static> fmt::Debug for GoroutineLocal<T> {
 pub mod is_send {
     use std::marker::PhantomData;
 
+    /// The answer, about `T` alone. Only this module makes one, and says yes only where the compiler has seen that it is so: memory
+    /// safety rests on it.
+    #[derive(Debug)]
+    pub struct IsSend<T>(pub(super) bool, PhantomData<fn(T) -> T>);
+
     #[derive(Debug)]
     pub struct Probe<T>(PhantomData<T>);
 
-    pub trait Otherwise {
-        const IS_SEND: bool = false;
+    pub trait Otherwise: Sized {
+        type Of;
+        const IS_SEND: IsSend<Self::Of>;
     }
 
-    impl<T> Otherwise for Probe<T> {}
+    impl<T> Otherwise for Probe<T> {
+        type Of = T;
+        const IS_SEND: IsSend<T> = IsSend(false, PhantomData);
+    }
 
     impl<T: Send> Probe<T> {
-        pub const IS_SEND: bool = true;
+        pub const IS_SEND: IsSend<T> = IsSend(true, PhantomData);
     }
 }
 
