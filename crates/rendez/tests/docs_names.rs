@@ -115,3 +115,87 @@ fn every_answer_to_a_hard_case_names_tests_that_exist_or_says_that_there_are_non
     assert!(answers > 25, "only {answers} answers were understood");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Whether a line of code, and no comment, has the word.
+fn is_unsafe(line: &str) -> bool {
+    let is_comment = line.trim_start().starts_with("//");
+    let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+    !is_comment && words.any(|word| word == "unsafe")
+}
+
+/// The files of `src` with `unsafe` in them, as paths in there, with their code.
+fn unsafe_files() -> Vec<(String, String)> {
+    let root = format!("{CRATE}/src");
+    let (mut found, mut folders) = (Vec::new(), vec![Path::new(&root).to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the source") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let code = read(&path);
+            if code.lines().any(is_unsafe) {
+                let name = path.strip_prefix(&root).expect("it is in there").display().to_string();
+                found.push((name, code));
+            }
+        }
+    }
+    found
+}
+
+/// The types for which `code` has an `unsafe impl`.
+fn unsafe_impls(code: &str) -> Vec<&str> {
+    let heads = code.lines().filter(|line| line.trim_start().starts_with("unsafe impl"));
+    heads
+        .map(|head| {
+            let (_, of) = head.split_once(" for ").unwrap_or_else(|| panic!("no type: {head}"));
+            of.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+        })
+        .collect()
+}
+
+#[test]
+fn every_file_with_unsafe_code_is_answered_for_on_the_page_and_by_tests_that_exist() {
+    let document = document("soundness.md");
+    let files = unsafe_files();
+    let mut wrong = Vec::new();
+    // Rows and paragraphs: what is said of a file is said in one of them.
+    let mut pieces: Vec<String> =
+        document.lines().filter(|line| line.starts_with("| ")).map(String::from).collect();
+    let is_prose = |piece: &&str| !piece.starts_with(['|', '#', '-']);
+    pieces.extend(document.split("\n\n").filter(is_prose).map(String::from));
+    for (file, code) in &files {
+        let quoted = format!("`{file}`");
+        let said: Vec<&String> = pieces.iter().filter(|piece| piece.contains(&quoted)).collect();
+        if said.is_empty() {
+            wrong.push(format!("{file} has unsafe code and is not on the page"));
+        }
+        for name in unsafe_impls(code) {
+            if !said.iter().any(|piece| piece.contains(&format!("`{name}`"))) {
+                wrong.push(format!("{file}: nothing is said of its unsafe impl for {name}"));
+            }
+        }
+    }
+    let mut rows = 0;
+    for row in document.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let &[named, owed, by, tests] = &cells[..] else { panic!("no row of four: {row}") };
+        rows += 1;
+        for file in named.split('`').filter(|part| part.ends_with(".rs")) {
+            if !files.iter().any(|(other, _)| other == file) {
+                wrong.push(format!("{file} is on the page and has no unsafe code, or is not there"));
+            }
+        }
+        let tests = tests_named_in(tests);
+        if owed.is_empty() || by.is_empty() || tests.is_empty() {
+            wrong.push(format!("{named}: something is left empty"));
+        }
+        wrong.extend(missing(tests).into_iter().map(|test| format!("{named}: {test} is no test")));
+    }
+    for found in document.split("\n- ").filter_map(|bullet| bullet.split_once("Now ")) {
+        wrong.extend(missing(tests_named_in(found.1)).into_iter().map(|test| format!("{test} is no test")));
+    }
+    assert!(rows > 50 && files.len() > 50, "only {rows} rows, {} files were understood", files.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
