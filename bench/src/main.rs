@@ -10,6 +10,7 @@ mod peer;
 mod plot;
 mod report;
 mod run;
+mod soak;
 
 use cases::{CASES, Scale};
 use clap::{Parser, Subcommand};
@@ -39,6 +40,14 @@ enum Command {
     /// of the rounds' ratios; below 1 means that rendez is ahead, also where more is better. What a peer can't do reads
     /// `n/a`, with the reason below the table; a `*` marks a reading that has a note there.
     Run(Run),
+    /// Runs everything at once, for as long as it is told to, and accounts for what went in: exits with 1 if something is missing
+    ///
+    /// Round after round starts a runtime and plays some scenes on it at once: channels of all capacities, selects, locks, contexts,
+    /// timers, patterns, runtimes within runtimes, panics; from goroutines, async goroutines and OS threads; with cancels,
+    /// closes and shutdowns at random. After each round every value that was made has been received or returned, or dropped
+    /// where that was to be; whatever was started has ended. Over the rounds memory, mappings, threads and file descriptors
+    /// must not grow.
+    Soak(soak::Soak),
     /// Lists the cases with their definitions, and the peers with what they can't do
     List,
     /// Runs one case on one contestant in this process and tells the reading as a line of JSON
@@ -82,6 +91,7 @@ struct Run {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(run) => measure(&run),
+        Command::Soak(soak) => soak.run(),
         Command::List => {
             list();
             Ok(())
