@@ -77,6 +77,14 @@ pub(super) fn play(stage: &Stage) {
     }
 }
 
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 struct Counted(WaitGroup);
 
 impl Drop for Counted {
@@ -102,19 +110,20 @@ fn use_all(shared: &Shared, ctx: &Context, rng: &mut Rng) {
             2 => {
                 let object = shared.pool.get();
                 assert!(!object.used.swap(true, SeqCst), "an object of the pool has two users");
+                // A shutdown may end the user here.
+                let _used = OnDrop(|| object.used.store(false, SeqCst));
                 if rng.u32(..4) == 0 {
                     rendez::yield_now();
                 }
-                object.used.store(false, SeqCst);
             }
             _ => {
                 let key = rng.u32(..3);
                 let got = shared.flights.run(key, || {
                     let inside = 1 << (8 * key);
                     let before = shared.inside.fetch_add(inside, SeqCst);
-                    rendez::yield_now();
-                    shared.inside.fetch_sub(inside, SeqCst);
+                    let _left = OnDrop(|| _ = shared.inside.fetch_sub(inside, SeqCst));
                     assert_eq!(before >> (8 * key) & 0xFF, 0, "two calls with one key");
+                    rendez::yield_now();
                     key * 2
                 });
                 assert_eq!(got, key * 2);
@@ -134,8 +143,8 @@ fn members(stage: &Stage, rng: &mut Rng) {
         group.go(move || {
             let _part = part;
             assert!(inside.fetch_add(1, SeqCst) < most as u32, "more members run than may");
+            let _left = OnDrop(|| _ = inside.fetch_sub(1, SeqCst));
             rendez::sleep(wait);
-            inside.fetch_sub(1, SeqCst);
             if fails && i == 3 && ctx.err().is_none() { Err(i) } else { Ok(()) }
         });
     }

@@ -1,0 +1,8 @@
+//! One channel on one thread, with futures that are polled and dropped at any time.
+#![no_main]
+
+#[allow(dead_code, reason = "one target plays one of them")]
+#[path = "../../crates/rendez/tests/models/mod.rs"]
+mod models;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| models::channel::channel(bytes));

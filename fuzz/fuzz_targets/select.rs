@@ -1,0 +1,8 @@
+//! Selects over a few channels on one thread.
+#![no_main]
+
+#[allow(dead_code, reason = "one target plays one of them")]
+#[path = "../../crates/rendez/tests/models/mod.rs"]
+mod models;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| models::select::selects(bytes));

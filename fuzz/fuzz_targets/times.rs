@@ -1,0 +1,8 @@
+//! Timers, tickers and functions of later, in virtual time.
+#![no_main]
+
+#[allow(dead_code, reason = "one target plays one of them")]
+#[path = "../../crates/rendez/tests/models/mod.rs"]
+mod models;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| models::times::times(bytes));
