@@ -48,20 +48,18 @@ pub(crate) fn growth(samples: &[Vitals]) -> Vec<String> {
     let quarter = samples.len() / 4;
     let least = |part: &[Vitals], of: fn(&Vitals) -> u64| part.iter().map(of).min().unwrap_or(0);
     let (early, late) = (&samples[quarter..2 * quarter], &samples[samples.len() - quarter..]);
-    // (Name, what, how much more is still noise.)
-    let kinds: [(&str, fn(&Vitals) -> u64, fn(u64) -> u64); 4] = [
-        ("resident bytes", |vitals| vitals.resident, |early| (8 << 20) + early / 10),
-        ("mappings", |vitals| vitals.mappings, |early| 32 + early / 10),
-        ("threads", |vitals| vitals.threads, |_| 0),
-        ("open files", |vitals| vitals.files, |_| 0),
-    ];
     let mut grown = Vec::new();
-    for (name, of, noise) in kinds {
+    // `noise` is how much more says nothing.
+    let mut look = |name: &str, of: fn(&Vitals) -> u64, noise: u64| {
         let (before, after) = (least(early, of), least(late, of));
-        if after > before + noise(before) {
+        if after > before + noise {
             grown.push(format!("{name} have grown from {before} to {after}"));
         }
-    }
+    };
+    look("resident bytes", |vitals| vitals.resident, 8 << 20);
+    look("mappings", |vitals| vitals.mappings, 32);
+    look("threads", |vitals| vitals.threads, 0);
+    look("open files", |vitals| vitals.files, 0);
     grown
 }
 

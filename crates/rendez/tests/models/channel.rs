@@ -387,12 +387,12 @@ impl Pair {
             assert_eq!((rx.len(), rx.is_empty(), rx.is_full(), rx.is_closed(), rx.capacity()), gauges);
         }
         // Alive is what is in the buffer, what senders hold, and what futures have not told of yet.
-        let untold =
-            self.futures.iter().zip(&self.model.stages).filter(|(future, stage)| match (future, stage) {
-                (Some(Operation::Send(_)), Stage::Closed(_)) => true,
-                (Some(Operation::Recv(_)), Stage::Done(_)) => true,
-                _ => false,
-            });
+        let untold = self.futures.iter().zip(&self.model.stages).filter(|pair| {
+            matches!(
+                pair,
+                (Some(Operation::Send(_)), Stage::Closed(_)) | (Some(Operation::Recv(_)), Stage::Done(_))
+            )
+        });
         assert_eq!(self.maker.alive(), buffer.len() + senders.len() + untold.count());
     }
 }
