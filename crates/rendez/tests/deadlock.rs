@@ -38,7 +38,7 @@ macro_rules! programs {
 }
 
 programs! {
-    a_receive_that_nobody_will_serve_is_a_deadlock => Dead(&["[join]:\n\tcreated at ", "\"printer\" [chan receive]:\n\tcreated at "]),
+    a_receive_that_nobody_will_serve_is_a_deadlock => Dead(&["[join]:\n\t", "\"printer\" [chan receive]:\n\t", "tests/deadlock.rs:", "\n\tcreated at crates/rendez/tests/deadlock.rs"]),
     every_kind_of_wait_is_told_by_its_name => Dead(&["[sync.Mutex.Lock]", "[sync.RWMutex.RLock]", "[sync.RWMutex.Lock]", "[semacquire]", "[sync.Cond.Wait]", "[sync.Once.Do]", "[select]", "[await]", "[sync.WaitGroup.Wait]"]),
     a_deadlock_of_a_crowd_is_told_in_groups => Dead(&["(and 19999 more like it)"]),
     a_deadlock_that_comes_after_work_and_timers_is_found => Dead(&["[chan receive]"]),

@@ -308,6 +308,7 @@ impl Worker {
                 || self.shared.incoming.load(Ordering::SeqCst) > 0
                 || runtime.is_stopping()
                 || self.is_requested()
+                || self.is_asked()
                 || (active
                     && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
         };

@@ -36,7 +36,7 @@ mod timers;
 mod worker;
 
 pub(crate) use alarms::Alarm;
-pub(crate) use census::{Inhabitant, census_of_all};
+pub(crate) use census::{Inhabitant, census_of_all, count};
 pub use config::PanicPolicy;
 #[cfg(feature = "testing")]
 pub(crate) use left_over::left_over;

@@ -15,7 +15,7 @@
 //! while bursts are long) and whenever there is nothing to do.
 
 use super::{
-    harness,
+    clock, harness,
     idle::Watch,
     placement::{self, Kind, Placer},
     polls::Polls,
@@ -127,6 +127,8 @@ pub(crate) struct Worker {
     full_budget: Cell<i32>,
     /// Of a runtime under test.
     pub(super) harness: Option<harness::Attached>,
+    /// The time, in seconds, when this worker last looked around.
+    seconds: Cell<u32>,
     /// The last question of [`census`](super::census) that was answered here.
     pub(super) census_answered: Cell<u32>,
 }
@@ -181,6 +183,7 @@ impl Worker {
             cancelled: Cell::new(false),
             full_budget: Cell::new(BUDGET),
             harness,
+            seconds: Cell::new(clock::coarse_seconds()),
             census_answered: Cell::new(0),
         }
     }
@@ -330,18 +333,26 @@ impl Worker {
         decided.unwrap_or_else(|| self.random.borrow_mut().usize(..n))
     }
 
-    /// Shows all goroutines that have parked and not ended.
+    /// Shows the stacks of all goroutines that have parked and not ended, but for the one that runs.
     ///
     /// # Safety
     /// Called on this worker's thread.
-    pub(super) unsafe fn for_each_parked(&self, mut f: impl FnMut(&Header, Option<Reason>)) {
+    pub(super) unsafe fn for_each_parked(&self, mut f: impl FnMut(&Fiber, &Header)) {
+        let running = self.goroutine().map(|_| self.fiber.get().cast_const());
         let mut fiber = self.owned.get().cast_const();
         // SAFETY: fibers in the list are there, with their goroutines.
         while let Some(this) = unsafe { fiber.as_ref() } {
-            // SAFETY: as above.
-            f(unsafe { &*this.task.get() }, this.reason.get());
+            if Some(fiber) != running {
+                // SAFETY: as above.
+                f(this, unsafe { &*this.task.get() });
+            }
             fiber = this.next.get();
         }
+    }
+
+    /// For how many seconds the goroutine that is parked on `fiber` has been that; about.
+    pub(super) fn parked_for(&self, fiber: &Fiber) -> u32 {
+        clock::coarse_seconds().saturating_sub(fiber.since.get())
     }
 
     /// Starts or resumes `task` and sees to what it leaves behind.
@@ -505,6 +516,7 @@ impl Worker {
 
     /// The inbox, the timers, the injector, a shutdown.
     pub(super) fn maintain(&self) {
+        self.seconds.set(clock::coarse_seconds());
         self.empty_inbox();
         self.fire_timers();
         if self.index < self.runtime.active_workers() {
@@ -701,6 +713,7 @@ impl Worker {
         let this = unsafe { &*fiber };
         this.waiter.set(waiter);
         this.reason.set(Some(reason));
+        this.since.set(self.seconds.get());
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
         match deadline {
             // SAFETY: we run on it.

@@ -14,6 +14,7 @@
 //! Everything here belongs to one worker, from making to disposal.
 
 use super::{
+    frames,
     header::{self, Header},
     heap,
 };
@@ -37,7 +38,7 @@ pub(crate) enum Suspend {
 }
 
 /// What a runner is resumed with when it is idle: the task to run and whether only to drop it; null to end the loop. A
-/// parked goroutine ignores it.
+/// parked goroutine asks only whether it is to go on, or to [tell its frames](Fiber::frames) (null) and stay parked.
 #[derive(Clone, Copy)]
 pub(crate) struct Order {
     pub(crate) task: *const Header,
@@ -71,6 +72,8 @@ pub(crate) struct Fiber {
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
     pub(crate) reason: Cell<Option<crate::wait::Reason>>,
+    /// Since when, in seconds of its worker's clock; about.
+    pub(crate) since: Cell<u32>,
     /// Where its stack ends, at the guard page, and how many bytes it has.
     limit: usize,
     size: usize,
@@ -94,6 +97,7 @@ impl Fiber {
             unwinding: Cell::new(false),
             special,
             reason: Cell::new(None),
+            since: Cell::new(0),
             limit,
             size,
             timer: Cell::new(ptr::null()),
@@ -143,7 +147,7 @@ impl Fiber {
     /// Switches to the fiber until it suspends.
     ///
     /// # Safety
-    /// Called on the worker's own stack, by the worker that made the fiber.
+    /// Called by the worker that made the fiber, on its own stack (but see [`frames`](Self::frames)).
     #[inline(always)]
     pub(crate) unsafe fn resume(fiber: *const Fiber, order: Order) -> Suspend {
         // SAFETY: only the worker's loop reaches for the coroutine, and it is not re-entered; the code that runs on the
@@ -162,7 +166,25 @@ impl Fiber {
     #[inline(always)]
     pub(crate) unsafe fn suspend(fiber: *const Fiber) {
         // SAFETY: the yielder was set when the coroutine started and lives as long as it.
-        unsafe { (*(*fiber).yielder.get()).suspend(Suspend::Parked) };
+        unsafe {
+            while (*(*fiber).yielder.get()).suspend(Suspend::Parked).task.is_null() {
+                frames::note((*fiber).limit);
+            }
+        }
+    }
+
+    /// The frames of the goroutine that is parked on this stack; empty if there is no room left to look at them from.
+    ///
+    /// They are looked at from the stack itself, which is resumed for it and suspends again at once.
+    ///
+    /// # Safety
+    /// Called by the worker that made the fiber, whose stack belongs to a goroutine that has suspended and does not run.
+    pub(crate) unsafe fn frames(fiber: *const Fiber) -> Vec<usize> {
+        // SAFETY: by contract it hangs in `suspend`, where it comes back from at once, and nothing else is done on it. The
+        // caller may be on another goroutine's stack: coroutines may be resumed from others.
+        let suspended = unsafe { Fiber::resume(fiber, Order { task: ptr::null(), cancelled: false }) };
+        debug_assert_eq!(suspended, Suspend::Parked);
+        frames::take_noted()
     }
 
     /// Ends an idle runner and gives its stack back.

@@ -47,7 +47,9 @@ fn selects_that_meet_on_both_sides_pass_each_value_once() {
                     }
                 }
             });
-            pair.map(|one| one.join().unwrap());
+            for one in pair {
+                one.join().unwrap();
+            }
             done.0.close();
         });
         assert_eq!(*sent.lock(), *received.lock());
