@@ -6,6 +6,7 @@ mod worlds;
 use rendez::{
     chan, go,
     sync::{Cond, Mutex},
+    time::Instant,
 };
 use setup::{Drops, in_time, runtime, wait_until};
 use std::{
@@ -17,7 +18,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use worlds::{Wakes, in_every_world, on_one_worker, poll_once, poll_with};
 
@@ -66,13 +67,15 @@ fn a_broadcast_goes_to_all_that_wait_and_to_nobody_later() {
 
 #[test]
 fn a_signal_is_not_kept_for_later() {
-    setup::in_every_world(|| {
+    setup::in_worlds_of_time(|clock| {
         let (mutex, cond) = (Mutex::new(0), Cond::new());
         cond.signal();
         cond.broadcast();
         let mut guard = mutex.lock();
+        let start = Instant::now();
         assert!(!cond.wait_timeout(&mut guard, Duration::from_millis(2)));
         assert!(!cond.wait_timeout(&mut guard, Duration::ZERO));
+        clock.has_passed(start, Duration::from_millis(2));
         assert!(mutex.try_lock().is_none(), "it has been taken again");
         drop(guard);
         assert!(mutex.try_lock().is_some());
@@ -217,11 +220,11 @@ fn waiting_while_looks_before_it_waits_and_after_each_signal() {
 
 #[test]
 fn a_wait_with_a_limit_ends_by_the_first_of_signal_and_limit() {
-    setup::in_every_world(|| {
+    setup::in_worlds_of_time(|clock| {
         let shared = Arc::new((Mutex::new(false), Cond::new()));
         let start = Instant::now();
         assert!(!shared.1.wait_timeout(&mut shared.0.lock(), Duration::from_millis(5)));
-        assert!(start.elapsed() >= Duration::from_millis(5));
+        clock.has_passed(start, Duration::from_millis(5));
         let signals = go({
             let shared = shared.clone();
             move || {
@@ -235,6 +238,9 @@ fn a_wait_with_a_limit_ends_by_the_first_of_signal_and_limit() {
         }
         drop(guard);
         signals.join().unwrap();
+        if clock.is_virtual() {
+            assert_eq!(start.elapsed(), Duration::from_millis(5));
+        }
     });
 }
 

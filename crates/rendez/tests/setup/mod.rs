@@ -1,6 +1,10 @@
 //! What the tests of goroutines and runtimes share: a limit of time, runtimes, things that tell of their drop.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+#[path = "../clock/mod.rs"]
+mod clock;
+
+pub(crate) use clock::Clock;
 use rendez::{Runtime, go_async};
 use std::{
     any::Any,
@@ -39,6 +43,22 @@ pub(crate) fn in_every_world(body: fn()) {
             runtime.run(body);
             runtime.spawn(body).join().unwrap();
             runtime.run(|| go_async(async move { body() }).join()).unwrap();
+        }
+    });
+}
+
+/// As [`in_every_world`], for what has to do with time: by the machine's clock on an OS thread and on real workers, and in a
+/// goroutine and an async goroutine in virtual time. There, `body` must not spin until time has passed.
+pub(crate) fn in_worlds_of_time(body: fn(Clock)) {
+    in_time(move || {
+        body(Clock::Machine);
+        let runtime = runtime(2);
+        runtime.run(|| body(Clock::Machine));
+        runtime.run(|| go_async(async move { body(Clock::Machine) }).join()).unwrap();
+        #[cfg(feature = "testing")]
+        {
+            rendez::testing::virtual_time(|| body(Clock::Virtual));
+            rendez::testing::virtual_time(|| go_async(async move { body(Clock::Virtual) }).join()).unwrap();
         }
     });
 }

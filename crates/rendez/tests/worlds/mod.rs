@@ -4,10 +4,13 @@
 //! A role is one `async` block over an [`Ops`], whose operations block in the worlds that block and are awaited in the
 //! others, so that the same lines run everywhere.
 //!
-//! Tests of time run [`in_worlds_of_time`] or [`in_both_times`]. Their [`Clock`] asks for the exact moment where time is
-//! virtual, and where it is the machine's, for that moment or a later one: no such test fails because a machine is slow.
+//! Tests of time run [`in_worlds_of_time`] or [`in_both_times`], and ask the [`Clock`] whether it is time.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+#[path = "../clock/mod.rs"]
+mod clock;
+
+pub(crate) use clock::Clock;
 use rendez::{
     Event, Runtime,
     chan::{
@@ -18,7 +21,7 @@ use rendez::{
         Barrier, Cond, Mutex as Lock, MutexGuard as LockGuard, Permit, RwLock, RwLockReadGuard,
         RwLockWriteGuard, Semaphore, WaitGroup,
     },
-    time::{self, Instant},
+    time,
 };
 use std::{
     future::Future,
@@ -143,35 +146,6 @@ pub(crate) fn on_one_worker<R: Send>(body: impl FnOnce() -> R + Send) -> R {
 pub(crate) fn until(condition: impl Fn() -> bool) {
     while !condition() {
         rendez::yield_now();
-    }
-}
-
-/// The clock of a world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Clock {
-    Virtual,
-    Machine,
-}
-
-impl Clock {
-    /// Whether a moment can be foretold.
-    pub(crate) fn is_virtual(self) -> bool {
-        self == Clock::Virtual
-    }
-
-    /// That `moment` is the one that was expected; by the machine's clock it may be later.
-    #[track_caller]
-    pub(crate) fn meets(self, moment: Instant, expected: Instant) {
-        match self {
-            Clock::Virtual => assert_eq!(moment, expected),
-            Clock::Machine => assert!(moment >= expected, "{:?} too early", expected - moment),
-        }
-    }
-
-    /// That so much time has passed since `start`; by the machine's clock it may be more.
-    #[track_caller]
-    pub(crate) fn has_passed(self, start: Instant, time: Duration) {
-        self.meets(Instant::now(), start + time);
     }
 }
 
