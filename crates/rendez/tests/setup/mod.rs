@@ -1,6 +1,10 @@
 //! What the tests of goroutines and runtimes share: a limit of time, runtimes, things that tell of their drop.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "a test that has both `setup` and `worlds` has two clocks, which never meet"
+)]
 #[path = "../clock/mod.rs"]
 mod clock;
 

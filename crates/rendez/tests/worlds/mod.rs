@@ -7,6 +7,10 @@
 //! Tests of time run [`in_worlds_of_time`] or [`in_both_times`], and ask the [`Clock`] whether it is time.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "a test that has both `setup` and `worlds` has two clocks, which never meet"
+)]
 #[path = "../clock/mod.rs"]
 mod clock;
 
