@@ -57,7 +57,7 @@ const BUDGET: i32 = 512;
 /// How often in a row an async operation is told that the budget is used up.
 const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
-/// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, which is a lock and a new fiber.
+/// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, some at a time.
 const KEPT_RUNNERS: usize = 1024;
 
 pub(crate) struct Worker {
@@ -179,6 +179,7 @@ impl Worker {
 
     pub(super) fn run(&self) {
         self.shared.clock.adopt();
+        self.runtime.stacks.look_after();
         self.reserve_runner();
         if let Some(harness) = &self.harness {
             self.run_under_harness(harness);
@@ -817,10 +818,8 @@ impl Worker {
 
     /// Gives everything back; nothing runs here any more.
     fn leave(&self) {
-        for fiber in self.runners.take().into_iter().chain(self.reserve.take()) {
-            // SAFETY: idle, and this worker's.
-            unsafe { Fiber::dispose(fiber) };
-        }
+        self.end_runners(self.runners.take().into_iter().chain(self.reserve.take()).collect());
+        self.runtime.stacks.leave();
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum Suspend {
     Parked,
 }
 
-/// What a runner is resumed with when it is idle: the task to run and whether only to drop it; null to end the loop. A
+/// What a runner is resumed with when it is idle: the task to run and whether only to drop it. A
 /// parked goroutine ignores it.
 #[derive(Clone, Copy)]
 pub(crate) struct Order {
@@ -98,7 +98,7 @@ impl Fiber {
         let runner = Runner::with_stack(stack, move |yielder, mut order: Order| {
             // SAFETY: the fiber outlives its coroutine.
             unsafe { (*fiber).yielder.set(yielder) };
-            while !order.task.is_null() {
+            loop {
                 // SAFETY: the worker hands over a task that it took out of a queue of unstarted ones.
                 let ended = unsafe { header::run_task(order.task, order.cancelled) };
                 order = yielder.suspend(if ended { Suspend::Idle } else { Suspend::Polled });
@@ -140,7 +140,7 @@ impl Fiber {
         let result = unsafe { (*(*fiber).runner.get()).as_mut().unwrap_unchecked().resume(order) };
         match result {
             CoroutineResult::Yield(suspend) => suspend,
-            CoroutineResult::Return(()) => unreachable!("a runner ends only in `dispose`"),
+            CoroutineResult::Return(()) => unreachable!("a runner is never given a null task"),
         }
     }
 
@@ -159,14 +159,21 @@ impl Fiber {
     /// # Safety
     /// The fiber is idle, nobody uses it afterwards, and this is its worker.
     pub(crate) unsafe fn dispose(fiber: *mut Fiber) {
-        // SAFETY: by contract; an idle runner returns at once when it is given no task.
+        // SAFETY: passed on.
+        drop(unsafe { Fiber::end(fiber) });
+    }
+
+    /// Ends an idle runner, without going to its stack, which may not be in the cache any more, and returns that.
+    ///
+    /// # Safety
+    /// As for [`dispose`](Self::dispose).
+    pub(crate) unsafe fn end(fiber: *mut Fiber) -> Option<Stack> {
+        // SAFETY: by contract. Nothing that an idle runner has on its stack, or that one has that was never started, needs to be
+        // dropped, and nobody points to it: it may as well be forgotten.
         unsafe {
-            let runner = (*(*fiber).runner.get()).as_mut().unwrap_unchecked();
-            if runner.started() {
-                let result = runner.resume(Order { task: ptr::null(), cancelled: false });
-                debug_assert!(matches!(result, CoroutineResult::Return(())));
-            }
-            drop(Fiber::free(fiber));
+            let mut runner = Fiber::free(fiber)?;
+            runner.force_reset();
+            Some(runner.into_stack())
         }
     }
 
