@@ -5,7 +5,11 @@ use super::{
     channel::{Channel, Failure, Side},
     state::Refusal,
 };
-use crate::{primitives::Arc, time::Instant, wait};
+use crate::{
+    primitives::Arc,
+    time::Instant,
+    wait::{self, WakeBatch},
+};
 use std::{
     fmt,
     mem::MaybeUninit,
@@ -157,6 +161,13 @@ impl<T> Sender<T> {
     pub fn close(&self) -> bool {
         wait::point();
         self.channel.close()
+    }
+
+    /// As [`close`](Self::close), but leaves those who are last to be woken to the caller.
+    #[cfg(not(loom))]
+    pub(crate) fn close_with(&self, batch: &mut WakeBatch) {
+        wait::point();
+        self.channel.close_with(batch);
     }
 
     /// Whether the channel is closed.
