@@ -335,6 +335,21 @@ pub(crate) const CASES: &[Case] = &[
          operation is one item through all eight.",
     ),
     lower(
+        "stage",
+        Unit::NsPerOp,
+        Size::Steady,
+        "A generator, one stage that adds one, and a consumer, joined by rendezvous channels and all to be cancelled from outside (Go: \
+         `select` with a done channel at each send). One operation is one item.",
+    ),
+    lower(
+        "ordered_20us",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Items of 20 us of work from a generator, as many at a time as there are CPUs; the results come out in the order of the \
+         items and are collected. One operation is one item.",
+    ),
+    lower("ordered_1us", Unit::NsPerOp, Size::Steady, "The same with 1 us of work."),
+    lower(
         "sleepers",
         Unit::NsPerOp,
         Size::Repeat { full: 200_000, quick: 20_000 },
@@ -395,6 +410,13 @@ pub(crate) const CASES: &[Case] = &[
         500,
         "The same: pipeline_8 with 20 us of work a stage, 2500 items (quick: 500), every stage parked in its \
          receive before the first item arrives.",
+    ),
+    speedup(
+        "speedup_primes",
+        4000,
+        1000,
+        "The same: as many prime finders as workers share 4000 candidates (quick: 1000), odd numbers from 100,001 on, try every smaller \
+         number, and have their outputs joined.",
     ),
     lower(
         "flat_1k_1m",

@@ -51,10 +51,18 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+// What `select!` expands to names the crate, also in here.
+#[cfg(not(loom))]
+extern crate self as rendez;
+
 pub mod chan;
 #[cfg(not(loom))]
 pub mod context;
+#[cfg(not(loom))]
+pub mod diag;
 mod lock;
+#[cfg(not(loom))]
+pub mod pattern;
 /// Of `task`, the part that loom can check.
 #[cfg(all(test, loom))]
 #[path = "task/poll_state.rs"]

@@ -4,6 +4,7 @@ mod arms;
 mod awaiting;
 mod channels;
 mod many;
+mod patterns;
 mod sync;
 
 use super::{
@@ -59,6 +60,9 @@ pub(super) fn find(case: &str) -> Answer {
         "skynet" => Body::timed(channels::skynet),
         "daisy" => Body::timed(channels::daisy),
         "pipeline_8" => Body::timed(|n| channels::pipeline(n, 0)),
+        "stage" => Body::timed(patterns::stage),
+        "ordered_20us" => patterns::ordered(20),
+        "ordered_1us" => patterns::ordered(1),
         "sleepers" => Body::timed(many::sleepers),
         "async_sleepers" => Body::timed(many::async_sleepers),
         "context_100k" => Body::timed(many::context),
@@ -69,6 +73,7 @@ pub(super) fn find(case: &str) -> Answer {
         "speedup_fork_join" => Body::value(many::speedup_fork_join),
         "speedup_workers" => Body::value(channels::speedup_workers),
         "speedup_pipeline" => Body::value(channels::speedup_pipeline),
+        "speedup_primes" => Body::value(patterns::speedup_primes),
         "flat_1k_1m" => Body::timed(many::cycle),
         "idle_cpu" => Body::value(many::idle_cpu),
         "rss_after" => Body::value(many::rss_after),

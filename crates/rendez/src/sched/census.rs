@@ -65,19 +65,20 @@ impl Worker {
 impl Shared {
     /// The goroutines that have started, or are async, and have not ended, by number.
     pub(super) fn census(&self) -> Vec<Inhabitant> {
+        super::with_worker(|worker| self.census_from(worker))
+    }
+
+    /// As [`census`](Self::census), from a worker, which need not be in a goroutine.
+    pub(super) fn census_from(&self, me: Option<&Worker>) -> Vec<Inhabitant> {
         let request = Arc::new(Request { found: Mutex::default(), unanswered: WaitGroup::new() });
         // One question at a time, and each to be answered by those who were there when it was asked.
         let asking = self.census_turn.lock();
         request.unanswered.add(self.started_workers() as i64);
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.clone());
         let asked = self.census_asked.fetch_add(1, Ordering::SeqCst) + 1;
-        super::with_worker(|worker| {
-            if let Some(worker) = worker
-                && std::ptr::eq(&*worker.runtime, self)
-            {
-                worker.answer_census(asked);
-            }
-        });
+        if let Some(worker) = me.filter(|worker| std::ptr::eq(&*worker.runtime, self)) {
+            worker.answer_census(asked);
+        }
         self.wake_all();
         let _ = (&request.unanswered).wait_timeout(ANSWER);
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -89,6 +90,18 @@ impl Shared {
         all.dedup_by_key(|inhabitant| inhabitant.id);
         all
     }
+}
+
+/// The goroutines of all runtimes, and how many have not started.
+pub(crate) fn census_of_all() -> (Vec<Inhabitant>, u64) {
+    let (mut all, mut unstarted) = (Vec::new(), 0);
+    for runtime in super::deadlock::runtimes() {
+        let some = runtime.census();
+        unstarted += runtime.counts().1.saturating_sub(some.len() as u64);
+        all.extend(some);
+    }
+    all.sort_by_key(|inhabitant| inhabitant.id);
+    (all, unstarted)
 }
 
 /// The goroutines besides the caller that are left in its runtime when for `patience` none has ended and none runs.

@@ -17,6 +17,7 @@
 use super::{
     PanicPolicy, census,
     config::{self, Config},
+    deadlock,
     harness::{self, Harness},
     queue::Inbox,
     shared::{Fresh, WorkerShared},
@@ -139,6 +140,7 @@ impl Shared {
             shared.shutdown();
             return Err(error);
         }
+        deadlock::register(&shared);
         Ok(shared)
     }
 
@@ -209,7 +211,10 @@ impl Shared {
 
     /// Whether some worker has more tasks that others may take than it will run in a moment.
     pub(super) fn has_plenty(&self) -> bool {
-        self.started_slots().any(|slot| slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE)
+        self.started_slots().any(|slot| {
+            slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE
+                || slot.shared.published.works.load(Ordering::Relaxed) && !slot.polls.is_empty()
+        })
     }
 
     pub(super) fn wake_one(&self) {
@@ -282,6 +287,18 @@ impl Shared {
         let spawned = self.foreign_spawned.load(Ordering::SeqCst)
             + self.started_slots().map(|s| s.shared.published.spawned.load(Ordering::SeqCst)).sum::<u64>();
         (finished, spawned.saturating_sub(finished))
+    }
+
+    /// Whether nothing runs here, nothing is queued and no time limit is set, as far as can be seen; the caller's worker is
+    /// awake and does not count.
+    pub(super) fn seems_dead(&self, me: &Worker) -> bool {
+        self.injector.is_empty()
+            && self.woken.is_empty()
+            && self.started_slots().all(|slot| {
+                let shared = slot.shared;
+                let sleeps = std::ptr::eq(shared, me.shared) || shared.sleep.looks_asleep();
+                sleeps && shared.seems_dead()
+            })
     }
 
     /// Whether a goroutine runs at a worker other than the one with this number.

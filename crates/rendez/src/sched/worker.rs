@@ -38,6 +38,7 @@ use crate::{
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use std::{
     cell::{Cell, RefCell},
+    panic::Location,
     ptr::{self, NonNull},
     sync::{
         Arc,
@@ -52,6 +53,8 @@ const FRESH_EVERY: u32 = 16;
 const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
+/// So many timed polls of chatty async goroutines in a row say that there are no others.
+const WORKS_FOR: u32 = 32;
 /// Blocking operations that did not block before a goroutine yields.
 const BUDGET: i32 = 512;
 /// How often in a row an async operation is told that the budget is used up.
@@ -59,6 +62,10 @@ const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
 /// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, some at a time.
 const KEPT_RUNNERS: usize = 1024;
+
+/// When nothing moves and it is not certain that nothing will, it is asked again after twice this, then four times, and so on.
+const DOUBT: Duration = Duration::from_millis(200);
+const MOST_DOUBTS: u32 = 10;
 
 pub(crate) struct Worker {
     pub(super) index: usize,
@@ -106,6 +113,8 @@ pub(crate) struct Worker {
     slow: Cell<bool>,
     /// How many of the next bursts are to be timed whatever the tick says.
     curious: Cell<u32>,
+    /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
+    polls_work: Cell<u32>,
     /// Time spent on waking other workers since the start of the burst that is timed.
     pub(super) spent_waking: Cell<Duration>,
     /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
@@ -165,6 +174,7 @@ impl Worker {
             watch: Cell::new(None),
             slow: Cell::new(false),
             curious: Cell::new(0),
+            polls_work: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
@@ -384,6 +394,7 @@ impl Worker {
             let suspended = if tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
                 self.curious.set(curious.saturating_sub(1));
                 let (site, first) = ((*task).site, !(*fiber).owned.get());
+                let is_poll = (*task).has_flag(ASYNC);
                 self.spent_waking.set(Duration::ZERO);
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
@@ -394,6 +405,9 @@ impl Worker {
                 let short = burst < placement::CHATTY;
                 if if short { !first } else { waking.is_zero() } {
                     placement::learn(site, burst);
+                }
+                if is_poll {
+                    self.note_poll(site);
                 }
                 suspended
             } else {
@@ -414,6 +428,16 @@ impl Worker {
                 Suspend::Polled => self.vacated(fiber),
             }
         }
+    }
+
+    /// A poll of an async goroutine of this site has been timed: says whether such work for long, here and of late.
+    fn note_poll(&self, site: &'static Location<'static>) {
+        let works = match placement::kind(site).0 {
+            Kind::Working => WORKS_FOR,
+            _ => self.polls_work.get().saturating_sub(1),
+        };
+        self.polls_work.set(works);
+        self.shared.published.works.store(works > 0, Ordering::Relaxed);
     }
 
     /// Gets an unstarted task a stack; without one it waits: see `starved`.
@@ -596,8 +620,20 @@ impl Worker {
             || self.shared.incoming.load(Ordering::SeqCst) > 0
     }
 
-    /// Gives back memory that only a burst needed: the runtime has been idle for a while.
-    pub(super) fn tidy(&self) {
+    /// The runtime has been idle for a while: gives back memory that only a burst needed, and asks whether anything will
+    /// ever run again. If that is in `doubt`, says when to ask again.
+    pub(super) fn tidy(&self, doubt: &mut u32) -> Option<Instant> {
+        if *doubt == 0 {
+            self.give_back();
+        }
+        if *doubt >= MOST_DOUBTS || !self.check_deadlock() {
+            return None;
+        }
+        *doubt += 1;
+        Instant::now().checked_add(DOUBT * (1 << *doubt))
+    }
+
+    fn give_back(&self) {
         self.give_runners(1);
         self.runtime.stacks.trim();
         heap::trim();
@@ -613,6 +649,12 @@ impl Worker {
     #[inline(always)]
     pub(super) fn goroutine(&self) -> Option<Goroutine> {
         NonNull::new(self.current.get().cast_mut()).map(Goroutine)
+    }
+
+    /// The stack of the running goroutine.
+    pub(super) fn fiber(&self) -> Option<&Fiber> {
+        // SAFETY: it is there while its goroutine runs.
+        unsafe { self.fiber.get().as_ref() }
     }
 
     /// Makes a goroutine of this worker ready.
