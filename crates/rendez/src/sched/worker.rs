@@ -365,7 +365,7 @@ impl Worker {
         // SAFETY: fibers in the list are there, with their goroutines.
         while let Some(this) = unsafe { fiber.as_ref() } {
             // SAFETY: as above.
-            f(unsafe { &*this.task.get() }, this.reason.get());
+            f(unsafe { &*this.timer.task.get() }, this.reason.get());
             fiber = this.next.get();
         }
     }
@@ -453,7 +453,7 @@ impl Worker {
                 self.starve(NonNull::new_unchecked(task));
                 return None;
             };
-            (*fiber).task.set(task);
+            (*fiber).timer.task.set(task);
             (*fiber).unwinding.set(false);
             (*task).worker.set(self.shared);
             Some(fiber)
@@ -587,11 +587,12 @@ impl Worker {
         loop {
             let len = self.timers.take_due(now, &mut due);
             for &timer in &due[..len] {
-                // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so
-                // its waiter and the goroutine are there.
+                // SAFETY: the timer is a goroutine's of this worker that is parked or about to be resumed, so it is there, and
+                // its waiter as well. One that only sleeps is in no queue: who ends its sleep otherwise removes the timer.
                 unsafe {
-                    if (*(*timer).waiter).time_out() {
-                        self.queue.push((*timer).task.cast_mut());
+                    let timer = &*timer;
+                    if timer.is_alone() || (*timer.waiter.get()).time_out() {
+                        self.queue.push(timer.task.get().cast_mut());
                         fired = true;
                     }
                 }
@@ -714,25 +715,29 @@ impl Worker {
         }
         // SAFETY: the running goroutine's fiber.
         let this = unsafe { &*fiber };
-        this.waiter.set(waiter);
+        this.timer.waiter.set(waiter);
         this.reason.set(Some(reason));
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
         match deadline {
             // SAFETY: we run on it.
             None => unsafe { self.suspend(fiber, unwinding) },
             Some(deadline) => {
-                let timer = Timer::new(waiter, self.current.get());
-                this.timer.set(&timer);
-                // SAFETY: the timer is taken out before the frame ends; and we run on the fiber.
+                let alone = reason == Reason::Sleep;
+                this.timer.set_alone(alone);
+                // SAFETY: the timer is taken out before the goroutine ends; and we run on the fiber.
                 unsafe {
-                    self.timers.set(&timer, deadline);
+                    self.timers.set(&this.timer, deadline);
                     self.suspend(fiber, unwinding);
                 }
-                this.timer.set(ptr::null());
-                self.timers.remove(&timer);
+                self.timers.remove(&this.timer);
+                if alone {
+                    this.timer.set_alone(false);
+                    // Unless a shutdown has.
+                    waiter.time_out();
+                }
             }
         }
-        this.waiter.set(ptr::null());
+        this.timer.waiter.set(ptr::null());
         this.reason.set(None);
     }
 

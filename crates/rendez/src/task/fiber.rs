@@ -17,7 +17,7 @@ use super::{
     header::{self, Header},
     heap,
 };
-use crate::{primitives::prefetch, sched::Timer, stack::Stack, wait::Waiter};
+use crate::{primitives::prefetch, sched::Timer, stack::Stack};
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::Stack as _};
 use std::{
     alloc::Layout,
@@ -55,10 +55,8 @@ type Runner = Coroutine<Order, Suspend, (), Stack>;
 pub(crate) struct Fiber {
     runner: UnsafeCell<Option<Runner>>,
     yielder: Cell<*const Yielder<Order, Suspend>>,
-    /// The goroutine that owns this stack, from its start to its end.
-    pub(crate) task: Cell<*const Header>,
-    /// What it waits for, while it does.
-    pub(crate) waiter: Cell<*const Waiter>,
+    /// The goroutine that owns this stack, what it waits for, and its time limit.
+    pub(crate) timer: Timer,
     /// The worker's list of stacks that belong to goroutines.
     pub(crate) prev: Cell<*mut Fiber>,
     pub(crate) next: Cell<*mut Fiber>,
@@ -74,8 +72,6 @@ pub(crate) struct Fiber {
     /// Where its stack ends, at the guard page, and how many bytes it has.
     limit: usize,
     size: usize,
-    /// Its time limit, while it waits with one.
-    pub(crate) timer: Cell<*const Timer>,
 }
 
 impl Fiber {
@@ -85,8 +81,7 @@ impl Fiber {
         let books = Fiber {
             runner: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
-            task: Cell::new(ptr::null()),
-            waiter: Cell::new(ptr::null()),
+            timer: Timer::new(),
             prev: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             owned: Cell::new(false),
@@ -96,7 +91,6 @@ impl Fiber {
             reason: Cell::new(None),
             limit,
             size,
-            timer: Cell::new(ptr::null()),
         };
         // SAFETY: the place is made for it.
         unsafe { place.write(books) };
@@ -131,7 +125,7 @@ impl Fiber {
     /// waiter, where its frames end, to what the waiter's owner looks at next.
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
-        let waiter = self.waiter.get();
+        let waiter = self.timer.waiter.get();
         if !waiter.is_null() {
             let at = waiter.cast::<u8>();
             for line in 0..STACK_LINES {
