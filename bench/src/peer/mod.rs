@@ -8,6 +8,7 @@ mod may;
 mod on_tokio;
 mod rayon;
 mod rendez;
+mod shuttle;
 mod tokio;
 
 use std::{fmt, time::Duration};
@@ -115,6 +116,9 @@ pub(crate) struct Peer {
 impl Peer {
     /// Its answer for a case.
     pub(crate) fn find(&self, case: &str) -> Answer {
+        if case.starts_with("explore_") && !matches!(self.name, "rendez" | "shuttle") {
+            return Answer::Cannot("it does not choose schedules");
+        }
         (self.find)(case)
     }
 
@@ -146,7 +150,7 @@ fn here(job: &mut (dyn FnMut() + Send)) {
 }
 
 /// Everyone, in the order of the table's columns.
-pub(crate) static PEERS: [Peer; 8] = [
+pub(crate) static PEERS: [Peer; 9] = [
     Peer {
         name: "rendez",
         about: "goroutines and channels as a user would write them, default settings",
@@ -188,6 +192,12 @@ pub(crate) static PEERS: [Peer; 8] = [
         name: "rayon",
         about: "parallel iterators, for what has an order to keep",
         find: rayon::find,
+        enter: here,
+    },
+    Peer {
+        name: "shuttle",
+        about: "runs a program under schedules that it chooses",
+        find: shuttle::find,
         enter: here,
     },
 ];

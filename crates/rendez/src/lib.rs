@@ -28,6 +28,7 @@
 //! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has locks, conditions, counters and pools: all of Go's,
 //!   and a [`Barrier`](sync::Barrier).
 //! * [`Context`] says when to stop, and [`Context::bound`] has anything that blocks heed it; [`time`] has sleeps, timers and tickers.
+//! * [`testing`] has virtual time, chosen schedules and leak checks; [`#[rendez::test]`](macro@test) makes tests of them.
 //!
 //! Everything that blocks works from goroutines, from OS threads and, by its `_async` twin, from async tasks, and between
 //! them.
@@ -50,6 +51,30 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The chapters of the guide, whose examples are tests.
+#[cfg(doctest)]
+mod guide {
+    macro_rules! chapters {
+        ($($name:ident: $file:literal),+ $(,)?) => {
+            $(#[doc = include_str!(concat!("../../../docs/guide/src/", $file))] struct $name;)+
+        };
+    }
+    chapters! {
+        Introduction: "introduction.md",
+        Goroutines: "goroutines.md",
+        Channels: "channels.md",
+        Select: "select.md",
+        Sync: "sync.md",
+        Context: "context.md",
+        Patterns: "patterns.md",
+        Pipelines: "pipelines.md",
+        FromGo: "from-go.md",
+        FromTokio: "from-tokio.md",
+        Translations: "translations.md",
+        Limits: "limits.md",
+    }
+}
 
 // What `select!` expands to names the crate, also in here.
 #[cfg(not(loom))]
@@ -88,12 +113,9 @@ mod wait;
 pub use context::{CancelFunc, Context, ContextError, StopFunc};
 #[cfg(not(loom))]
 #[doc(inline)]
-pub use rendez_macros::{main, select};
+pub use rendez_macros::{main, select, test};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, workers, yield_now};
-#[doc(hidden)]
-#[cfg(not(loom))]
-pub use select::macros as __private;
 pub use select::{Event, choose};
 #[cfg(not(loom))]
 pub use select::{Select, SelectedOperation};
@@ -107,3 +129,13 @@ pub use task::{
 };
 #[cfg(not(loom))]
 pub use time::sleep;
+
+/// What the macros expand to names of. Not for use by hand.
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub mod __private {
+    pub use crate::{
+        select::macros::*,
+        testing::attribute::{Test, TestResult, succeed},
+    };
+}

@@ -229,6 +229,29 @@ fn a_tee_of_which_nobody_reads_any_more_ends() {
 }
 
 #[test]
+fn a_bridge_ends_between_two_channels_as_within_one() {
+    in_every_world(|| {
+        for drops in [false, true] {
+            let (ctx, cancel) = cancellable();
+            let ((pages_in, pages), (tx, page)) = (chan::bounded(0), chan::bounded(0));
+            let values = pattern::bridge(&ctx, pages);
+            pages_in.send(page).unwrap();
+            tx.send(1).unwrap();
+            assert_eq!(values.recv(), Ok(1));
+            // There may be more on this page, and more pages.
+            if drops {
+                drop(values);
+            } else {
+                cancel.cancel();
+                ends(&values);
+            }
+            wait_until_let_go(&tx);
+            wait_until_let_go(&pages_in);
+        }
+    });
+}
+
+#[test]
 fn an_or_whose_result_is_dropped_lets_go_of_its_signals() {
     in_every_world(|| {
         let (senders, signals): (Vec<Sender<_>>, Vec<_>) = (0..10).map(|_| chan::bounded(0)).unzip();

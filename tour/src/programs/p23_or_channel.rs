@@ -3,7 +3,7 @@
 //! **The notes** combine any number of done channels into one that closes when the first of them does, by a recursion that builds a
 //! tree of goroutines, three channels each: Go's `select` needs its arms written out.
 //!
-//! **In Rust** it is [`or`](rendez::pattern::or), for which one goroutine is enough: [`choose`] waits for any number of events at once. Where the result
+//! **In Rust** it is [`or`], for which one goroutine is enough: [`choose`] waits for any number of events at once. Where the result
 //! need not be a channel, not even that: `choose(..)` is itself something that can be waited for, alone or as an arm of a `select!`.
 
 use std::convert::Infallible;

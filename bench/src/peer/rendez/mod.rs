@@ -3,6 +3,7 @@
 mod arms;
 mod awaiting;
 mod channels;
+mod explored;
 mod many;
 mod patterns;
 mod sync;
@@ -11,7 +12,7 @@ use super::{
     Answer::{self, Cannot, Does},
     Body,
 };
-use rendez::Runtime;
+use rendez::{Runtime, testing::Strategy};
 
 /// The timed programs run in goroutine 1, all in one runtime.
 pub(super) fn enter(job: &mut (dyn FnMut() + Send)) {
@@ -66,6 +67,8 @@ pub(super) fn find(case: &str) -> Answer {
         "sleepers" => Body::timed(many::sleepers),
         "async_sleepers" => Body::timed(many::async_sleepers),
         "context_100k" => Body::timed(many::context),
+        "explore_small" => Body::timed(|n| explored::small(Strategy::Random, n)),
+        "explore_small_pct" => Body::timed(|n| explored::small(Strategy::Pct { depth: 3 }, n)),
         "mem_parked" => Body::value(many::mem_parked),
         "mem_async" => Body::value(many::mem_async),
         "mem_unstarted" => Body::value(many::mem_unstarted),

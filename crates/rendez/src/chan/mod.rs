@@ -173,7 +173,7 @@ pub fn at(deadline: Instant) -> Receiver<Instant> {
 /// use std::time::Duration;
 /// let ticks = chan::tick(Duration::from_millis(2));
 /// let first = ticks.recv().unwrap();
-/// assert_eq!(ticks.recv().unwrap() - first, Duration::from_millis(2));
+/// assert!(ticks.recv().unwrap() - first >= Duration::from_millis(2)); // more, if this was late for one
 /// ```
 #[cfg(not(loom))]
 #[track_caller]

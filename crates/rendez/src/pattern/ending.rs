@@ -50,7 +50,8 @@ impl Wake for Bell {
 
 /// A stage's end, and its waits bounded by it.
 pub(super) struct Ending<'a, F> {
-    ended: Pin<&'a mut F>,
+    /// Until it is ready.
+    ended: Option<Pin<&'a mut F>>,
     bell: Arc<Bell>,
     /// The bell, as what `ended` is polled with.
     ring: Waker,
@@ -62,10 +63,10 @@ impl<'a, F: Future> Ending<'a, F> {
     pub(super) fn new(ended: Pin<&'a mut F>) -> Self {
         // Rung from the start, so that `ended` is polled before the first wait.
         let bell = Arc::new(Bell { rung: AtomicBool::new(true), stage: Mutex::new(Waker::noop().clone()) });
-        Ending { ended, ring: Waker::from(bell.clone()), bell, stage: Waker::noop().clone() }
+        Ending { ended: Some(ended), ring: Waker::from(bell.clone()), bell, stage: Waker::noop().clone() }
     }
 
-    /// What `wait` yields; `None` if the stage is to end before. The wait is dropped then, and has had no effect.
+    /// What `wait` yields; `None` if the stage is to end before, from then on always. The wait is dropped then, and has had no effect.
     pub(super) async fn unless<Fut: Future>(&mut self, wait: Fut) -> Option<Fut::Output> {
         let mut wait = pin!(wait);
         poll_fn(|cx| {
@@ -73,9 +74,11 @@ impl<'a, F: Future> Ending<'a, F> {
                 self.stage.clone_from(cx.waker());
                 *self.bell.stage.lock().unwrap_or_else(PoisonError::into_inner) = self.stage.clone();
             }
-            if self.bell.rung.load(Ordering::Acquire) {
-                self.bell.rung.swap(false, Ordering::AcqRel);
-                if self.ended.as_mut().poll(&mut std::task::Context::from_waker(&self.ring)).is_ready() {
+            let Some(ended) = &mut self.ended else { return Poll::Ready(None) };
+            if self.bell.rung.load(Ordering::Acquire) && self.bell.rung.swap(false, Ordering::AcqRel) {
+                let mut bell = std::task::Context::from_waker(&self.ring);
+                if ended.as_mut().poll(&mut bell).is_ready() {
+                    self.ended = None;
                     return Poll::Ready(None);
                 }
             }

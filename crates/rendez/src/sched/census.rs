@@ -104,16 +104,21 @@ pub(crate) fn census_of_all() -> (Vec<Inhabitant>, u64) {
     (all, unstarted)
 }
 
-/// The goroutines besides the caller that are left in its runtime when for `patience` none has ended and none runs.
-pub(crate) fn left_over(patience: Duration) -> Vec<Inhabitant> {
+/// The goroutines besides the caller that are left in its runtime when for `patience` none has ended and none runs, or when
+/// `limit` is over; and how many more there are, which have not started or can't be asked.
+pub(crate) fn left_over(patience: Duration, limit: Duration) -> (Vec<Inhabitant>, u64) {
     let runtime = super::current_runtime();
     let me = super::current_id();
     let alone = u64::from(me.is_some());
-    let (mut since, mut seen, mut look) = (Instant::now(), 0, LOOK_MIN);
+    let begin = Instant::now();
+    let (mut since, mut seen, mut look) = (begin, 0, LOOK_MIN);
     loop {
         let (finished, left) = runtime.counts();
         if left <= alone {
-            return Vec::new();
+            return (Vec::new(), 0);
+        }
+        if begin.elapsed() >= limit {
+            break;
         }
         if finished != seen || runtime.runs_besides(super::worker_number()) {
             (since, seen, look) = (Instant::now(), finished, LOOK_MIN);
@@ -123,5 +128,9 @@ pub(crate) fn left_over(patience: Duration) -> Vec<Inhabitant> {
         sleep(look);
         look = (look * 2).min(LOOK_MAX);
     }
-    runtime.census().into_iter().filter(|other| Some(other.id) != me).collect()
+    let named: Vec<Inhabitant> = runtime.census().into_iter().filter(|other| Some(other.id) != me).collect();
+    // Some may have ended meanwhile.
+    let left = runtime.counts().1.saturating_sub(alone);
+    let unnamed = left.saturating_sub(named.len() as u64);
+    (named, unnamed)
 }

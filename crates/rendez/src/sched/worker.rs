@@ -337,6 +337,29 @@ impl Worker {
         other.or_else(|| self.fresh.pop().or_else(|| self.shared.take_handed()).map(|task| task.0.as_ptr()))
     }
 
+    /// Whether there may be something in the queues that can run.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        !self.woken.get().is_null()
+            || !self.queue.is_empty()
+            || !self.fresh.is_empty()
+            || self.polls.len() > 0
+            || !self.shared.inbox.is_empty()
+            || self.shared.incoming.load(Ordering::Relaxed) > 0
+            || !self.runtime.injector.is_empty()
+            || !self.runtime.woken.is_empty()
+    }
+
+    /// Leaves the running goroutine until it is resumed.
+    ///
+    /// # Safety
+    /// Whoever resumes it has been told of it, and does so after this.
+    #[inline]
+    pub(super) unsafe fn leave_to_others(&self) {
+        // SAFETY: it is the running goroutine's fiber; the rest is passed on.
+        unsafe { self.suspend(self.fiber.get(), self.is_unwinding()) };
+    }
+
     /// Runs `task` for a burst that is not timed.
     pub(super) fn execute_one(&self, task: *mut Header) {
         self.execute(task, 1);
