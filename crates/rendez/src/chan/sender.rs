@@ -5,11 +5,7 @@ use super::{
     channel::{Channel, Failure, Side},
     state::Refusal,
 };
-use crate::{
-    primitives::Arc,
-    time::Instant,
-    wait::{self, WakeBatch},
-};
+use crate::{primitives::Arc, time::Instant, wait};
 use std::{
     fmt,
     mem::MaybeUninit,
@@ -165,7 +161,7 @@ impl<T> Sender<T> {
 
     /// As [`close`](Self::close), but leaves those who are last to be woken to the caller.
     #[cfg(not(loom))]
-    pub(crate) fn close_with(&self, batch: &mut WakeBatch) {
+    pub(crate) fn close_with(&self, batch: &mut wait::WakeBatch) {
         wait::point();
         self.channel.close_with(batch);
     }

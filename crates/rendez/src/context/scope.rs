@@ -14,8 +14,9 @@
 //! | a node's own `place` | under the lock of the scope that it is linked to; `UNLINKED` may be seen without it |
 //!
 //! Ending a scope sets `err` under the lock, which decides who is first, and then, without it, closes `done`, wakes who waits
-//! and starts the functions. (Those who wait for siblings are woken together.) *An `err` that somebody has seen means that `done` is closed*: who reads it before
-//! `settled` is set closes the channel too, which is harmless.
+//! and starts the functions. *An `err` that somebody has seen means that `done` is closed*: who reads it before
+//! `settled` is set closes the channel too, which is harmless. Those who wait for some siblings are woken together, when all of
+//! these have ended, and before anybody's code runs that may wait for one of them.
 //!
 //! The children are then taken out of the list, some at a time, and ended in the same way; those of them that have children
 //! are kept on a stack, which is on the heap, until they have none. A child that is being made at the same

@@ -27,7 +27,7 @@ const HEADROOM: usize = 16 << 20;
 const DISCARD_RUNS: usize = 512;
 /// For how long a surplus stays that somebody [looks after](Pool::settle): longer than a hundred thousand goroutines take to
 /// end, which are not to pay for it. (Measured: a quarter of the time from a cancel of 100,000 to their end.)
-const GRACE: Duration = Duration::from_millis(200);
+pub(super) const GRACE: Duration = Duration::from_millis(200);
 /// Of the stacks that come back meanwhile, one in this many looks at the clock.
 const CLOCK_EVERY: u32 = 64;
 
@@ -243,13 +243,13 @@ impl Pool {
         self.keepers.fetch_add(1, Relaxed);
     }
 
-    /// The caller looks after the surplus no longer. If nobody does, it goes at once, and does so from now on.
+    /// The caller looks after the surplus no longer. It goes at once: those who still look after it, workers of another
+    /// runtime, may sleep for ever.
     pub(crate) fn leave(&self) {
-        if self.keepers.fetch_sub(1, Relaxed) == 1 {
-            // Who is at it already will not finish it.
-            self.lock().reclaiming = true;
-            self.reclaim(true);
-        }
+        self.keepers.fetch_sub(1, Relaxed);
+        // Who is at it already will not finish it.
+        self.lock().reclaiming = true;
+        self.reclaim(true);
     }
 
     /// Sees whether there is a surplus, and since when. Returns whether it is time that it goes, and the caller's to do that.
