@@ -46,9 +46,10 @@ pub(crate) struct Order {
 
 /// Of a cache.
 const LINE: usize = 64;
-/// How far below its waiter a parked goroutine's frames reach, about, and how many lines are touched as it goes on.
+/// How far below its waiter a parked goroutine's frames reach, about, and how many lines are touched as it goes on: of one that
+/// then ends, and has no deeper frames than most, all that there are.
 const BELOW: usize = 4 * LINE;
-const STACK_LINES: usize = 8;
+const STACK_LINES: usize = 14;
 
 type Runner = Coroutine<Order, Suspend, (), Stack>;
 
@@ -69,15 +70,16 @@ pub(crate) struct Fiber {
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
     pub(crate) reason: Cell<Option<crate::wait::Reason>>,
-    /// Where its stack ends, at the guard page, and how many bytes it has.
+    /// Where its stack ends, at the guard page, where it begins, and how many bytes it has.
     limit: usize,
+    base: usize,
     size: usize,
 }
 
 impl Fiber {
     pub(crate) fn new(stack: Stack, special: bool) -> *mut Fiber {
         let place = heap::allocate(Layout::new::<Fiber>()).cast::<Fiber>();
-        let (limit, size) = (stack.limit().get(), stack.size());
+        let (limit, base, size) = (stack.limit().get(), stack.base().get(), stack.size());
         let books = Fiber {
             runner: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
@@ -90,6 +92,7 @@ impl Fiber {
             special,
             reason: Cell::new(None),
             limit,
+            base,
             size,
         };
         // SAFETY: the place is made for it.
@@ -122,16 +125,24 @@ impl Fiber {
     }
 
     /// Has the processor fetch the end of the stack of a goroutine that is parked, or was until it was woken: from below its
-    /// waiter, where its frames end, to what the waiter's owner looks at next.
+    /// waiter, where its frames end, to what the waiter's owner looks at next; and the first words of the stack, by which each
+    /// switch finds its way back.
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
         let waiter = self.timer.waiter.get();
-        if !waiter.is_null() {
-            let at = waiter.cast::<u8>();
-            for line in 0..STACK_LINES {
-                prefetch(at.wrapping_sub(BELOW).wrapping_add(line * LINE));
-            }
+        if waiter.is_null() {
+            return;
         }
+        let first = waiter.cast::<u8>().wrapping_sub(BELOW);
+        let top = first.with_addr(self.base - LINE);
+        for line in 0..STACK_LINES {
+            let at = first.wrapping_add(line * LINE);
+            if at >= top {
+                break;
+            }
+            prefetch(at);
+        }
+        prefetch(top);
     }
 
     /// Switches to the fiber until it suspends.
