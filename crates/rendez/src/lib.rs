@@ -44,7 +44,8 @@
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!
-//! The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
+//! The feature `testing`, on by default, has the module of that name, and in every operation the question whether it runs under test: a
+//! load and a branch. The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
 
@@ -74,6 +75,8 @@ mod guide {
         Translations: "translations.md",
         Limits: "limits.md",
     }
+    #[cfg(feature = "testing")]
+    chapters! { Testing: "testing.md" }
 }
 
 // What `select!` expands to names the crate, also in here.
@@ -104,16 +107,19 @@ mod stack;
 pub mod sync;
 #[cfg(not(loom))]
 mod task;
-#[cfg(not(loom))]
+#[cfg(all(not(loom), feature = "testing"))]
 pub mod testing;
 pub mod time;
 mod wait;
 
 #[cfg(not(loom))]
 pub use context::{CancelFunc, Context, ContextError, StopFunc};
+#[cfg(all(not(loom), feature = "testing"))]
+#[doc(inline)]
+pub use rendez_macros::test;
 #[cfg(not(loom))]
 #[doc(inline)]
-pub use rendez_macros::{main, select, test};
+pub use rendez_macros::{main, select};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, workers, yield_now};
 pub use select::{Event, choose};
@@ -134,8 +140,7 @@ pub use time::sleep;
 #[doc(hidden)]
 #[cfg(not(loom))]
 pub mod __private {
-    pub use crate::{
-        select::macros::*,
-        testing::attribute::{Test, TestResult, succeed},
-    };
+    pub use crate::select::macros::*;
+    #[cfg(feature = "testing")]
+    pub use crate::testing::attribute::{Test, TestResult, succeed};
 }
