@@ -208,6 +208,8 @@ fn a_cancel_while_another_is_under_way_returns_at_once_and_the_first_returns_whe
         let (ctx, cancel) = Context::background().with_cancel();
         let cancel = Arc::new(cancel);
         let (first, _cancel) = ctx.with_cancel();
+        // Some siblings end together before anybody is told, but not so many.
+        let _between: Vec<_> = (0..100).map(|_| ctx.with_cancel()).collect();
         let (second, _cancel) = ctx.with_cancel();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let waker = Arc::new(Cancels(

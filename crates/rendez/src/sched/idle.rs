@@ -40,7 +40,8 @@ const SENTINEL_MAX: Duration = Duration::from_millis(10);
 /// How often a worker tries again to find a stack for a task, at first and at last.
 const STARVED_RETRY: Duration = Duration::from_millis(5);
 const STARVED_RETRY_MAX: Duration = Duration::from_millis(80);
-/// When all have slept for this long, the memory of free stacks goes back.
+/// When all have slept for this long, the memory of all free stacks goes back. (Of more than there is any use for, it does so
+/// before: see `stack`.)
 const TIDY_AFTER: Duration = Duration::from_millis(200);
 
 impl Worker {
@@ -190,6 +191,12 @@ impl Worker {
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         let mut doubt = 0;
         loop {
+            // A slab at a time, for somebody may bring work.
+            while self.runtime.stacks.settle() {
+                if self.find_work() {
+                    return;
+                }
+            }
             match self.sleep(period, retry, tidy_at) {
                 Woken::Work | Woken::Notified => return,
                 Woken::Timer => {

@@ -9,10 +9,11 @@
 //!   that nobody needs;
 //! * if the word is loaded relaxed, or `is_empty` by less than a sequentially consistent load, it finds the lost wake-up;
 //! * if a push does not release, or a take does not acquire, it finds the data race in the task; if either does not
-//!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order.
+//!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order;
+//! * if a push of a chain links its newest and not its oldest to what it found, it finds lost tasks.
 
 use super::{
-    queue::{Inbox, Linked},
+    queue::{Chain, Inbox, Linked},
     sleep::{Sleep, Slept},
 };
 use crate::primitives::{
@@ -22,6 +23,7 @@ use crate::primitives::{
 };
 use loom::thread::{self, JoinHandle};
 use std::{
+    ops::Range,
     ptr,
     sync::atomic::{AtomicUsize as Uncounted, Ordering::Relaxed},
     time::Duration,
@@ -64,6 +66,13 @@ struct Task {
     content: UnsafeCell<(usize, usize)>,
 }
 
+impl Task {
+    fn new(pusher: usize, number: usize) -> *mut Task {
+        let link = AtomicPtr::new(ptr::null_mut());
+        Box::into_raw(Box::new(Task { link, content: UnsafeCell::new((pusher, number)) }))
+    }
+}
+
 impl Linked for Task {
     fn link(&self) -> &AtomicPtr<Task> {
         &self.link
@@ -86,10 +95,19 @@ impl Worker {
 
     /// Puts a task into the inbox.
     fn push(&self, pusher: usize, number: usize) {
-        let link = AtomicPtr::new(ptr::null_mut());
-        let task = Box::into_raw(Box::new(Task { link, content: UnsafeCell::new((pusher, number)) }));
         // SAFETY: just made, and freed by the taker.
-        unsafe { self.inbox.push(task) };
+        unsafe { self.inbox.push(Task::new(pusher, number)) };
+    }
+
+    /// Puts tasks of these numbers into the inbox, all at once, and wakes the worker, as `WorkerShared::push_chain`.
+    fn deliver_chain(&self, pusher: usize, numbers: Range<usize>) -> bool {
+        let mut chain = Chain::new();
+        // SAFETY: as in `push`; and there are some.
+        unsafe {
+            numbers.for_each(|number| chain.add(Task::new(pusher, number)));
+            self.inbox.push_chain(chain);
+        }
+        self.sleep.notify().is_some()
     }
 
     /// As `WorkerShared::push`. Whether it was needed to wake the worker.
@@ -151,6 +169,64 @@ fn an_inbox_loses_nothing_and_keeps_the_order_of_each_pusher() {
         check_all(&got, 2, 2);
     });
     IN_BETWEEN.check("the first take had some and left some");
+}
+
+#[test]
+fn a_chain_comes_out_whole_in_order_and_after_what_its_pusher_pushed_before() {
+    static TOGETHER: Seen = Seen::new();
+    static BETWEEN: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let crowd = spawn(&worker, |worker| {
+            worker.push(0, 0);
+            worker.deliver_chain(0, 1..4);
+        });
+        let single = spawn(&worker, |worker| {
+            worker.push(1, 0);
+            worker.push(1, 1);
+        });
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            worker.take(&mut got);
+            let of_crowd = got.iter().filter(|task| task.0 == 0).count();
+            assert!([0, 1, 4].contains(&of_crowd), "a part of a chain came alone: {got:?}");
+            TOGETHER.note(got.len() == 6);
+        }
+        crowd.join().unwrap();
+        single.join().unwrap();
+        worker.take(&mut got);
+        let chain = got.iter().position(|&task| task == (0, 1)).expect("the chain came");
+        assert_eq!(got[chain..chain + 3], [(0, 1), (0, 2), (0, 3)], "somebody came in between");
+        BETWEEN.note(chain > 1 && chain + 3 < got.len());
+        let of_crowd = got.iter().filter(|task| task.0 == 0).map(|task| task.1);
+        let of_single = got.iter().filter(|task| task.0 == 1).map(|task| task.1);
+        assert!(of_crowd.eq(0..4) && of_single.eq(0..2), "lost, doubled or out of order: {got:?}");
+    });
+    TOGETHER.check("the chain and the others were taken at once");
+    BETWEEN.check("the chain's exchange came between those of the other pusher");
+}
+
+#[test]
+fn a_chain_wakes_a_worker_that_goes_to_sleep_once_and_for_all_of_it() {
+    static NOTIFIED: Seen = Seen::new();
+    static FOUND: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let waker = spawn(&worker, |worker| worker.deliver_chain(0, 0..3));
+        let (mut got, mut rounds) = (Vec::new(), 0);
+        while got.is_empty() {
+            worker.take(&mut got);
+            if got.is_empty() {
+                NOTIFIED.note(worker.idle(None) == Slept::Notified);
+                rounds += 1;
+            }
+        }
+        check_all(&got, 1, 3);
+        assert!(rounds < 2, "woken for nothing");
+        FOUND.note(!waker.join().unwrap());
+    });
+    NOTIFIED.check("the worker slept and was woken");
+    FOUND.check("the worker needed no waking");
 }
 
 #[test]

@@ -51,9 +51,11 @@ use crate::{
     wait::{self, Outcome, Reason, Waiter},
 };
 use alarms::{AlarmSet, Service};
+use queue::Chain;
 use std::{
     cell::Cell,
     io::Write,
+    mem,
     ptr::{self, NonNull},
     sync::{
         Arc,
@@ -223,6 +225,75 @@ pub(crate) unsafe fn ready(goroutine: Goroutine) {
             }
         },
     });
+}
+
+/// Goroutines that are made ready together: those of this worker at once, those of others when this is dropped, in a chain for
+/// each worker.
+pub(crate) struct Crowd {
+    worker: *const Worker,
+    /// The first `len` have tasks in them.
+    chains: [(*const WorkerShared, Chain<Header>); Self::HOMES],
+    len: usize,
+}
+
+impl Crowd {
+    /// For so many other workers at once; more are served one after another.
+    const HOMES: usize = 4;
+
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Crowd { worker: WORKER.get(), chains: [const { (ptr::null(), Chain::new()) }; Self::HOMES], len: 0 }
+    }
+
+    /// # Safety
+    /// As for [`ready`]; nothing runs on this thread before this is dropped.
+    #[inline]
+    pub(crate) unsafe fn ready(&mut self, goroutine: Goroutine) {
+        let task = goroutine.0.as_ptr();
+        // SAFETY: as in `ready`; the worker of this thread is there.
+        unsafe {
+            let home = (*task).worker.get();
+            match self.worker.as_ref() {
+                Some(worker) if ptr::eq(worker.shared, home) => worker.ready(task),
+                _ => self.chain(home).add(task),
+            }
+        }
+    }
+
+    fn chain(&mut self, home: *const WorkerShared) -> &mut Chain<Header> {
+        let known = self.chains[..self.len].iter().position(|chain| ptr::eq(chain.0, home));
+        let index = known.unwrap_or_else(|| {
+            if self.len == Self::HOMES {
+                self.send();
+            }
+            self.chains[self.len].0 = home;
+            self.len += 1;
+            self.len - 1
+        });
+        &mut self.chains[index].1
+    }
+
+    fn send(&mut self) {
+        for (home, chain) in &mut self.chains[..self.len] {
+            let chain = mem::replace(chain, Chain::new());
+            // SAFETY: what a worker shares is never freed; the tasks are as in `ready`.
+            let took = unsafe { (**home).push_chain(chain) };
+            // SAFETY: the worker of this thread.
+            if let (Some(took), Some(worker)) = (took, unsafe { self.worker.as_ref() }) {
+                worker.spent_waking.set(worker.spent_waking.get() + took);
+            }
+        }
+        self.len = 0;
+    }
+}
+
+impl Drop for Crowd {
+    #[inline]
+    fn drop(&mut self) {
+        if self.len > 0 {
+            self.send();
+        }
+    }
 }
 
 /// Parks the running goroutine until `waiter` is decided.

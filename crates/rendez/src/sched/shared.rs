@@ -3,7 +3,7 @@
 use super::{
     alarms::AlarmSet,
     clock::ThreadClock,
-    queue::{Inbox, Linked},
+    queue::{Chain, Inbox, Linked},
     sleep::Sleep,
 };
 use crate::{primitives::atomic::AtomicPtr, task::Header};
@@ -105,6 +105,16 @@ impl WorkerShared {
     pub(super) unsafe fn push(&self, task: *mut Header) -> Option<Duration> {
         // SAFETY: passed on.
         unsafe { self.inbox.push(task) };
+        self.sleep.notify()
+    }
+
+    /// As [`push`](Self::push), of several.
+    ///
+    /// # Safety
+    /// As for [`Inbox::push_chain`], and as for `push` of each.
+    pub(super) unsafe fn push_chain(&self, chain: Chain<Header>) -> Option<Duration> {
+        // SAFETY: passed on.
+        unsafe { self.inbox.push_chain(chain) };
         self.sleep.notify()
     }
 

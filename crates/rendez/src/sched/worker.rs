@@ -60,7 +60,7 @@ const BUDGET: i32 = 512;
 /// How often in a row an async operation is told that the budget is used up.
 const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
-/// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, which is a lock and a new fiber.
+/// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, some at a time.
 const KEPT_RUNNERS: usize = 1024;
 
 /// When nothing moves and it is not certain that nothing will, it is asked again after twice this, then four times, and so on.
@@ -192,6 +192,7 @@ impl Worker {
 
     pub(super) fn run(&self) {
         self.shared.clock.adopt();
+        self.runtime.stacks.look_after();
         self.reserve_runner();
         if let Some(harness) = &self.harness {
             self.run_under_harness(harness);
@@ -344,7 +345,7 @@ impl Worker {
         while let Some(this) = unsafe { fiber.as_ref() } {
             if Some(fiber) != running {
                 // SAFETY: as above.
-                f(this, unsafe { &*this.task.get() });
+                f(this, unsafe { &*this.timer.task.get() });
             }
             fiber = this.next.get();
         }
@@ -438,7 +439,7 @@ impl Worker {
                 self.starve(NonNull::new_unchecked(task));
                 return None;
             };
-            (*fiber).task.set(task);
+            (*fiber).timer.task.set(task);
             (*fiber).unwinding.set(false);
             (*task).worker.set(self.shared);
             Some(fiber)
@@ -587,12 +588,13 @@ impl Worker {
 
     /// The time of a timer that has just been taken out has come. Whether that ends a wait.
     fn time_out(&self, timer: *const Timer) -> bool {
-        // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so its
-        // waiter and the goroutine are there.
+        // SAFETY: the timer is a goroutine's of this worker that is parked or about to be resumed, so it is there, and its waiter
+        // as well. One that only sleeps is in no queue: who ends its sleep otherwise removes the timer.
         unsafe {
-            let strikes = (*(*timer).waiter).time_out();
+            let timer = &*timer;
+            let strikes = timer.is_alone() || (*timer.waiter.get()).time_out();
             if strikes {
-                self.queue.push((*timer).task.cast_mut());
+                self.queue.push(timer.task.get().cast_mut());
             }
             strikes
         }
@@ -711,7 +713,7 @@ impl Worker {
         }
         // SAFETY: the running goroutine's fiber.
         let this = unsafe { &*fiber };
-        this.waiter.set(waiter);
+        this.timer.waiter.set(waiter);
         this.reason.set(Some(reason));
         this.since.set(self.seconds.get());
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
@@ -719,18 +721,22 @@ impl Worker {
             // SAFETY: we run on it.
             None => unsafe { self.suspend(fiber, unwinding) },
             Some(deadline) => {
-                let timer = Timer::new(waiter, self.current.get());
-                this.timer.set(&timer);
-                // SAFETY: the timer is taken out before the frame ends; and we run on the fiber.
+                let alone = reason == Reason::Sleep;
+                this.timer.set_alone(alone);
+                // SAFETY: the timer is taken out before the goroutine ends; and we run on the fiber.
                 unsafe {
-                    self.timers.set(&timer, deadline);
+                    self.timers.set(&this.timer, deadline);
                     self.suspend(fiber, unwinding);
                 }
-                this.timer.set(ptr::null());
-                self.timers.remove(&timer);
+                self.timers.remove(&this.timer);
+                if alone {
+                    this.timer.set_alone(false);
+                    // Unless a shutdown has.
+                    waiter.time_out();
+                }
             }
         }
-        this.waiter.set(ptr::null());
+        this.timer.waiter.set(ptr::null());
         this.reason.set(None);
     }
 
@@ -858,10 +864,8 @@ impl Worker {
 
     /// Gives everything back; nothing runs here any more.
     fn leave(&self) {
-        for fiber in self.runners.take().into_iter().chain(self.reserve.take()) {
-            // SAFETY: idle, and this worker's.
-            unsafe { Fiber::dispose(fiber) };
-        }
+        self.end_runners(self.runners.take().into_iter().chain(self.reserve.take()).collect());
+        self.runtime.stacks.leave();
     }
 }
 
