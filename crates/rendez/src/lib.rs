@@ -51,10 +51,16 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+#[cfg(not(loom))]
+mod blocking;
 pub mod chan;
 #[cfg(not(loom))]
 pub mod context;
+#[cfg(not(loom))]
+mod fd;
 mod lock;
+#[cfg(not(loom))]
+pub mod net;
 /// Of `task`, the part that loom can check.
 #[cfg(all(test, loom))]
 #[path = "task/poll_state.rs"]
@@ -76,6 +82,8 @@ pub mod testing;
 pub mod time;
 mod wait;
 
+#[cfg(not(loom))]
+pub use blocking::blocking;
 #[cfg(not(loom))]
 pub use context::{CancelFunc, Context, ContextError, StopFunc};
 #[cfg(not(loom))]

@@ -27,7 +27,7 @@ impl Worker {
                 let this = &*fiber;
                 let waiter = this.waiter.get();
                 if !waiter.is_null()
-                    && this.reason.get() != Some(Reason::Scope)
+                    && this.reason.get().is_none_or(Reason::is_interruptible)
                     && !this.unwinding.get()
                     && (*waiter).cancel()
                 {

@@ -3,6 +3,7 @@
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
+//! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
 //! * [`census`]: who is there. [`harness`]: a worker under test, whose clock and schedule are given.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
@@ -10,6 +11,7 @@
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
 
 mod alarms;
+mod bell;
 mod census;
 mod clock;
 mod config;
@@ -18,6 +20,7 @@ mod ending;
 pub(crate) mod harness;
 mod idle;
 mod placement;
+mod poller;
 mod polls;
 mod queue;
 mod runtime;
@@ -30,6 +33,7 @@ mod worker;
 pub(crate) use alarms::Alarm;
 pub(crate) use census::left_over;
 pub use config::PanicPolicy;
+pub(crate) use poller::{Poller, poller_here};
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
 pub(crate) use shared::WorkerShared;
@@ -226,6 +230,16 @@ pub(crate) fn spend_budget() {
     });
 }
 
+/// As [`spend_budget`], for a call of the system, which takes as long as many other operations.
+#[inline]
+pub(crate) fn spend_budget_on_call() {
+    with_worker(|worker| {
+        if let Some(worker) = worker {
+            worker.spend_budget_on_call();
+        }
+    });
+}
+
 /// An operation begins that spends no budget: whoever tests schedules may let somebody else go first.
 #[inline(always)]
 pub(crate) fn point() {
@@ -270,6 +284,21 @@ pub(crate) fn spawn_on(runtime: &Shared, task: NonNull<Header>) {
         Some(worker) if ptr::eq(&*worker.runtime, runtime) => worker.spawn(task),
         _ => runtime.spawn_foreign(task),
     });
+}
+
+/// While there is one, the caller, a goroutine, waits for a call on the pool, and a shutdown does not give up on it.
+pub(crate) struct Offloaded(Arc<Shared>);
+
+pub(crate) fn count_offloaded() -> Offloaded {
+    let runtime = current_runtime();
+    runtime.offloaded.fetch_add(1, Ordering::Relaxed);
+    Offloaded(runtime)
+}
+
+impl Drop for Offloaded {
+    fn drop(&mut self) {
+        self.0.offloaded.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Numbers are handed out in blocks of this size.

@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(super) tidied: AtomicU64,
     pub(super) seed: u64,
     panic_policy: PanicPolicy,
+    /// How many goroutines wait for calls on the pool.
+    pub(super) offloaded: AtomicUsize,
     pub(crate) async_tasks: AsyncTasks,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// Counts the workers' threads.
@@ -126,6 +128,7 @@ impl Shared {
             tidied: AtomicU64::new(0),
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             panic_policy: config.panic_policy,
+            offloaded: AtomicUsize::new(0),
             async_tasks: AsyncTasks::default(),
             threads: Mutex::default(),
             alive: WaitGroup::new(),
@@ -198,9 +201,10 @@ impl Shared {
         Some(Victim { shared: slot.shared, fresh: &slot.stealer, polls: &slot.polls })
     }
 
-    /// Whether some worker runs a goroutine, or has one that will be woken by a timer.
+    /// Whether some worker runs a goroutine, or has one that will be woken by a timer or by a call on the pool.
     pub(super) fn is_busy(&self) -> bool {
-        self.started_slots().any(|slot| slot.shared.is_running() || slot.shared.is_timed())
+        self.offloaded.load(Ordering::Relaxed) > 0
+            || self.started_slots().any(|slot| slot.shared.is_running() || slot.shared.is_timed())
     }
 
     fn started_slots(&self) -> impl Iterator<Item = &Slot> {

@@ -3,6 +3,7 @@
 use super::{
     alarms::AlarmSet,
     clock::ThreadClock,
+    poller::Poller,
     queue::{Inbox, Linked},
     sleep::Sleep,
 };
@@ -12,7 +13,7 @@ use crossbeam_utils::CachePadded;
 use std::{
     ptr::NonNull,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -47,6 +48,8 @@ pub(crate) struct WorkerShared {
     pub(super) clock: ThreadClock,
     /// Set by this worker; cleared, and when they are overdue fired, by others too.
     pub(super) alarms: CachePadded<AlarmSet>,
+    /// Once somebody has waited for a file descriptor here.
+    pub(super) poller: OnceLock<Poller>,
     /// Unstarted tasks that others have chosen this worker for. Thieves may take them when they lie there.
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
@@ -74,6 +77,9 @@ static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
 impl WorkerShared {
     pub(super) fn obtain() -> &'static WorkerShared {
         let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(retired) = retired {
+            retired.adopt_poller();
+        }
         retired.unwrap_or_else(|| {
             Box::leak(Box::new(WorkerShared {
                 number: MADE.fetch_add(1, Ordering::Relaxed),
@@ -82,6 +88,7 @@ impl WorkerShared {
                 published: CachePadded::default(),
                 clock: ThreadClock::new(),
                 alarms: CachePadded::new(AlarmSet::new()),
+                poller: OnceLock::new(),
                 handed: Injector::new(),
                 incoming: CachePadded::default(),
             }))
@@ -93,6 +100,7 @@ impl WorkerShared {
         self.published.finished.store(0, Ordering::Relaxed);
         self.published.load.store(0, Ordering::Relaxed);
         self.incoming.store(0, Ordering::Relaxed);
+        self.orphan_poller();
         RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
 

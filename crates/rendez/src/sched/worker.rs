@@ -11,13 +11,14 @@
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
 //! 4. the newest unstarted one.
 //!
-//! The inbox is looked at before every switch, the timers and the injector every [`MAINTAIN_EVERY`] switches (every one
+//! The inbox is looked at before every switch, the timers, the injector and the poller every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
 
 use super::{
     harness::Harness,
     idle::Watch,
     placement::{self, Kind, Placer},
+    poller::Turn,
     polls::Polls,
     queue::RunQueue,
     runtime::Shared,
@@ -54,6 +55,8 @@ const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
 /// Blocking operations that did not block before a goroutine yields.
 const BUDGET: i32 = 512;
+/// What a call of the system costs of it.
+const CALL: i32 = 8;
 /// How often in a row an async operation is told that the budget is used up.
 const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
@@ -118,6 +121,8 @@ pub(crate) struct Worker {
     full_budget: Cell<i32>,
     /// Of a runtime under test.
     pub(super) harness: Option<Box<Harness>>,
+    /// When its poller is looked at.
+    pub(super) poll_turn: Turn,
     /// The last question of [`census`](super::census) that was answered here.
     pub(super) census_answered: Cell<u32>,
 }
@@ -171,6 +176,7 @@ impl Worker {
             cancelled: Cell::new(false),
             full_budget: Cell::new(BUDGET),
             harness: harness.map(Box::new),
+            poll_turn: Turn::default(),
             census_answered: Cell::new(0),
         }
     }
@@ -188,6 +194,7 @@ impl Worker {
             self.tick.set(tick);
             if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() {
                 self.maintain();
+                self.poll_in_turn();
             } else if self.shared.inbox.looks_filled() {
                 self.empty_inbox();
             }
@@ -666,7 +673,7 @@ impl Worker {
     pub(super) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
         let fiber = self.fiber.get();
         let unwinding = self.is_unwinding();
-        if self.runtime.is_stopping() && reason != Reason::Scope && !unwinding && waiter.cancel() {
+        if self.runtime.is_stopping() && reason.is_interruptible() && !unwinding && waiter.cancel() {
             return;
         }
         // SAFETY: the running goroutine's fiber.
@@ -721,6 +728,13 @@ impl Worker {
         } else {
             self.budget_spent();
         }
+    }
+
+    /// For an operation that is a call of the system.
+    #[inline]
+    pub(super) fn spend_budget_on_call(&self) {
+        self.budget.set((self.budget.get() - CALL + 1).max(1));
+        self.spend_budget();
     }
 
     #[cold]
