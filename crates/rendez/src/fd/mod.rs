@@ -173,7 +173,7 @@ impl<T: AsFd> Fd<T> {
 
     /// Whether whoever would have to wait is told so instead. (Then nothing is ever noted as not ready, since nobody would be
     /// told when it is: it may not be registered.)
-    fn is_impatient(&self) -> bool {
+    pub(crate) fn is_impatient(&self) -> bool {
         self.nonblocking.load(Ordering::Relaxed)
     }
 

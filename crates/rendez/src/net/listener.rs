@@ -1,6 +1,10 @@
 //! Listening for TCP connections.
 
-use super::{TcpStream, ToSocketAddrs, lookup_host, stream::Endpoint};
+use super::{
+    TcpStream, ToSocketAddrs, lookup_host,
+    socket::{conversions, socket},
+    stream::Endpoint,
+};
 use crate::{
     Event,
     fd::{Fd, IoEvent, Side, is_exhausted, named},
@@ -133,31 +137,11 @@ impl TcpListener {
         self.accept_event().wait_async()
     }
 
+    socket!(TcpListener, Listening, net::TcpListener);
+
     /// The connections one after another. It ends when the listener is closed.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
-    }
-
-    /// Ends it while others may use it: whoever waits for a connection is woken with an error, and nobody can connect any more.
-    /// Returns whether it was this call that did.
-    pub fn close(&self) -> bool {
-        let first = self.inner.close();
-        // The port is given back when the last handle is dropped; but nobody is taken in from now on.
-        let _ = socket2::SockRef::from(self.io()).shutdown(net::Shutdown::Both);
-        first
-    }
-
-    /// Whether it has been [closed](Self::close).
-    pub fn is_closed(&self) -> bool {
-        self.inner.is_closed()
-    }
-
-    /// Another handle of the same socket.
-    ///
-    /// # Errors
-    /// None; it is there to be like the standard library's.
-    pub fn try_clone(&self) -> io::Result<TcpListener> {
-        Ok(TcpListener { inner: self.inner.clone() })
     }
 
     /// The address where it listens.
@@ -183,23 +167,6 @@ impl TcpListener {
     pub fn ttl(&self) -> io::Result<u32> {
         self.io().ttl()
     }
-
-    /// The error that is pending (`SO_ERROR`), which is cleared.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io().take_error()
-    }
-
-    /// Whether [`accept`](Self::accept) fails with [`WouldBlock`](io::ErrorKind::WouldBlock) where it would have to wait.
-    ///
-    /// # Errors
-    /// None; it is there to be like the standard library's.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.inner.set_nonblocking(nonblocking);
-        Ok(())
-    }
 }
 
 /// The iterator of [`TcpListener::incoming`].
@@ -222,56 +189,4 @@ impl Iterator for Incoming<'_> {
 
 impl FusedIterator for Incoming<'_> {}
 
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-}
-
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.io().as_raw_fd()
-    }
-}
-
-/// # Panics
-/// If the system refuses to make it non-blocking, which it does only if the descriptor is no socket.
-impl From<net::TcpListener> for TcpListener {
-    fn from(io: net::TcpListener) -> TcpListener {
-        io.set_nonblocking(true).expect("a socket can be made non-blocking");
-        TcpListener { inner: Arc::new(Fd::new(Listening(io))) }
-    }
-}
-
-/// The socket, which blocks again; if there are other handles, a duplicate of its descriptor, and then they block with it.
-///
-/// # Panics
-/// If there are other handles and the process is out of descriptors.
-impl From<TcpListener> for net::TcpListener {
-    fn from(listener: TcpListener) -> net::TcpListener {
-        let io = match Arc::try_unwrap(listener.inner) {
-            Ok(fd) => fd.into_io().0,
-            Err(shared) => shared.io().0.try_clone().expect("a duplicate of a descriptor"),
-        };
-        io.set_nonblocking(false).expect("a socket can be made blocking");
-        io
-    }
-}
-
-impl From<TcpListener> for OwnedFd {
-    fn from(listener: TcpListener) -> OwnedFd {
-        net::TcpListener::from(listener).into()
-    }
-}
-
-impl From<OwnedFd> for TcpListener {
-    fn from(fd: OwnedFd) -> TcpListener {
-        net::TcpListener::from(fd).into()
-    }
-}
-
-impl fmt::Debug for TcpListener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io().fmt(f)
-    }
-}
+conversions!(TcpListener, Listening, net::TcpListener, Listening);

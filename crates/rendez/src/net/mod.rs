@@ -52,9 +52,13 @@
 
 mod addr;
 mod connect;
+mod datagram;
 mod listener;
-mod stream;
+mod socket;
+pub(crate) mod stream;
 mod tcp;
+mod udp;
+pub mod unix;
 
 pub use crate::fd::IoEvent;
 pub use addr::{LookupEvent, ToSocketAddrs, lookup_host, lookup_host_async, lookup_host_event};
@@ -64,3 +68,5 @@ pub use std::net::{
     AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,
 };
 pub use tcp::{ReadEvent, TcpStream, WriteEvent};
+pub use udp::{SendToEvent, UdpSocket};
+pub use unix::{UnixDatagram, UnixListener, UnixStream};

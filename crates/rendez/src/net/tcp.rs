@@ -2,6 +2,7 @@
 
 use super::{
     ConnectEvent, ToSocketAddrs,
+    socket::socket,
     stream::{Endpoint, Readable, Writable, reads, writes},
 };
 use crate::{
@@ -167,22 +168,7 @@ impl TcpStream {
         Self::connect_event(addr).wait_async()
     }
 
-    /// Another handle of the same connection, with the same time-outs.
-    ///
-    /// # Errors
-    /// None; it is there to be like the standard library's.
-    pub fn try_clone(&self) -> io::Result<TcpStream> {
-        Ok(TcpStream { inner: self.inner.clone() })
-    }
-
-    /// Ends the connection while others may use it: whoever waits for it, in either direction, is woken, and all
-    /// operations fail from now on. Returns whether it was this call that did. (Dropping its last handle closes it too.)
-    pub fn close(&self) -> bool {
-        let first = self.inner.close();
-        // The other side is to know now, and not when the last handle is dropped.
-        let _ = self.io().shutdown(Shutdown::Both);
-        first
-    }
+    socket!(TcpStream, Tcp, net::TcpStream);
 
     /// Ends one direction, or both. Reads then give the end of the stream, writes fail.
     ///
@@ -228,38 +214,6 @@ impl TcpStream {
     /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io().local_addr()
-    }
-
-    /// How long a read may take, in whichever world; `None`, as at first: for ever.
-    ///
-    /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a time of zero.
-    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        self.inner.set_limit(Side::Read, limit)
-    }
-
-    /// As [`set_read_timeout`](Self::set_read_timeout), for writes.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        self.inner.set_limit(Side::Write, limit)
-    }
-
-    /// How long a read may take.
-    ///
-    /// # Errors
-    /// None; it is there to be like the standard library's.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.inner.limit(Side::Read))
-    }
-
-    /// How long a write may take.
-    ///
-    /// # Errors
-    /// None; it is there to be like the standard library's.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.inner.limit(Side::Write))
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`).
@@ -309,23 +263,6 @@ impl TcpStream {
     /// The system's.
     pub fn ttl(&self) -> io::Result<u32> {
         self.io().ttl()
-    }
-
-    /// The error that is pending (`SO_ERROR`), which is cleared.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io().take_error()
-    }
-
-    /// Whether operations that would have to wait fail with [`WouldBlock`](io::ErrorKind::WouldBlock) instead.
-    ///
-    /// # Errors
-    /// None; it is there to be like the standard library's.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.inner.set_nonblocking(nonblocking);
-        Ok(())
     }
 }
 
