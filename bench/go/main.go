@@ -48,6 +48,8 @@ var timed = map[string]func(n int) time.Duration{
 	"pipeline_8":  func(n int) time.Duration { return pipeline(n, 0) },
 	"sleepers":    sleepers,
 	"context_100k": cancelMany,
+	"echo_1":      func(n int) time.Duration { return echo(1, n) },
+	"echo_100":    func(n int) time.Duration { return echo(100, n) },
 	"park_1m":     parkMany,
 	"flat_1k_1m":  cycleMany,
 }

@@ -41,6 +41,8 @@ pub(crate) fn find(case: &str) -> Answer {
         "yield_2" => Does(timed(|n| many::yielding(2, n))),
         "yield_1000" => Does(timed(|n| many::yielding(1000, n))),
         "sleepers" | "async_sleepers" => Does(timed(many::sleepers)),
+        "echo_1" => Does(timed(|n| many::echo(1, n))),
+        "echo_100" => Does(timed(|n| many::echo(100, n))),
         "context_100k" => Nearly(TOKENS, timed(many::cancel)),
         "once" => Cannot("a task can't wait for the standard library's, and tokio's OnceCell is a future"),
         "mutex_8" => Does(timed(|n| many::mutex(8, n))),

@@ -27,6 +27,8 @@
 //!   and an [`Event`] is such a thing as a value.
 //! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has locks, conditions, counters and pools: all of Go's,
 //!   and a [`Barrier`](sync::Barrier).
+//! * [`net`] has sockets in plain blocking style, [`fs`] files, [`process`] child processes, [`signal`] signals; [`blocking`](blocking()) makes any call that
+//!   blocks its thread.
 //! * [`Context`] says when to stop, and [`Context::bound`] has anything that blocks heed it; [`time`] has sleeps, timers and tickers.
 //!
 //! Everything that blocks works from goroutines, from OS threads and, by its `_async` twin, from async tasks, and between
@@ -39,11 +41,11 @@
 //! * **Thread-locals are per worker, not per goroutine**: other goroutines of the worker see and change them while one is
 //!   parked. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
 //!   blocking call, from two goroutines) are the one thing that can break soundness.
-//! * **A blocking system call blocks its worker.** Goroutines are not preempted.
+//! * **A blocking system call blocks its worker**, unless it is made by [`blocking`](blocking()), or here: [`net`], [`fs`]. Goroutines are not preempted.
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!
-//! The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
+//! The feature `futures-io` adds the `AsyncRead` and `AsyncWrite` of the `futures` crates. The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
 
@@ -58,6 +60,8 @@ pub mod chan;
 pub mod context;
 #[cfg(not(loom))]
 mod fd;
+#[cfg(not(loom))]
+pub mod fs;
 mod lock;
 #[cfg(not(loom))]
 pub mod net;
@@ -67,13 +71,19 @@ pub mod net;
 mod poll_state;
 mod primitives;
 #[cfg(not(loom))]
+pub mod process;
+#[cfg(not(loom))]
 mod sched;
 #[cfg(all(loom, test))]
 #[path = "sched/loom.rs"]
 mod sched;
 pub mod select;
 #[cfg(not(loom))]
+pub mod signal;
+#[cfg(not(loom))]
 mod stack;
+#[cfg(not(loom))]
+mod stdin;
 pub mod sync;
 #[cfg(not(loom))]
 mod task;
@@ -97,6 +107,8 @@ pub use select::macros as __private;
 pub use select::{Event, choose};
 #[cfg(not(loom))]
 pub use select::{Select, SelectedOperation};
+#[cfg(not(loom))]
+pub use stdin::{Stdin, StdinEvent, stdin};
 #[cfg(not(loom))]
 pub use task::{
     Builder, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle,

@@ -3,6 +3,7 @@
 mod arms;
 mod awaiting;
 mod channels;
+mod echo;
 mod many;
 mod sync;
 
@@ -61,6 +62,8 @@ pub(super) fn find(case: &str) -> Answer {
         "pipeline_8" => Body::timed(|n| channels::pipeline(n, 0)),
         "sleepers" => Body::timed(many::sleepers),
         "async_sleepers" => Body::timed(many::async_sleepers),
+        "echo_1" => Body::timed(|n| echo::round_trips(1, n)),
+        "echo_100" => Body::timed(|n| echo::round_trips(100, n)),
         "context_100k" => Body::timed(many::context),
         "mem_parked" => Body::value(many::mem_parked),
         "mem_async" => Body::value(many::mem_async),
