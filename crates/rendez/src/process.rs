@@ -194,6 +194,7 @@ impl From<process::Command> for Command {
 }
 
 /// A process, and what becomes readable when it has ended.
+#[derive(Debug)]
 pub struct Exit {
     end: OwnedFd,
     child: Mutex<process::Child>,
@@ -416,6 +417,13 @@ macro_rules! pipes {
             }
 
             $how!($name, Pipe);
+
+            #[cfg(feature = "futures-io")]
+            impl $name {
+                pub(crate) fn fd(&self) -> &Fd<Pipe> {
+                    &self.inner
+                }
+            }
 
             impl AsFd for $name {
                 fn as_fd(&self) -> BorrowedFd<'_> {

@@ -616,9 +616,10 @@ fn a_shutdown_unwinds_those_who_read_accept_and_connect() {
             let (tx, gone) = chan::unbounded();
             let runtime = runtime(workers);
             for i in 0..30 {
-                let tx = tx.clone();
+                // One that has not begun is dropped with what it holds.
+                let gone = Gone(tx.clone());
                 let body = move || {
-                    let _gone = Gone(tx);
+                    let _gone = gone;
                     match i % 3 {
                         0 => drop(TcpStream::connect(silent).unwrap().read(&mut [0; 8])),
                         1 => drop(TcpListener::bind("127.0.0.1:0").unwrap().accept()),
@@ -654,5 +655,44 @@ fn futures_that_are_dropped_while_they_wait_lose_nothing() {
             let _there = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         }
         assert!(drive(listener.accept_async()).is_ok());
+    });
+}
+
+#[test]
+fn the_futures_crates_traits_read_and_write_in_both_directions_at_once() {
+    use futures_util::{AsyncReadExt, AsyncWriteExt, future::join, io::copy};
+    use rendez::net::FuturesIo;
+
+    in_time(|| {
+        let addr = std_server(echo);
+        let talk = move || async move {
+            let stream = FuturesIo::new(TcpStream::connect_async(addr).await.unwrap());
+            let (mut reader, mut writer) = stream.split();
+            // More than the buffers hold, so both wait.
+            let text = vec![5; 3_000_000];
+            let write = async {
+                writer.write_all(&text).await.unwrap();
+                writer.close().await.unwrap();
+            };
+            let read = async {
+                let mut all = futures_util::io::Cursor::new(Vec::new());
+                copy(&mut reader, &mut all).await.unwrap()
+            };
+            assert_eq!(join(read, write).await.0, 3_000_000);
+        };
+        drive(talk());
+        for workers in [1, 2, 8] {
+            runtime(workers).run(move || go_async(talk()).join().unwrap());
+        }
+        // One that is dropped while it waits, and one that is polled by one task and then by another.
+        let (ours, mut theirs) = pair();
+        let mut ours = FuturesIo::new(ours);
+        let mut buf = [0; 4];
+        assert!(worlds::poll_once(std::pin::pin!(ours.read(&mut buf))).is_none());
+        theirs.write_all(b"abcd").unwrap();
+        assert_eq!(drive(ours.read(&mut buf)).unwrap(), 4);
+        assert!(worlds::poll_once(std::pin::pin!(ours.read(&mut buf))).is_none());
+        drop(ours);
+        assert_eq!(theirs.read(&mut buf).unwrap(), 0);
     });
 }

@@ -8,11 +8,15 @@
 
 mod error;
 mod event;
+#[cfg(feature = "futures-io")]
+mod poll;
 mod source;
 
 pub(crate) use error::named;
 pub use event::IoEvent;
 pub(crate) use event::is_exhausted;
+#[cfg(feature = "futures-io")]
+pub(crate) use poll::{Descriptor, Polled};
 pub(crate) use source::{Queued, Readiness, Side, Source};
 
 use crate::{
@@ -139,7 +143,7 @@ impl<T: AsFd> Fd<T> {
 
     /// One attempt; `None` if it is to be waited for.
     #[inline]
-    fn attempt<R>(
+    pub(crate) fn attempt<R>(
         &self,
         side: Side,
         call: &mut impl FnMut(&T) -> io::Result<(R, bool)>,

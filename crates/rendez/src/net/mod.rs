@@ -53,6 +53,8 @@
 mod addr;
 mod connect;
 mod datagram;
+#[cfg(feature = "futures-io")]
+mod futures;
 mod listener;
 mod socket;
 pub(crate) mod stream;
@@ -63,6 +65,8 @@ pub mod unix;
 pub use crate::fd::IoEvent;
 pub use addr::{LookupEvent, ToSocketAddrs, lookup_host, lookup_host_async, lookup_host_event};
 pub use connect::ConnectEvent;
+#[cfg(feature = "futures-io")]
+pub use futures::FuturesIo;
 pub use listener::{AcceptEvent, Incoming, TcpListener};
 pub use std::net::{
     AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,

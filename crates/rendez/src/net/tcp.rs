@@ -103,6 +103,11 @@ reads!(TcpStream, Tcp);
 writes!(TcpStream, Tcp);
 
 impl TcpStream {
+    #[cfg(feature = "futures-io")]
+    pub(super) fn fd(&self) -> &Fd<Tcp> {
+        &self.inner
+    }
+
     pub(super) fn of(fd: Fd<Tcp>) -> TcpStream {
         TcpStream { inner: Arc::new(fd) }
     }

@@ -109,6 +109,11 @@ writes!(UnixStream, Stream);
 conversions!(UnixStream, Stream, net::UnixStream, Stream);
 
 impl UnixStream {
+    #[cfg(feature = "futures-io")]
+    pub(super) fn fd(&self) -> &Fd<Stream> {
+        &self.inner
+    }
+
     fn io(&self) -> &net::UnixStream {
         &self.inner.io().0
     }
