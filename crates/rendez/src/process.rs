@@ -264,7 +264,8 @@ impl Child {
         let stdout = pipe(child.stdout.take().map(Into::into), "standard output of a process")?;
         let stderr = pipe(child.stderr.take().map(Into::into), "standard error of a process")?;
         let end = end(child.id()).or_else(|error| match error.raw_os_error() {
-            Some(libc::ENOSYS) => end_by_thread(child.id()),
+            // Not there, or not allowed.
+            Some(libc::ENOSYS | libc::EPERM) => end_by_thread(child.id()),
             _ => Err(error),
         });
         let end = match end {

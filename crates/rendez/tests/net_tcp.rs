@@ -9,6 +9,7 @@ use rendez::{
     net::{Shutdown, TcpListener, TcpStream},
     select,
     sync::WaitGroup,
+    testing,
     time::timer,
 };
 use setup::{in_every_world, in_time, runtime};
@@ -694,5 +695,26 @@ fn the_futures_crates_traits_read_and_write_in_both_directions_at_once() {
         assert!(worlds::poll_once(std::pin::pin!(ours.read(&mut buf))).is_none());
         drop(ours);
         assert_eq!(theirs.read(&mut buf).unwrap(), 0);
+    });
+}
+
+#[test]
+fn the_clock_of_a_test_stands_while_a_socket_is_waited_for() {
+    in_time(|| {
+        let addr = std_server(|mut stream| {
+            thread::sleep(SHORT);
+            stream.write_all(b"x").unwrap();
+        });
+        testing::virtual_time(move || {
+            let start = rendez::time::Instant::now();
+            let sleeper = go(|| rendez::sleep(Duration::from_secs(3600)));
+            let stream = TcpStream::connect(addr).unwrap();
+            (&stream).read_exact(&mut [0]).unwrap();
+            // As an event as well.
+            let other = TcpStream::connect(addr).unwrap();
+            assert_eq!(other.read_event(&mut [0]).wait().unwrap(), 1);
+            assert_eq!(start.elapsed(), Duration::ZERO);
+            sleeper.join().unwrap();
+        });
     });
 }

@@ -118,7 +118,7 @@ impl TcpListener {
     /// A runtime's shutdown unwinds the goroutine; [`close`](Self::close) makes it an error.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         match self.inner.run(Side::Read, accept_call) {
-            Err(error) if is_exhausted(&error) => self.accept_event().wait(),
+            Err(error) if is_exhausted(&error) && !self.inner.is_impatient() => self.accept_event().wait(),
             result => result.map_err(|error| self.inner.io().named("accept", error)),
         }
     }

@@ -226,7 +226,7 @@ impl UnixListener {
     /// Parks the goroutine, or the OS thread, until there is one.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         match self.inner.run(Side::Read, accept_call) {
-            Err(error) if is_exhausted(&error) => self.accept_event().wait(),
+            Err(error) if is_exhausted(&error) && !self.inner.is_impatient() => self.accept_event().wait(),
             result => result.map_err(|error| self.inner.io().named("accept", error)),
         }
     }
