@@ -46,6 +46,7 @@ var timed = map[string]func(n int) time.Duration{
 	"skynet":      skynet,
 	"daisy":       daisy,
 	"pipeline_8":  func(n int) time.Duration { return pipeline(n, 0) },
+	"stage":       stage,
 	"sleepers":    sleepers,
 	"context_100k": cancelMany,
 	"echo_1":      func(n int) time.Duration { return echo(1, n) },
@@ -63,6 +64,7 @@ var valued = map[string]func(n int) float64{
 	"speedup_fork_join": speedupForkJoin,
 	"speedup_workers":   speedupWorkers,
 	"speedup_pipeline":  speedupPipeline,
+	"speedup_primes":    speedupPrimes,
 }
 
 const (

@@ -19,6 +19,8 @@ pub(crate) enum Unit {
     MiB,
     /// A pure number.
     Times,
+    /// Schedules run in a second.
+    SchedulesPerSecond,
 }
 
 impl Unit {
@@ -31,6 +33,7 @@ impl Unit {
             Unit::Bytes => "B",
             Unit::MiB => "MiB",
             Unit::Times => "x",
+            Unit::SchedulesPerSecond => "schedules/s",
         }
     }
 
@@ -40,6 +43,7 @@ impl Unit {
         match self {
             Unit::NsPerOp => ns / count.max(1) as f64,
             Unit::Ms => ns / 1e6,
+            Unit::SchedulesPerSecond => count as f64 * 1e9 / ns.max(1.0),
             _ => ns,
         }
     }
@@ -161,6 +165,12 @@ impl Size {
 /// A case whose readings are better when lower, which is nearly all of them.
 const fn lower(name: &'static str, unit: Unit, size: Size, definition: &'static str) -> Case {
     Case { name, unit, better: Better::Lower, size, definition }
+}
+
+/// How many schedules of a small program are run in a second.
+const fn explored(name: &'static str, definition: &'static str) -> Case {
+    let (unit, size) = (Unit::SchedulesPerSecond, Size::Steady);
+    Case { name, unit, better: Better::Higher, size, definition }
 }
 
 /// A speed-up from one worker to two.
@@ -335,6 +345,21 @@ pub(crate) const CASES: &[Case] = &[
          operation is one item through all eight.",
     ),
     lower(
+        "stage",
+        Unit::NsPerOp,
+        Size::Steady,
+        "A generator, one stage that adds one, and a consumer, joined by rendezvous channels and all to be cancelled from outside (Go: \
+         `select` with a done channel at each send). One operation is one item.",
+    ),
+    lower(
+        "ordered_20us",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Items of 20 us of work from a generator, as many at a time as there are CPUs; the results come out in the order of the \
+         items and are collected. One operation is one item.",
+    ),
+    lower("ordered_1us", Unit::NsPerOp, Size::Steady, "The same with 1 us of work."),
+    lower(
         "sleepers",
         Unit::NsPerOp,
         Size::Repeat { full: 200_000, quick: 20_000 },
@@ -409,6 +434,19 @@ pub(crate) const CASES: &[Case] = &[
         "The same: pipeline_8 with 20 us of work a stage, 2500 items (quick: 500), every stage parked in its \
          receive before the first item arrives.",
     ),
+    speedup(
+        "speedup_primes",
+        4000,
+        1000,
+        "The same: as many prime finders as workers share 4000 candidates (quick: 1000), odd numbers from 100,001 on, try every smaller \
+         number, and have their outputs joined.",
+    ),
+    explored(
+        "explore_small",
+        "Schedules, chosen at random, that are run of one small program: two goroutines each add to a number in a mutex and send \
+         it over a channel of capacity 1, twice; the main one receives until all have ended, and joins them. One operation is one schedule.",
+    ),
+    explored("explore_small_pct", "The same with probabilistic concurrency testing, depth 3."),
     lower(
         "flat_1k_1m",
         Unit::Times,

@@ -19,7 +19,7 @@ const INK: RGBColor = RGBColor(40, 44, 52);
 const PALE: RGBColor = RGBColor(225, 228, 232);
 
 /// Colours that people with colour-blindness can tell apart (Okabe and Ito).
-const COLOURS: [(&str, RGBColor); 7] = [
+const COLOURS: [(&str, RGBColor); 9] = [
     ("rendez", RGBColor(213, 94, 0)),
     ("go", RGBColor(0, 114, 178)),
     ("tokio", RGBColor(0, 158, 115)),
@@ -27,6 +27,8 @@ const COLOURS: [(&str, RGBColor); 7] = [
     ("flume", RGBColor(230, 159, 0)),
     ("crossbeam", RGBColor(86, 180, 233)),
     ("may", RGBColor(110, 110, 110)),
+    ("rayon", RGBColor(0, 0, 0)),
+    ("shuttle", RGBColor(240, 228, 66)),
 ];
 
 /// Draws the run into an SVG file.

@@ -14,6 +14,9 @@ pub(super) fn find(case: &str) -> Answer {
     match case {
         "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128"
         | "async_sleepers" => Cannot("Go has no async tasks"),
+        "ordered_20us" | "ordered_1us" => {
+            Cannot("Go has nothing that keeps the order; by hand it would be another program")
+        }
         _ if crate::cases::find(case).is_some() => Elsewhere,
         _ => Cannot("unknown case"),
     }

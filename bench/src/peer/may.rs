@@ -49,7 +49,7 @@ pub(super) fn find(case: &str) -> Answer {
         "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128"
         | "async_sleepers" => Cannot("it has no async tasks"),
         "mem_unstarted" => Cannot("a coroutine has its stack from the start, and about 30,000 are the most"),
-        "speedup_fork_join" | "speedup_workers" | "speedup_pipeline" => {
+        "speedup_fork_join" | "speedup_workers" | "speedup_pipeline" | "speedup_primes" => {
             Cannot("the number of workers is fixed once a process")
         }
         _ => Cannot(UNBOUNDED),

@@ -6,7 +6,9 @@ pub(crate) mod go;
 mod kanal;
 mod may;
 mod on_tokio;
+mod rayon;
 mod rendez;
+mod shuttle;
 mod tokio;
 
 use std::{fmt, time::Duration};
@@ -88,6 +90,19 @@ fn sleep_of(number: u64) -> Duration {
     Duration::from_micros(1000 + number % 1000)
 }
 
+/// What is done with an item of `ordered_20us` and `ordered_1us`.
+fn ordered_item(item: u64, steps: u64) -> u64 {
+    item ^ crate::gauge::work(steps)
+}
+
+/// The first candidate of `speedup_primes`.
+const PRIMES_FROM: u64 = 100_001;
+
+/// By trying every smaller number, as slowly as in the notes on Go.
+fn is_prime(n: u64) -> bool {
+    (2..n).all(|divisor| !n.is_multiple_of(divisor))
+}
+
 /// One contestant.
 pub(crate) struct Peer {
     /// The name on the command line, in the table and in JSON.
@@ -101,6 +116,9 @@ pub(crate) struct Peer {
 impl Peer {
     /// Its answer for a case.
     pub(crate) fn find(&self, case: &str) -> Answer {
+        if case.starts_with("explore_") && !matches!(self.name, "rendez" | "shuttle") {
+            return Answer::Cannot("it does not choose schedules");
+        }
         (self.find)(case)
     }
 
@@ -132,7 +150,7 @@ fn here(job: &mut (dyn FnMut() + Send)) {
 }
 
 /// Everyone, in the order of the table's columns.
-pub(crate) static PEERS: [Peer; 7] = [
+pub(crate) static PEERS: [Peer; 9] = [
     Peer {
         name: "rendez",
         about: "goroutines and channels as a user would write them, default settings",
@@ -169,6 +187,18 @@ pub(crate) static PEERS: [Peer; 7] = [
         about: "stackful coroutines that move between threads, may::sync's unbounded channels",
         find: may::find,
         enter: may::enter,
+    },
+    Peer {
+        name: "rayon",
+        about: "parallel iterators, for what has an order to keep",
+        find: rayon::find,
+        enter: here,
+    },
+    Peer {
+        name: "shuttle",
+        about: "runs a program under schedules that it chooses",
+        find: shuttle::find,
+        enter: here,
     },
 ];
 

@@ -32,6 +32,9 @@ const ONE_RECEIVER: &str = "tokio::sync::mpsc has one receiver";
 const TASKS: &str =
     "async tasks, parked on a semaphore that is closed to release them (mpsc has one receiver)";
 
+const BUFFERED: &str = "futures' `buffered` on a stream in one task, without channels";
+const BUFFERED_TASKS: &str = "futures' `buffered` on a stream of spawned tasks";
+
 const TOKENS: &str = "tokio-util's CancellationToken";
 
 pub(crate) fn find(case: &str) -> Answer {
@@ -40,6 +43,10 @@ pub(crate) fn find(case: &str) -> Answer {
         "spawn_seq" => Does(timed(many::spawn_seq)),
         "yield_2" => Does(timed(|n| many::yielding(2, n))),
         "yield_1000" => Does(timed(|n| many::yielding(1000, n))),
+        "stage" => Nearly(BUFFERED, timed(many::stage)),
+        "ordered_20us" => Nearly(BUFFERED_TASKS, many::ordered(20)),
+        "ordered_1us" => Nearly(BUFFERED_TASKS, many::ordered(1)),
+        "speedup_primes" => Cannot(ONE_RECEIVER),
         "sleepers" | "async_sleepers" => Does(timed(many::sleepers)),
         "echo_1" => Does(timed(|n| many::echo(1, n))),
         "echo_100" => Does(timed(|n| many::echo(100, n))),

@@ -14,44 +14,31 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
-use syn::{Error, ItemFn, Result, ReturnType, Safety, Signature, Type};
+use syn::{Error, ItemFn, Result, Signature};
 
-use crate::options::{MainOption, MainOptions};
+use crate::function::{self, Parts, refuse};
+use crate::options::{Errors, Given, MainOptions};
+
+/// What is expected, for messages.
+const EXPECTED: &str = "`fn main()` or `async fn main()`";
 
 /// Expands the attribute, or says why not.
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
-    let function: ItemFn = match syn::parse2(item.clone()) {
+    let expected = "`#[rendez::main]` goes on a function: expected `fn main()`";
+    let function = match function::read(&item, expected) {
         Ok(function) => function,
-        Err(error) => {
-            let error = if item.is_empty() { error } else { not_a_function(&item, error) };
-            let error = error.to_compile_error();
-            return quote!(#error #item);
-        }
+        Err(error) => return refuse(error, item),
     };
     let options = syn::parse2::<MainOptions>(options);
     match (check(&function.sig), options) {
-        (Ok(()), Ok(options)) => entry_point(&function, &options),
+        (Ok(()), Ok(options)) => entry_point(function, &options),
         // The function is sound: keep it, so that the compiler still looks at its body.
-        (Ok(()), Err(error)) => refuse(error, entry_point(&function, &MainOptions::default())),
+        (Ok(()), Err(error)) => refuse(error, entry_point(function, &MainOptions::default())),
         (Err(error), Ok(_)) => refuse(error, stub(&function.sig, item)),
         (Err(mut error), Err(second)) => {
             error.combine(second);
             refuse(error, stub(&function.sig, item))
         }
-    }
-}
-
-fn refuse(error: Error, rest: TokenStream) -> TokenStream {
-    let error = error.to_compile_error();
-    quote!(#error #rest)
-}
-
-/// A syntax error inside a function is told as it is; anything else that isn't a function, as that.
-fn not_a_function(item: &TokenStream, error: Error) -> Error {
-    match syn::parse2::<syn::Item>(item.clone()) {
-        Ok(other) => Error::new_spanned(other, "`#[rendez::main]` goes on a function: expected `fn main()`"),
-        Err(_) => error,
     }
 }
 
@@ -68,55 +55,29 @@ fn stub(sig: &Signature, item: TokenStream) -> TokenStream {
 
 /// All that is wrong with the function, each at its token.
 fn check(sig: &Signature) -> Result<()> {
-    let mut errors: Vec<Error> = Vec::new();
+    let mut errors = Errors::default();
     if sig.ident != "main" {
         let text =
             format!("`#[rendez::main]` goes on the program's entry: expected `main`, found `{}`", sig.ident);
         errors.push(Error::new(sig.ident.span(), text));
     }
-    if let Some(token) = &sig.constness {
-        errors.push(Error::new(token.span, "expected `fn main()` or `async fn main()`, found `const`"));
-    }
-    if let Safety::Unsafe(token) = &sig.safety {
-        errors.push(Error::new(token.span, "expected `fn main()` or `async fn main()`, found `unsafe`"));
-    }
-    if let Some(abi) = &sig.abi {
-        errors.push(Error::new_spanned(abi, "expected `fn main()` or `async fn main()`, found `extern`"));
-    }
-    if !sig.generics.params.is_empty() {
-        let text = "`main` has no caller that could choose them: expected no generic parameters";
-        errors.push(Error::new_spanned(&sig.generics, text));
-    }
-    if let Some(clause) = &sig.generics.where_clause {
-        errors.push(Error::new_spanned(clause, "expected no `where` clause on `main`"));
-    }
-    if !sig.inputs.is_empty() || sig.variadic.is_some() {
-        let (inputs, variadic) = (&sig.inputs, &sig.variadic);
-        let text = "expected no arguments on `main`: read the command line with `std::env::args`";
-        errors.push(Error::new_spanned(quote!(#inputs #variadic), text));
-    }
-    errors
-        .into_iter()
-        .reduce(|mut all, error| {
-            all.combine(error);
-            all
-        })
-        .map_or(Ok(()), Err)
+    function::check_qualifiers(sig, EXPECTED, &mut errors);
+    function::check_generics(sig, "`main`", &mut errors);
+    function::check_no_arguments(
+        sig,
+        "expected no arguments on `main`: read the command line with `std::env::args`",
+        &mut errors,
+    );
+    errors.finish()
 }
 
 /// The function that the program starts in, with the user's inside it.
-fn entry_point(function: &ItemFn, options: &MainOptions) -> TokenStream {
-    let ItemFn { attrs, vis, sig, block, .. } = function;
-    // An error about the result's type belongs at that type, or else at the name.
-    let at = match &sig.output {
-        ReturnType::Default => sig.ident.span(),
-        ReturnType::Type(_, ty) => ty.span(),
-    };
-    let result = match sig.asyncness {
-        None => quote_spanned!(at=> main()),
-        Some(_) => quote_spanned!(at=> ::rendez::block_on(main())),
-    };
-    let body = if never_returns(&sig.output) {
+fn entry_point(function: ItemFn, options: &MainOptions) -> TokenStream {
+    let at = function::result_span(&function.sig);
+    let never = function::never_returns(&function.sig);
+    let result = function::call(&function.sig);
+    let Parts { attrs, vis, inner } = function::parts(function);
+    let body = if never {
         // There is nothing to report, and a call that can't be reached would be warned of.
         quote!(move || -> ::std::process::ExitCode { #result })
     } else {
@@ -125,24 +86,20 @@ fn entry_point(function: &ItemFn, options: &MainOptions) -> TokenStream {
     };
     let start =
         if options.0.is_empty() { quote!(::rendez::run(#body)) } else { with_runtime(options, &body) };
-    let name = Ident::new("main", sig.ident.span());
+    let name = &inner.sig.ident;
     quote! {
         #(#attrs)*
         #vis fn #name() -> ::std::process::ExitCode {
-            #sig #block
+            #inner
             #start
         }
     }
 }
 
-fn never_returns(output: &ReturnType) -> bool {
-    matches!(output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)))
-}
-
 /// The same with a runtime of its own. `Runtime::run` leaves the others going when `main` returns, and the program's
 /// entry must not: hence the shutdown, which a panic gets by dropping the runtime.
 fn with_runtime(options: &MainOptions, body: &TokenStream) -> TokenStream {
-    let setters = options.0.iter().map(|MainOption { name, value }| quote!(.#name(#value)));
+    let setters = options.0.iter().map(|Given { name, value }| quote!(.#name(#value)));
     let runtime = Ident::new("runtime", Span::mixed_site());
     let code = Ident::new("code", Span::mixed_site());
     quote! {
@@ -245,6 +202,19 @@ mod tests {
         let outer: ItemFn = syn::parse2(expand(quote!(), function.to_token_stream())).unwrap();
         assert_eq!(text(&outer.attrs[0]), "# [cfg (unix)]");
         assert_eq!(text(outer.vis), "pub");
+    }
+
+    #[test]
+    fn inner_attributes_go_inside_with_the_body() {
+        let function: ItemFn = parse_quote!(
+            fn main() {
+                #![allow(unused)]
+                let x = 1;
+            }
+        );
+        let (outer, inner, _) = expansion(quote!(), &function);
+        assert!(outer.attrs.is_empty());
+        assert_eq!(text(&inner.attrs[0]), "# [allow (unused)]");
     }
 
     #[test]

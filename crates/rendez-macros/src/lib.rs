@@ -5,6 +5,7 @@
 //! | --- | --- | --- |
 //! | [`select!`](macro@select) | `select::parse`, where it is broken with the help of `select::recover` | `select::expand`: calls of functions in `rendez::__private` around the user's expressions |
 //! | [`macro@main`] | `options` (what stands in the parentheses), `entry` (the function) | a call of `rendez::run`, or of a `rendez::Runtime` of its own |
+//! | [`macro@test`] | `options` and `test_options`, `test` (the function) | a `#[test]` that calls `rendez::__private::Test` |
 //!
 //! A macro here parses and nothing more: what happens at run time is in plain functions of `rendez`.
 //! Every error points at the token that is wrong and says what was expected in its place, and an
@@ -13,8 +14,11 @@
 #![forbid(unsafe_code)]
 
 mod entry;
+mod function;
 mod options;
 mod select;
+mod test;
+mod test_options;
 
 use proc_macro::TokenStream;
 
@@ -94,6 +98,117 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(options.into(), item.into()).into()
+}
+
+/// Makes a function a test whose body is a goroutine: on real workers, in virtual time, or under many schedules.
+///
+/// | | |
+/// | --- | --- |
+/// | `#[rendez::test]` | on a runtime of its own, with a worker for each CPU or as many as `workers` says |
+/// | `#[rendez::test(virtual_time)]` | under `rendez::testing::virtual_time`: one worker, and a clock that moves only when all wait |
+/// | `#[rendez::test(explore = 1000)]` | under `rendez::testing::explore`: so many times, each under another schedule, in virtual time |
+///
+/// It is a `#[test]` otherwise, for `cargo test`, `cargo nextest run` and whatever else runs those.
+///
+/// ```test_harness
+/// use rendez::{chan, time::{self, Instant}};
+/// use std::time::Duration;
+///
+/// #[rendez::test(workers = 2)]
+/// fn a_goroutine_answers() {
+///     let (tx, rx) = chan::bounded(0);
+///     rendez::go(move || tx.send(6 * 7));
+///     assert_eq!(rx.recv(), Ok(42));
+/// }
+///
+/// #[rendez::test(virtual_time)]
+/// async fn a_day_takes_no_time() {
+///     let start = Instant::now();
+///     time::sleep_async(Duration::from_secs(24 * 3600)).await;
+///     assert_eq!(start.elapsed(), Duration::from_secs(24 * 3600));
+/// }
+///
+/// #[rendez::test(explore = 200, strategy = pct(3))]
+/// fn no_schedule_loses_one() -> Result<(), rendez::JoinError> {
+///     let (tx, rx) = chan::bounded(1);
+///     let sender = rendez::go(move || (1..=3).for_each(|n| tx.send(n).unwrap()));
+///     assert_eq!(rx.iter().sum::<i32>(), 6);
+///     sender.join()
+/// }
+/// ```
+///
+/// # When it fails
+///
+/// * **The body panics**, or returns an error, which is told as its `Debug` has it.
+/// * **A goroutine is left behind.** When the body has returned, the others get time to end: in virtual time all they need,
+///   on real workers until nothing has moved for 200 ms, or for 10 s in all. Those that are left then are told with where
+///   each was started and what it waits for, as by `rendez::testing::check_leaks`. With `leaks = allow` nobody looks, and
+///   what is left is unwound.
+/// * **A goroutine panics and nobody joins it.** (In Go this ends the process.) With `panics = allow` that is only printed.
+/// * **All wait for ever**, in virtual time. On real workers such a test hangs, as tests with threads do: something that
+///   rendez does not see might still wake somebody.
+///
+/// A failure under `explore` is one of a schedule, and is told with a line `RENDEZ_REPLAY=..` that names the test by its
+/// file and line. Put before the command that runs the test, it runs that one schedule:
+///
+/// ```text
+/// RENDEZ_REPLAY=src/lib.rs:20=4.1-0.2 cargo test no_schedule_loses_one
+/// ```
+///
+/// # Options
+///
+/// | option | type | in tests | |
+/// | --- | --- | --- | --- |
+/// | `workers` | `usize` | on real workers | OS threads that run goroutines |
+/// | `stack_size` | `usize` | on real workers | address space for each goroutine's stack, in bytes |
+/// | `seed` | `u64` | on real workers, `explore` | of the runtime's random choices; of the first schedule |
+/// | `leaks = allow`, `panics = allow` | | on real workers, `virtual_time` | see above |
+/// | `virtual_time` | | | |
+/// | `explore`, `explore = N` | `usize` | | how many schedules at most; without a number 1000, with `exhaustive` all |
+/// | `strategy` | a word | `explore` | `random`, `pct(DEPTH)`, `exhaustive`, `exhaustive(PREEMPTIONS)` |
+/// | `max_steps` | `u64` | `explore` | how many steps a schedule may take |
+/// | `shrink` | `usize` | `explore` | how many schedules to try in search of a shorter one that fails |
+/// | `early_timers` | | `explore` | time limits may pass although others could still run |
+///
+/// What has a type is an expression. The last four, and `seed`, set the field of that name of `rendez::testing::Config`; the
+/// words are the variants of `rendez::testing::Strategy`.
+///
+/// # The function
+///
+/// It may be `async`, and is then run by `rendez::block_on` on its goroutine. It returns `()`, a `Result` whose error is
+/// `Debug`, an `ExitCode`, or never. Neither has to be `Send`. Under `explore` it is run again and again, so it must do the
+/// same under the same schedule and leave nothing behind: see `rendez::testing::explore`.
+///
+/// Other attributes stay, on whichever side they stand: `#[ignore]`, `#[cfg(..)]`, and `#[should_panic(expected = "..")]`,
+/// which looks at the panic of the body, or under `explore` at the whole text of the failure. Don't write `#[test]` as well.
+/// After `use rendez::test;`, `#[test]` is this macro in that module; after `use rendez::*;` it would be ambiguous, so write
+/// `#[rendez::test]`, or import the one you mean by its name.
+///
+/// ```test_harness
+/// #[rendez::test(explore = 100, seed = 1)]
+/// #[should_panic(expected = "all goroutines are asleep - deadlock!")]
+/// fn locks_in_both_orders_block_each_other() {
+///     let (a, b) = (rendez::sync::Mutex::new(()), rendez::sync::Mutex::new(()));
+///     rendez::scope(|s| {
+///         s.go(|| drop((a.lock(), b.lock())));
+///         s.go(|| drop((b.lock(), a.lock())));
+///     });
+/// }
+/// ```
+///
+/// # Errors
+///
+/// These do not compile: a function that takes arguments, has generic parameters, or is `const`, `unsafe` or `extern`; a
+/// second `test` attribute; an option that is unknown, is given twice, has no value or a literal of the wrong kind, or would
+/// do nothing beside the others; `virtual_time` with `explore`.
+///
+/// ```compile_fail
+/// #[rendez::test(strategy = random)] // of what? there is no `explore`
+/// fn nothing_is_explored() {}
+/// ```
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    test::expand(options.into(), item.into()).into()
 }
 
 /// Waits until one of several operations can go on, does that one, and runs its body: Go's `select`.

@@ -30,6 +30,7 @@
 //! * [`net`] has sockets in plain blocking style, [`fs`] files, [`process`] child processes, [`signal`] signals; [`blocking`](blocking()) makes any call that
 //!   blocks its thread.
 //! * [`Context`] says when to stop, and [`Context::bound`] has anything that blocks heed it; [`time`] has sleeps, timers and tickers.
+//! * [`testing`] has virtual time, chosen schedules and leak checks; [`#[rendez::test]`](macro@test) makes tests of them.
 //!
 //! Everything that blocks works from goroutines, from OS threads and, by its `_async` twin, from async tasks, and between
 //! them.
@@ -39,7 +40,7 @@
 //! * **A goroutine stays on its OS thread** from its first instruction to its last, so thread-locals and `Rc`s are safe in
 //!   it. Work moves between workers only before it starts (async goroutines: at any await). [`Placement`] has a say.
 //! * **Thread-locals are per worker, not per goroutine**: other goroutines of the worker see and change them while one is
-//!   parked. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
+//!   parked. [`goroutine_local!`] declares values of a goroutine's own. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
 //!   blocking call, from two goroutines) are the one thing that can break soundness.
 //! * **A blocking system call blocks its worker**, unless it is made by [`blocking`](blocking()), or here: [`net`], [`fs`]. Goroutines are not preempted.
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
@@ -53,11 +54,41 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// The chapters of the guide, whose examples are tests.
+#[cfg(doctest)]
+mod guide {
+    macro_rules! chapters {
+        ($($name:ident: $file:literal),+ $(,)?) => {
+            $(#[doc = include_str!(concat!("../../../docs/guide/src/", $file))] struct $name;)+
+        };
+    }
+    chapters! {
+        Introduction: "introduction.md",
+        Goroutines: "goroutines.md",
+        Channels: "channels.md",
+        Select: "select.md",
+        Sync: "sync.md",
+        Context: "context.md",
+        Patterns: "patterns.md",
+        Pipelines: "pipelines.md",
+        FromGo: "from-go.md",
+        FromTokio: "from-tokio.md",
+        Translations: "translations.md",
+        Limits: "limits.md",
+    }
+}
+
+// What `select!` expands to names the crate, also in here.
+#[cfg(not(loom))]
+extern crate self as rendez;
+
 #[cfg(not(loom))]
 mod blocking;
 pub mod chan;
 #[cfg(not(loom))]
 pub mod context;
+#[cfg(not(loom))]
+pub mod diag;
 #[cfg(not(loom))]
 mod fd;
 #[cfg(not(loom))]
@@ -65,6 +96,8 @@ pub mod fs;
 mod lock;
 #[cfg(not(loom))]
 pub mod net;
+#[cfg(not(loom))]
+pub mod pattern;
 /// Of `task`, the part that loom can check.
 #[cfg(all(test, loom))]
 #[path = "task/poll_state.rs"]
@@ -98,21 +131,31 @@ pub use blocking::blocking;
 pub use context::{CancelFunc, Context, ContextError, StopFunc};
 #[cfg(not(loom))]
 #[doc(inline)]
-pub use rendez_macros::{main, select};
+pub use rendez_macros::{main, select, test};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, workers, yield_now};
-#[doc(hidden)]
-#[cfg(not(loom))]
-pub use select::macros as __private;
 pub use select::{Event, choose};
 #[cfg(not(loom))]
 pub use select::{Select, SelectedOperation};
 #[cfg(not(loom))]
 pub use stdin::{Stdin, StdinEvent, stdin};
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub use task::local::is_send as __is_send;
 #[cfg(not(loom))]
 pub use task::{
-    Builder, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope, ScopedJoinHandle,
-    block_on, go, go_async, go_local, scope,
+    Builder, GoroutineLocal, JoinError, JoinFuture, JoinHandle, LocalJoinHandle, Placement, Scope,
+    ScopedJoinHandle, block_on, go, go_async, go_local, scope,
 };
 #[cfg(not(loom))]
 pub use time::sleep;
+
+/// What the macros expand to names of. Not for use by hand.
+#[doc(hidden)]
+#[cfg(not(loom))]
+pub mod __private {
+    pub use crate::{
+        select::macros::*,
+        testing::attribute::{Test, TestResult, succeed},
+    };
+}

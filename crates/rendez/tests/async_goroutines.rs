@@ -14,6 +14,7 @@ use std::{
     },
     task::{Context, Poll, Waker},
     thread,
+    time::{Duration, Instant},
 };
 use worlds::{Watchdog, drive, on_one_worker, poll_once, until};
 
@@ -408,5 +409,43 @@ fn a_future_stays_where_it_was_put_whatever_its_size_and_alignment() {
         let tasks: Vec<_> = (0..20).map(|_| large()).collect();
         assert!(tasks.into_iter().all(|task| task.join().unwrap() == [7; 100]));
         go_async(std::future::ready(())).join().unwrap();
+    });
+}
+
+// ---- where they run ----
+
+#[test]
+fn one_that_is_woken_behind_a_poll_that_works_is_taken_by_an_idle_worker() {
+    let _watchdog = Watchdog::new("two workers".to_string());
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    runtime.run(|| {
+        // Who has the turn takes a value, passes the turn on and works. So the other is woken right before the work, and
+        // when it runs nobody lies behind it: the queue is as often empty as not.
+        let (tx, rx) = chan::bounded(0);
+        let source = go_async(async move { while tx.send_async(()).await.is_ok() {} });
+        let turn = Arc::new(rendez::sync::Mutex::new(rx));
+        let (at_work, together) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let tasks: Vec<_> = (0..2)
+            .map(|_| {
+                let (turn, at_work, together) = (turn.clone(), at_work.clone(), together.clone());
+                go_async(async move {
+                    let mut items = 0;
+                    while together.load(Ordering::SeqCst) < 1000 {
+                        turn.lock_async().await.recv_async().await.unwrap();
+                        items += 1;
+                        together.fetch_add(at_work.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+                        let start = Instant::now();
+                        while start.elapsed() < Duration::from_micros(20) {}
+                        at_work.fetch_sub(1, Ordering::SeqCst);
+                    }
+                    items
+                })
+            })
+            .collect();
+        // (The kernel, too, may let the two be at work at once, by taking the processor away; but not often.)
+        let items: usize = tasks.into_iter().map(|task| task.join().unwrap()).sum();
+        drop(turn);
+        source.join().unwrap();
+        assert!(items < 50_000, "of {items} pieces of work, 1000 were done beside another");
     });
 }

@@ -8,6 +8,7 @@ use rendez::{
     Event, Runtime, Select,
     chan::{self, Receiver, RecvError, Sender},
     select,
+    sync::{Cond, Mutex, MutexGuard},
 };
 use std::{
     pin::pin,
@@ -171,5 +172,107 @@ fn a_shutdown_ends_a_receiver_that_blocks_in_the_waker_of_an_offer() {
                 }
             }
         }
+    }
+}
+
+/// Somebody waits for a condition, and leaves the mutex to a task whose waker blocks; the condition is signalled while it does,
+/// or afterwards.
+fn leaves_a_mutex(
+    wait: fn(&Cond, &mut MutexGuard<'_, i32>),
+    start: impl Fn(Box<dyn FnOnce() + Send>) -> Join,
+) {
+    for signalled_meanwhile in [true, false] {
+        let _watchdog = Watchdog::new(format!("signalled meanwhile: {signalled_meanwhile}"));
+        let shared = Arc::new((Mutex::new(0), Cond::new()));
+        let (meets, waker, met) = waker();
+        let (step, steps) = chan::bounded(0);
+        let waits = start(Box::new({
+            let shared = shared.clone();
+            move || {
+                let mut guard = shared.0.lock();
+                steps.recv().unwrap();
+                steps.recv().unwrap();
+                wait(&shared.1, &mut guard);
+                *guard += 1;
+            }
+        }));
+        step.send(()).unwrap();
+        let mut locking = Box::pin(shared.0.lock_async());
+        assert!(poll_with(locking.as_mut(), &waker).is_none(), "it is locked");
+        step.send(()).unwrap();
+        until(|| meets.begun.load(Ordering::SeqCst) == 1);
+        let guard = poll_with(locking.as_mut(), &waker).expect("it has been left");
+        drop(guard);
+        if signalled_meanwhile {
+            shared.1.signal();
+            // Whoever was woken wrongly by that has had the time to do harm.
+            thread::sleep(Duration::from_millis(2));
+            assert_eq!(meets.ended.load(Ordering::SeqCst), 0, "the waker blocks until it is met");
+            met.recv().unwrap();
+        } else {
+            met.recv().unwrap();
+            shared.1.signal();
+        }
+        waits();
+        assert_eq!((*shared.0.lock(), meets.ended.load(Ordering::SeqCst)), (1, 1));
+        assert!(met.try_recv().is_err());
+    }
+}
+
+type Join = Box<dyn FnOnce()>;
+
+const WAITS: [fn(&Cond, &mut MutexGuard<'_, i32>); 2] =
+    [Cond::wait, |cond, guard| assert!(cond.wait_timeout(guard, Duration::from_secs(100)))];
+
+#[test]
+fn who_leaves_a_mutex_for_a_condition_and_blocks_in_a_waker_is_woken_by_what_it_blocks_for() {
+    for wait in WAITS {
+        for workers in [1, 2] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            leaves_a_mutex(wait, |body| {
+                let waits = runtime.spawn(body);
+                Box::new(move || waits.join().unwrap())
+            });
+        }
+        leaves_a_mutex(wait, |body| {
+            let waits = thread::spawn(body);
+            Box::new(move || waits.join().unwrap())
+        });
+    }
+}
+
+#[test]
+fn a_shutdown_ends_one_that_leaves_a_mutex_for_a_condition_and_blocks_in_a_waker() {
+    for signalled in [true, false] {
+        let _watchdog = Watchdog::new(format!("signalled: {signalled}"));
+        let shared = Arc::new((Mutex::new(0), Cond::new()));
+        let (meets, waker, met) = waker();
+        let (step, steps) = chan::bounded(0);
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let waits = runtime.spawn({
+            let shared = shared.clone();
+            move || {
+                let mut guard = shared.0.lock();
+                steps.recv().unwrap();
+                steps.recv().unwrap();
+                shared.1.wait(&mut guard);
+                chan::never::<()>().recv().unwrap_err();
+            }
+        });
+        step.send(()).unwrap();
+        let mut locking = Box::pin(shared.0.lock_async());
+        assert!(poll_with(locking.as_mut(), &waker).is_none(), "it is locked");
+        step.send(()).unwrap();
+        until(|| meets.begun.load(Ordering::SeqCst) == 1);
+        if signalled {
+            shared.1.signal();
+        }
+        drop(locking);
+        runtime.shutdown();
+        assert_eq!(meets.ended.load(Ordering::SeqCst), 0, "its send was cut short");
+        assert!(met.try_recv().is_err());
+        assert!(waits.join().unwrap_err().is_cancelled());
+        assert!(shared.0.try_lock().is_some());
+        assert!(format!("{:?}", shared.1).contains("awaited: false"));
     }
 }

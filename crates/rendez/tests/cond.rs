@@ -261,6 +261,52 @@ fn a_signal_given_to_a_future_that_is_dropped_goes_to_the_next() {
 }
 
 #[test]
+fn a_broadcast_given_to_a_future_that_is_dropped_is_for_nobody_who_came_later() {
+    let (mutex, cond) = (Mutex::new(0), Cond::new());
+    let mut futures = waiting(&mutex, &cond, 2);
+    cond.broadcast();
+    let late = waiting(&mutex, &cond, 1);
+    // Told, and not polled since.
+    drop(futures.pop());
+    assert_eq!(late[0].1.count(), 0);
+    // Told, and on its way to the mutex.
+    let _guard = mutex.lock();
+    assert!(poll_once(futures[0].0.as_mut()).is_none());
+    drop(futures);
+    assert_eq!(late[0].1.count(), 0);
+}
+
+#[test]
+fn a_signal_given_to_one_that_a_shutdown_unwinds_on_its_way_to_the_mutex_goes_to_the_next() {
+    in_time(|| {
+        let shared = Arc::new((Mutex::new(0), Cond::new()));
+        let runtime = runtime(1);
+        let (tx, rx) = chan::bounded(0);
+        let unwound = runtime.spawn({
+            let shared = shared.clone();
+            move || {
+                let mut guard = shared.0.lock();
+                tx.send(()).unwrap();
+                shared.1.wait(&mut guard);
+            }
+        });
+        rx.recv().unwrap();
+        drop(shared.0.lock());
+        let mut next = waiting(&shared.0, &shared.1, 1);
+        let guard = shared.0.lock();
+        shared.1.signal();
+        let ends = thread::spawn(move || runtime.shutdown());
+        // It may be unwound before it has come to the mutex, or while it waits there.
+        thread::sleep(Duration::from_millis(5));
+        drop(guard);
+        ends.join().unwrap();
+        assert!(unwound.join().unwrap_err().is_cancelled());
+        assert_eq!(next[0].1.count(), 1, "the signal was lost with it");
+        assert!(poll_once(next[0].0.as_mut()).is_some());
+    });
+}
+
+#[test]
 fn a_future_that_is_never_polled_just_unlocks() {
     let (mutex, cond) = (Mutex::new(0), Cond::new());
     let future = cond.wait_async(mutex.lock());

@@ -46,6 +46,11 @@ fn is_a_test(file: &str, name: &str) -> bool {
     };
     let Ok(code) = fs::read_to_string(path) else { return false };
     let lines: Vec<&str> = code.lines().map(str::trim).collect();
+    // A file with a harness of its own has a list.
+    if code.contains("libtest_mimic::run") && lines.iter().any(|line| line.starts_with(&format!("{name} =>")))
+    {
+        return true;
+    }
     let Some(at) = lines.iter().position(|line| line.starts_with(&format!("fn {name}("))) else {
         return false;
     };

@@ -117,8 +117,11 @@ fn the_report_says_how_to_run_it_again() {
 fn a_leak_is_found_and_named() {
     let failure = failure_of(seeded(Strategy::Random), || {
         let (tx, rx) = chan::bounded::<i32>(0);
-        go(move || rx.recv());
-        std::mem::forget(tx);
+        go(move || {
+            // So nobody else can send, or end it.
+            let _tx = tx;
+            rx.recv()
+        });
     });
     assert!(failure.is_leak(), "{failure}");
     assert!(failure.message().contains("[chan receive]"), "{failure}");
@@ -297,12 +300,13 @@ fn time_limits_pass_early_only_if_they_may() {
 #[test]
 fn what_a_run_leaves_behind_does_not_reach_the_next() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
+    static KEPT: std::sync::Mutex<Vec<time::Timer>> = std::sync::Mutex::new(Vec::new());
     let config = Config { iterations: Some(50), ..seeded(Strategy::Random) };
     let explored = testing::check(config, || {
         RUNS.fetch_add(1, Ordering::Relaxed);
         assert_eq!(Instant::now().elapsed(), Duration::ZERO);
         // Stays set when all have ended.
-        std::mem::forget(time::after_func(Duration::from_secs(5), || panic!("of another run")));
+        KEPT.lock().unwrap().push(time::after_func(Duration::from_secs(5), || panic!("of another run")));
         time::sleep(Duration::from_secs(1));
     });
     assert_eq!(explored.unwrap().schedules, 50);

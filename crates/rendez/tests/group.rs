@@ -142,6 +142,66 @@ fn a_limit_is_not_changed_while_members_run_and_nothing_waits_for_a_limit_of_zer
     let panic = catch_unwind(AssertUnwindSafe(|| group.go(|| Ok(())))).unwrap_err();
     assert!(text(panic).contains("the limit of this Group is zero"));
     assert_eq!(group.wait(), Ok(()));
+    // More than can be counted is no limit.
+    let group = Group::<()>::new();
+    group.limit(usize::MAX);
+    group.go(|| Ok(()));
+    assert_eq!(group.wait(), Ok(()));
+}
+
+#[test]
+fn who_waits_for_members_that_a_shutdown_ended_is_told_so() {
+    for started in [true, false] {
+        let runtime = runtime(1);
+        let (group, ctx) = Group::<&str>::with_context(&Context::background());
+        runtime.run(|| {
+            group.go(|| {
+                _ = chan::never::<()>().recv();
+                Ok(())
+            });
+            if started {
+                rendez::yield_now();
+            }
+        });
+        let failed = group.clone();
+        drop(runtime);
+        assert_eq!(ctx.err(), Some(ContextError::Canceled), "{started}");
+        let panic = catch_unwind(AssertUnwindSafe(|| group.wait())).unwrap_err();
+        assert_eq!(text(panic), "sync: a goroutine of this Group was ended by the shutdown of its runtime");
+        // An error is something to tell.
+        failed.go(|| Err("failed"));
+        assert_eq!(failed.wait(), Err("failed"));
+    }
+}
+
+#[test]
+fn a_destructor_that_waits_for_members_while_a_shutdown_ends_them_returns() {
+    for _ in 0..20 {
+        let runtime = runtime(1);
+        let waited = Arc::new(AtomicUsize::new(0));
+        let counts = waited.clone();
+        let (here, came) = chan::bounded(0);
+        let waits = runtime.run(move || {
+            go(move || {
+                let group = Group::<()>::new();
+                let member = group.clone();
+                let _waits = setup::OnDrop(move || {
+                    assert_eq!(group.clone().wait(), Ok(()));
+                    counts.fetch_add(1, Ordering::SeqCst);
+                });
+                member.go(|| {
+                    _ = chan::never::<()>().recv();
+                    Ok(())
+                });
+                here.send(()).unwrap();
+                _ = chan::never::<()>().recv();
+            })
+        });
+        came.recv().unwrap();
+        drop(runtime);
+        assert!(waits.join().unwrap_err().is_cancelled());
+        assert_eq!(waited.load(Ordering::SeqCst), 1);
+    }
 }
 
 #[test]

@@ -219,7 +219,11 @@ fn what_is_left_is_unwound_when_the_first_returns() {
         }
         go(|| time::sleep(HOUR));
         rendez::yield_now();
-        std::mem::forget(tx);
+        go(move || {
+            let _tx = tx;
+            chan::never::<()>().recv()
+        });
+        rendez::yield_now();
     });
     assert_eq!(told.load(Ordering::Relaxed), 10);
 }
@@ -263,9 +267,12 @@ fn goroutines_that_are_left_are_named() {
     let text = panic_of(|| {
         testing::virtual_time(|| {
             let (tx, rx) = chan::bounded::<i32>(0);
-            go(move || tx.send(1));
+            go(move || {
+                // So nobody else can receive, or end it.
+                let _rx = rx;
+                tx.send(1)
+            });
             go(|| time::sleep(HOUR)); // which ends
-            std::mem::forget(rx);
             testing::check_leaks();
         });
     });

@@ -1,5 +1,4 @@
-//! The programs, one a file, numbered as in the project's table of Go's semantics; the numbers that are missing need
-//! parts of the library that are not built yet.
+//! The programs, one a file, numbered as in the project's table of Go's semantics.
 //!
 //! A program is a function that runs as goroutine 1 of a fresh runtime, says its lines to an [`Output`], and returns
 //! its [`Check`].
@@ -31,7 +30,14 @@ mod p20_workers;
 mod p21_confinement;
 mod p22_goroutine_leaks;
 mod p23_or_channel;
+mod p24_errors;
 mod p25_pipeline;
+mod p26_generators;
+mod p27_fan_out_fan_in;
+mod p28_or_done;
+mod p29_tee;
+mod p30_bridge;
+mod p31_queueing;
 mod p32_context;
 mod p33_context_values;
 
@@ -86,11 +92,18 @@ pub(crate) const ALL: &[Program] = &[
         title: "the or-channel: done when the first of any number is",
         body: p23_or_channel::run,
     },
+    Program { number: 24, title: "errors as values: the statuses of some URLs", body: p24_errors::run },
     Program {
         number: 25,
         title: "pipeline: add 1, times 2, and cancelled half-way",
         body: p25_pipeline::run,
     },
+    Program { number: 26, title: "generators: repeat, repeat_with, take", body: p26_generators::run },
+    Program { number: 27, title: "fan-out, fan-in: the slow prime finder", body: p27_fan_out_fan_in::run },
+    Program { number: 28, title: "or_done: a loop over somebody else's channel", body: p28_or_done::run },
+    Program { number: 29, title: "tee: every value twice, in order", body: p29_tee::run },
+    Program { number: 30, title: "bridge: one channel of many", body: p30_bridge::run },
+    Program { number: 31, title: "queueing: throughput and latency", body: p31_queueing::run },
     Program { number: 32, title: "context: cancellation and deadlines", body: p32_context::run },
     Program { number: 33, title: "context: values keyed by their type", body: p33_context_values::run },
 ];

@@ -3,27 +3,17 @@
 //! **The notes** combine any number of done channels into one that closes when the first of them does, by a recursion that builds a
 //! tree of goroutines, three channels each: Go's `select` needs its arms written out.
 //!
-//! **In Rust** [`choose`] waits for any number of events at once, so one goroutine does. Where the result need not be a channel,
-//! not even that: `choose(..)` is itself something that can be waited for, alone or as an arm of a `select!`.
+//! **In Rust** it is [`or`], for which one goroutine is enough: [`choose`] waits for any number of events at once. Where the result
+//! need not be a channel, not even that: `choose(..)` is itself something that can be waited for, alone or as an arm of a `select!`.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use rendez::chan::{self, Receiver};
+use rendez::pattern::or;
 use rendez::{Event, choose, go, sleep};
 
 use crate::output::{Check, Output, ensure};
-
-/// Closes when the first of `channels` does.
-fn or(channels: Vec<Receiver<Infallible>>) -> Receiver<Infallible> {
-    let (done, or_done) = chan::bounded(0);
-    go(move || {
-        // A receive of what can't be sent ends when its channel closes; and `or_done` closes when `done` is dropped.
-        let _done = done;
-        _ = choose(channels.iter().map(Receiver::recv_event)).wait();
-    });
-    or_done
-}
 
 /// Closes after a time.
 fn sig(after: Duration) -> Receiver<Infallible> {
@@ -50,5 +40,11 @@ pub(crate) fn run(out: &Output) -> Check {
         ensure(or(channels).recv().is_err(), "nothing is ever sent")?;
         out.say(format_args!("done, with {number}"));
     }
-    ensure(out.lines().len() == 5, "five lines")
+
+    // As an event: nobody is started, and it may stand beside other things.
+    let signals = [chan::never(), sig(Duration::from_millis(1))];
+    let in_time = choose(signals.iter().map(Receiver::recv_event)).wait_timeout(minutes(1));
+    ensure(in_time.is_some(), "the signal comes long before the limit")?;
+    out.say("done, without a channel");
+    ensure(out.lines().len() == 6, "six lines")
 }

@@ -3,8 +3,9 @@
 use super::{Countdown, on, runtime, shared_runtime};
 use crate::{
     gauge::{self, FIB_CUT_OFF},
-    peer::{Body, SETTLE, sleep_of},
+    peer::{Body, SETTLE, on_tokio::timed, ordered_item, sleep_of},
 };
+use futures_util::{StreamExt, stream};
 use std::{
     hint::black_box,
     pin::Pin,
@@ -295,4 +296,29 @@ pub(crate) async fn echo(connections: u64, n: u64) -> Duration {
         client.await.expect("it does not panic");
     }
     start.elapsed()
+}
+
+/// Numbers through a stream that adds one to each.
+pub(crate) async fn stage(n: u64) -> Duration {
+    let start = Instant::now();
+    let more = stream::iter(0..n).map(|i| async move { i + 1 }).buffered(1);
+    let sum = more.fold(0, |sum, i| async move { sum + i }).await;
+    let elapsed = start.elapsed();
+    assert_eq!(sum, n * (n + 1) / 2);
+    elapsed
+}
+
+pub(crate) fn ordered(us: u64) -> Body {
+    let steps = us * gauge::steps_per_us();
+    timed(move |n| async move {
+        let start = Instant::now();
+        let results = stream::iter(0..n)
+            .map(|i| tokio::spawn(async move { ordered_item(i, steps) }))
+            // Twice as many as there are workers, or one would wait for the task that polls this.
+            .buffered(2 * crate::machine::cpus());
+        let results: Vec<_> = results.collect().await;
+        let elapsed = start.elapsed();
+        assert!(results.len() as u64 == n && results.iter().all(Result::is_ok));
+        elapsed
+    })
 }

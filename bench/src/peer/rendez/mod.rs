@@ -4,14 +4,16 @@ mod arms;
 mod awaiting;
 mod channels;
 mod echo;
+mod explored;
 mod many;
+mod patterns;
 mod sync;
 
 use super::{
     Answer::{self, Cannot, Does},
     Body,
 };
-use rendez::Runtime;
+use rendez::{Runtime, testing::Strategy};
 
 /// The timed programs run in goroutine 1, all in one runtime.
 pub(super) fn enter(job: &mut (dyn FnMut() + Send)) {
@@ -60,11 +62,16 @@ pub(super) fn find(case: &str) -> Answer {
         "skynet" => Body::timed(channels::skynet),
         "daisy" => Body::timed(channels::daisy),
         "pipeline_8" => Body::timed(|n| channels::pipeline(n, 0)),
+        "stage" => Body::timed(patterns::stage),
+        "ordered_20us" => patterns::ordered(20),
+        "ordered_1us" => patterns::ordered(1),
         "sleepers" => Body::timed(many::sleepers),
         "async_sleepers" => Body::timed(many::async_sleepers),
         "echo_1" => Body::timed(|n| echo::round_trips(1, n)),
         "echo_100" => Body::timed(|n| echo::round_trips(100, n)),
         "context_100k" => Body::timed(many::context),
+        "explore_small" => Body::timed(|n| explored::small(Strategy::Random, n)),
+        "explore_small_pct" => Body::timed(|n| explored::small(Strategy::Pct { depth: 3 }, n)),
         "mem_parked" => Body::value(many::mem_parked),
         "mem_async" => Body::value(many::mem_async),
         "mem_unstarted" => Body::value(many::mem_unstarted),
@@ -72,6 +79,7 @@ pub(super) fn find(case: &str) -> Answer {
         "speedup_fork_join" => Body::value(many::speedup_fork_join),
         "speedup_workers" => Body::value(channels::speedup_workers),
         "speedup_pipeline" => Body::value(channels::speedup_pipeline),
+        "speedup_primes" => Body::value(patterns::speedup_primes),
         "flat_1k_1m" => Body::timed(many::cycle),
         "idle_cpu" => Body::value(many::idle_cpu),
         "rss_after" => Body::value(many::rss_after),

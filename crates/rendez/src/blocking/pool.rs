@@ -5,6 +5,7 @@
 //! [`MOST`]) leaves the job to those that work. A thread that has been called looks for a job; one that has waited for [`KEPT`]
 //! and has not been called ends.
 
+use crate::sched::deadlock::WaitingThread;
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -85,6 +86,7 @@ fn work() {
             state = lock();
         }
         state.waiting += 1;
+        let _waiting = WaitingThread::new();
         let until = Instant::now() + KEPT;
         while state.called == 0 {
             let left = until.saturating_duration_since(Instant::now());

@@ -44,17 +44,24 @@ use crate::{
     time::Instant,
     wait::{self, Node, Outcome, Reason, Searcher, Status, Waiter, WakeBatch},
 };
-use std::{cell::UnsafeCell, mem, mem::MaybeUninit, ptr};
+use std::{cell::UnsafeCell, convert::Infallible, mem, mem::MaybeUninit, ptr};
 
 pub(super) struct Channel<T> {
     pub(super) state: BiasedLock<State<T>>,
-    /// `usize::MAX` stands for unbounded.
+    /// `usize::MAX` stands for unbounded, [`SENDERS_END`] for a channel that receivers can't close.
     pub(super) capacity: usize,
     /// What a channel without senders has in their place; touched under the lock.
     pub(super) clock: Option<Box<Clock>>,
     pub(super) senders: AtomicUsize,
     pub(super) receivers: AtomicUsize,
+    /// Who is to be told that it has closed.
+    #[cfg(not(loom))]
+    pub(super) end_watch: super::closed::EndWatch,
 }
+
+/// The capacity of a channel that its receivers can't close, and through which nothing is ever sent: of values that can't be made.
+/// It is a rendezvous for all who look.
+const SENDERS_END: usize = usize::MAX - 1;
 
 /// Where a value waits to be handed over, or is handed to.
 pub(super) type Packet<T> = UnsafeCell<MaybeUninit<T>>;
@@ -81,10 +88,26 @@ pub(super) enum Waited {
     Retry,
 }
 
+#[cfg_attr(loom, allow(dead_code))]
+impl Channel<Infallible> {
+    /// One that only its sender closes.
+    pub(super) fn ended_by_its_sender() -> (Sender<Infallible>, Receiver<Infallible>) {
+        Self::pair_of(SENDERS_END)
+    }
+}
+
 impl<T> Channel<T> {
     pub(super) fn pair(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-        let channel = Arc::new(Self::new(capacity.unwrap_or(usize::MAX), None));
+        Self::pair_of(capacity.map_or(usize::MAX, |capacity| capacity.min(SENDERS_END - 1)))
+    }
+
+    fn pair_of(capacity: usize) -> (Sender<T>, Receiver<T>) {
+        let channel = Arc::new(Self::new(capacity, None));
         (Sender { channel: channel.clone() }, Receiver { channel })
+    }
+
+    fn is_the_senders(&self) -> bool {
+        self.capacity == SENDERS_END
     }
 
     pub(super) fn never() -> Receiver<T> {
@@ -102,11 +125,17 @@ impl<T> Channel<T> {
             clock,
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
+            #[cfg(not(loom))]
+            end_watch: Default::default(),
         }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
-        (self.capacity != usize::MAX).then_some(self.capacity)
+        match self.capacity {
+            usize::MAX => None,
+            SENDERS_END => Some(0),
+            capacity => Some(capacity),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -114,7 +143,7 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        !self.state.lock().has_room(self.capacity)
+        self.is_the_senders() || !self.state.lock().has_room(self.capacity)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -325,7 +354,7 @@ impl<T> Channel<T> {
             Outcome::Arm(_) => match node.status() {
                 Status::Done => Waited::Done,
                 Status::Retry => Waited::Retry,
-                Status::Closed | Status::Pending | Status::Linked => Waited::Closed,
+                Status::Closed | Status::Pending | Status::Linked | Status::DoneForAll => Waited::Closed,
             },
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.
@@ -406,7 +435,7 @@ impl<T> Channel<T> {
         self.state.lock().receivers.prefetch();
     }
 
-    /// Closes the channel and wakes everybody: receivers first, then senders. `false` if it was closed before.
+    /// Closes the channel and wakes everybody: receivers first, then senders, then who watches for it. `false` if it was closed before.
     pub(super) fn close(&self) -> bool {
         if self.clock.is_some() {
             return self.close_timed();
@@ -428,7 +457,20 @@ impl<T> Channel<T> {
         }
         drop(state);
         batch.wake_all();
+        #[cfg(not(loom))]
+        self.end_watch.tell();
         true
+    }
+
+    /// As [`close`](Self::close), by a receiver.
+    pub(super) fn close_by_receiver(&self) -> bool {
+        !self.is_the_senders() && self.close()
+    }
+
+    /// Whether `side` has more than one endpoint.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(super) fn is_shared(&self, side: Side) -> bool {
+        self.count(side).load(Ordering::Acquire) > 1
     }
 
     pub(super) fn add(&self, side: Side) {

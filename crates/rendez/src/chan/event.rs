@@ -58,7 +58,8 @@ impl Stage {
             *self = match status {
                 Status::Done => Stage::Done,
                 Status::Closed => Stage::Closed,
-                Status::Retry | Status::Pending | Status::Linked => Stage::Idle,
+                // (No channel grants anything to all.)
+                Status::Retry | Status::Pending | Status::Linked | Status::DoneForAll => Stage::Idle,
             };
         }
         self.is_chosen()

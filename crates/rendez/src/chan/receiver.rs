@@ -168,10 +168,16 @@ impl<T> Receiver<T> {
     }
 
     /// Closes the channel: sends fail from now on, receivers drain what is buffered and then see the end. Returns whether
-    /// this call closed it.
+    /// this call closed it: never of a context's [`done`](crate::Context::done), which is the context's to close.
     pub fn close(&self) -> bool {
         wait::point();
-        self.channel.close()
+        self.channel.close_by_receiver()
+    }
+
+    /// Whether there is another receiver of this channel.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.channel.is_shared(Side::Receivers)
     }
 
     /// Whether the channel is closed (values may still be buffered).

@@ -266,8 +266,10 @@ impl<T> State<T> {
             Status::Done => Some(Ticket::Slot),
             Status::Closed => Some(Ticket::Closed),
             // It was promised a receiver that could not wait so long; there may be another.
-            // SAFETY: passed on.
-            Status::Pending | Status::Retry => unsafe { self.reserve(capacity, node, Searcher::Plain).ok() },
+            Status::Pending | Status::Retry | Status::DoneForAll => {
+                // SAFETY: passed on.
+                unsafe { self.reserve(capacity, node, Searcher::Plain).ok() }
+            }
         }
     }
 }

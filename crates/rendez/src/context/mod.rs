@@ -291,14 +291,15 @@ impl Context {
     }
 
     /// A channel that closes when this context ends: for `select!` and for whatever else waits for channels. It is made when it
-    /// is first asked for. Of a context that can't end it never closes.
+    /// is first asked for. Of a context that can't end it never closes. Nobody else can close it: its
+    /// [`close`](Receiver::close) does nothing and returns `false`.
     ///
-    /// A clone of it that outlives all handles of a context that has neither deadline nor parent closes with the last of them: nobody
-    /// could cancel it any more.
+    /// A clone of it may outlive all handles of the context, and closes when that ends: with its parent, or at its deadline. If
+    /// it has neither, and was [detached](CancelFunc::detach), it closes with the last handle: nobody could cancel it any more.
     pub fn done(&self) -> &Receiver<Infallible> {
         static NEVER: LazyLock<Receiver<Infallible>> = LazyLock::new(chan::never);
         match self.repr.cancellable() {
-            Some(node) => node.scope().done(),
+            Some(node) => node.scope().done(node),
             None => &NEVER,
         }
     }
@@ -379,7 +380,8 @@ pub struct CancelFunc {
 impl CancelFunc {
     /// Ends the context, and all that were made from it, with [`ContextError::Canceled`]. If it has ended, nothing happens.
     ///
-    /// When this returns, all below have ended, or are being ended by who cancelled them at the same moment.
+    /// When this returns, all below have ended; or if somebody else had begun to cancel this or something below at the same moment,
+    /// what is below that is being ended by them. (In Go this waits for them; here it may be called by a waker that they wait for.)
     ///
     /// # Blocking
     /// Never; it takes time with the number of contexts below.

@@ -2,11 +2,16 @@
 //!
 //! # Who keeps whom
 //!
-//! A node is kept by its handles, by its children (each has one reference to its parent), by the alarm of its deadline while
-//! that is set, and by the functions of `after_func` that are to run. A parent does not keep its children: those
+//! A node is kept by its handles, by its children (each has one reference to its parent), by the functions of `after_func` that
+//! are to run, and by itself: by the alarm of its own deadline while that is set, else, if it has an ancestor that can end it, from
+//! when somebody asks for `done` until it ends. A parent does not keep its children: those
 //! that can be cancelled are linked into a list of their nearest cancellable ancestor, and unlink themselves, under its lock,
 //! before they are freed. So a child that ends leaves nothing behind, and who walks such a list finds memory that is there;
 //! whether somebody still wants it says the count, which is never raised from zero.
+//!
+//! That it keeps itself is for those who have a clone of `done`, which is to close when it ends and not before. So a reference that
+//! goes and finds only that one beside it, and `done` in nobody's hands, takes it along
+//! ([`let_go`](Scope::let_go)): a context that was detached and forgotten leaves its parent's memory, too.
 //!
 //! Freeing goes up the chain of parents in a loop, so a chain may be of any length.
 
@@ -14,8 +19,9 @@ use super::scope::Scope;
 use std::{
     any::Any,
     fmt,
-    mem::{self, ManuallyDrop},
+    mem::ManuallyDrop,
     panic::{RefUnwindSafe, UnwindSafe},
+    process,
     ptr::NonNull,
     sync::atomic::{AtomicUsize, Ordering, fence},
 };
@@ -88,18 +94,23 @@ impl Node {
         }
     }
 
+    fn own_scope(&self) -> Option<&Scope> {
+        match &self.kind {
+            Kind::Cancel(scope) => Some(scope),
+            _ => None,
+        }
+    }
+
     /// Of one that can be cancelled.
     pub(super) fn scope(&self) -> &Scope {
-        match &self.kind {
-            Kind::Cancel(scope) => scope,
-            _ => unreachable!("only what can be cancelled is asked for that"),
-        }
+        self.own_scope().expect("only what can be cancelled is asked for that")
     }
 
     /// A reference, if there still are any. Who asks sees to it that the memory is there.
     pub(super) fn upgrade(&self) -> Option<NodeRef> {
         let mut refs = self.refs.load(Ordering::Relaxed);
         while refs != 0 {
+            check_count(refs);
             match self.refs.compare_exchange_weak(refs, refs + 1, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Some(NodeRef(self.this)),
                 Err(changed) => refs = changed,
@@ -110,8 +121,41 @@ impl Node {
 
     /// A reference, for whoever knows that there is another one.
     pub(super) fn to_ref(&self) -> NodeRef {
-        self.refs.fetch_add(1, Ordering::Relaxed);
+        check_count(self.refs.fetch_add(1, Ordering::Relaxed));
         NodeRef(self.this)
+    }
+}
+
+/// For a reference that is about to go: goes, if others stay, and says so. If the only one that would stay is the one by which the
+/// node keeps itself, that is given up as well.
+///
+/// They go one by one here, so that of several at once one is the last.
+///
+/// # Safety
+/// The caller has the reference, and if the answer is `true`, does not use it again.
+unsafe fn goes_before_others(node: NonNull<Node>) -> bool {
+    // SAFETY: by contract. (No reference to all of the node is there when it may be freed, at the exchange.)
+    let (refs, scope) = unsafe { (&(*node.as_ptr()).refs, node.as_ref().own_scope()) };
+    let Some(scope) = scope.filter(|scope| scope.may_keep_itself()) else { return false };
+    // What others did who had a reference, and gave it up, is seen.
+    let mut now = refs.load(Ordering::Acquire);
+    while now > 2 {
+        match refs.compare_exchange_weak(now, now - 1, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => return true,
+            Err(changed) => now = changed,
+        }
+    }
+    if now == 2 {
+        scope.let_go(|| refs.load(Ordering::Acquire) == 2);
+    }
+    false
+}
+
+/// References can be forgotten, so their number must not be trusted to the memory that they take.
+#[inline]
+fn check_count(refs: usize) {
+    if refs > usize::MAX / 2 {
+        process::abort();
     }
 }
 
@@ -133,15 +177,15 @@ impl NodeRef {
             Kind::WithoutCancel => None,
             _ => parent.cancellable().map(NonNull::from),
         };
-        let node = Box::leak(Box::new(Node {
+        let this = NonNull::from(Box::leak(Box::new(Node {
             refs: AtomicUsize::new(1),
             this: NonNull::dangling(),
             parent: ManuallyDrop::new(parent),
             above,
             kind,
-        }));
-        let this = NonNull::from(&mut *node);
-        node.this = this;
+        })));
+        // SAFETY: nobody else knows of it. (Written through the pointer itself, so that it stays good for all of the node.)
+        unsafe { (*this.as_ptr()).this = this };
         NodeRef(this)
     }
 
@@ -159,33 +203,68 @@ impl Clone for NodeRef {
 
 impl Drop for NodeRef {
     fn drop(&mut self) {
-        let mut node = self.0;
-        loop {
-            // SAFETY: this reference, or the one that the freed child had, is ours and given up here. Who brings the count to
-            // zero is alone, but for those who walk the list that it is in: they don't raise the count, and it is unlinked
-            // before it is freed.
-            let parent = unsafe {
-                if node.as_ref().refs.fetch_sub(1, Ordering::Release) != 1 {
-                    return;
-                }
-                fence(Ordering::Acquire);
-                if let (Kind::Cancel(_), Some(above)) = (&node.as_ref().kind, node.as_ref().above()) {
-                    above.scope().unlink(node.as_ref());
-                }
-                let mut freed = Box::from_raw(node.as_ptr());
-                // Taken first, so that it is released even if something in the node panics as it is dropped.
-                let parent = ManuallyDrop::take(&mut freed.parent);
-                drop(freed);
-                parent
-            };
-            match parent {
-                Repr::Made(parent) => {
-                    node = parent.0;
-                    mem::forget(parent);
-                }
-                _ => return,
+        // SAFETY: ours, and given up here.
+        unsafe {
+            if !goes_before_others(self.0) {
+                release(self.0);
             }
         }
+    }
+}
+
+/// Gives up a reference, and frees what nobody has any more by that, upwards.
+///
+/// # Safety
+/// The caller has the reference, and does not use it again.
+unsafe fn release(mut node: NonNull<Node>) {
+    loop {
+        // SAFETY: this reference, or the one that the freed child had, is ours and given up here. Who brings the count to
+        // zero is alone, but for those who walk the list that it is in: they don't raise the count, and it is unlinked
+        // before it is freed.
+        let parent = unsafe {
+            if node.as_ref().refs.fetch_sub(1, Ordering::Release) != 1 {
+                return;
+            }
+            fence(Ordering::Acquire);
+            if let (Kind::Cancel(_), Some(above)) = (&node.as_ref().kind, node.as_ref().above()) {
+                above.scope().unlink(node.as_ref());
+            }
+            let mut freed = Box::from_raw(node.as_ptr());
+            // Taken first, so that it is released even if something in the node panics as it is dropped.
+            let parent = ManuallyDrop::take(&mut freed.parent);
+            drop(freed);
+            parent
+        };
+        match parent {
+            Repr::Made(parent) => {
+                node = ManuallyDrop::new(parent).0;
+                // SAFETY: the freed child's, which is ours now.
+                if unsafe { goes_before_others(node) } {
+                    return;
+                }
+            }
+            _ => return,
+        }
+    }
+}
+
+/// The reference by which a node keeps itself. It may go under the lock of the node's own scope, by whoever has another one.
+pub(super) struct SelfRef(ManuallyDrop<NodeRef>);
+
+impl SelfRef {
+    pub(super) fn to(node: &Node) -> SelfRef {
+        SelfRef(ManuallyDrop::new(node.to_ref()))
+    }
+
+    pub(super) fn get(&self) -> &Node {
+        self.0.get()
+    }
+}
+
+impl Drop for SelfRef {
+    fn drop(&mut self) {
+        // SAFETY: ours, and given up here.
+        unsafe { release(self.0.0) };
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `cause` | before `err`, under the lock |
 //! | `done`: the channel, when somebody has asked for it | once, under the lock; made closed if `err` is set |
 //! | `settled` | set when `done` has been closed after `err` was set |
-//! | `children`, `waiters`, `funcs`, the alarm | under the lock; nothing is added once `err` is set |
+//! | `children`, `waiters`, `funcs`, `kept`, the alarm | under the lock; nothing is added once `err` is set |
 //! | a node's own `links` | under the lock of the scope that it is linked to |
 //!
 //! Ending a scope sets `err` under the lock, which decides who is first, and then, without it, closes `done`, wakes who waits
@@ -21,10 +21,18 @@
 //! are kept on a stack, which is on the heap, until they have none. A child that is being made at the same
 //! time is either linked before `err` is set, and found, or sees `err` and ends at once. One whose last reference has
 //! gone is passed over.
+//!
+//! Several may cancel at once, and a waker that is called by one may cancel again. The second finds `err` set and returns at once,
+//! while the first may still be on its way down. It does not wait for the first: that may be waiting in the waker
+//! that the second is called by. (In Go, where nobody's code runs in a cancel, the second waits for a lock that the first holds until its
+//! children have ended.)
+//!
+//! What somebody else wrote must not stop an end on its way: a waker's panic is caught, and so is that of a function's destructor, where
+//! the function is dropped because its runtime has ended.
 
 use super::{
     ContextError,
-    node::{Kind, Node, NodeRef},
+    node::{Kind, Node, NodeRef, SelfRef},
 };
 use crate::{
     chan::{self, Receiver, Sender},
@@ -41,7 +49,7 @@ use std::{
     convert::Infallible,
     error::Error,
     mem,
-    panic::Location,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
     ptr,
     sync::{
         Arc, OnceLock, Weak,
@@ -76,6 +84,8 @@ struct State {
     waiters: WaitQueue,
     funcs: BTreeMap<u64, Func>,
     next_func: u64,
+    /// See "who keeps whom" at the head of [`node`](super::node). The alarm's waker has one, too: there is one of the two at most.
+    kept: Option<SelfRef>,
 }
 
 // SAFETY: the pointers are followed under the lock only, and lead to nodes that unlink themselves before they are freed.
@@ -105,8 +115,14 @@ pub(super) struct Func {
 impl Func {
     /// Starts it on a goroutine of its runtime, or drops it if that has ended.
     fn start(self) {
-        if let Some(runtime) = self.runtime.upgrade().filter(|runtime| !runtime.is_stopping()) {
-            task::start_detached(&runtime, self.site, self.f);
+        let Func { f, runtime, site, _keeps } = self;
+        let start = move || match runtime.upgrade().filter(|runtime| !runtime.is_stopping()) {
+            Some(runtime) => task::start_detached(&runtime, site, f),
+            None => drop(f),
+        };
+        // What it has captured is dropped here if it can't run. A panic of that, of which the hook has told, is not the caller's.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(start)) {
+            task::header::discard(payload);
         }
     }
 }
@@ -123,6 +139,7 @@ impl Scope {
                 waiters: WaitQueue::new(),
                 funcs: BTreeMap::new(),
                 next_func: 0,
+                kept: None,
             }),
             links: Links {
                 prev: Cell::new(ptr::null()),
@@ -160,25 +177,56 @@ impl Scope {
         self.ended().and_then(|_| self.cause.get())
     }
 
-    pub(super) fn done(&self) -> &Receiver<Infallible> {
+    /// Of `node`, whose scope this is.
+    pub(super) fn done(&self, node: &Node) -> &Receiver<Infallible> {
         if let Some(done) = self.done.get() {
             return &done.1;
         }
-        let mut made = Some(chan::bounded(0));
-        let state = self.state.lock();
-        if self.err.load(Ordering::Relaxed) != 0
-            && let Some(done) = &made
-        {
+        let mut made = Some(chan::ended_by_its_sender());
+        let mut state = self.state.lock();
+        let has_ended = self.err.load(Ordering::Relaxed) != 0;
+        if has_ended && let Some(done) = &made {
             done.0.close();
         }
         if self.done.get().is_none()
             && let Some(done) = made.take()
         {
             _ = self.done.set(done);
+            if !has_ended && !self.has_own_deadline() && node.above().is_some() {
+                state.kept = Some(SelfRef::to(node));
+            }
         }
         drop(state);
         drop(made);
         &self.done.get().expect("it has been set just now, or before").1
+    }
+
+    /// `false`: it does not, and will not unless somebody asks for `done`.
+    pub(super) fn may_keep_itself(&self) -> bool {
+        (self.has_own_deadline() || self.done.get().is_some()) && self.err.load(Ordering::Relaxed) == 0
+    }
+
+    /// Gives up the reference by which the node keeps itself, if there is one, nobody has a clone of `done`, and, asked under the
+    /// lock, there is `one_other` reference to it: the caller's.
+    ///
+    /// Then nobody can come to have another: neither from a handle nor, by `done`, from here. (An ancestor that
+    /// ends may take a reference for a moment. It finds the node with its own one given up, and frees it afterwards.)
+    pub(super) fn let_go(&self, one_other: impl FnOnce() -> bool) {
+        let mut state = self.state.lock();
+        let alarm = self.alarm.as_ref().filter(|alarm| alarm.is_set());
+        if (state.kept.is_none() && alarm.is_none())
+            || !one_other()
+            || self.done.get().is_some_and(|done| done.1.is_shared())
+        {
+            return;
+        }
+        let kept = state.kept.take();
+        if let Some(alarm) = alarm {
+            // SAFETY: who holds the lock is the owner. (Its waker's reference is not the last: the caller has one.)
+            unsafe { alarm.clear() };
+        }
+        drop(state);
+        drop(kept);
     }
 
     /// Ends it, if it has not ended. Who waits for it is woken; its children are another matter.
@@ -197,6 +245,7 @@ impl Scope {
             unsafe { alarm.clear() };
         }
         let funcs = mem::take(&mut state.funcs);
+        let kept = state.kept.take();
         let mut wakeups = WakeBatch::new();
         let pop = |state: &mut State, wakeups: &mut WakeBatch| {
             while !wakeups.is_full() {
@@ -222,6 +271,8 @@ impl Scope {
             is_empty = pop(&mut self.state.lock(), &mut wakeups);
         }
         funcs.into_values().for_each(Func::start);
+        // Not the last one: the caller has a reference.
+        drop(kept);
         true
     }
 
@@ -422,7 +473,7 @@ pub(super) fn start(node: &NodeRef) {
         if deadline <= Instant::now() {
             cancel(this, ContextError::DeadlineExceeded, None);
         } else {
-            scope.set_alarm(&Waker::from(Arc::new(Expiry(node.clone()))), deadline);
+            scope.set_alarm(&Waker::from(Arc::new(Expiry(SelfRef::to(this)))), deadline);
         }
     }
 }
@@ -465,7 +516,7 @@ impl Scope {
 }
 
 /// The waker of a deadline's alarm.
-struct Expiry(NodeRef);
+struct Expiry(SelfRef);
 
 impl Wake for Expiry {
     fn wake(self: Arc<Self>) {

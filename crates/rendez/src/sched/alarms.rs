@@ -312,6 +312,14 @@ static SERVICE: OnceLock<&'static Service> = OnceLock::new();
 /// The longest single wait, for systems whose condition variables can't wait for ever.
 const LONGEST: Duration = Duration::from_secs(3600);
 
+/// Whether there is the thread of the service, and whether an alarm is set there.
+pub(super) fn service() -> (bool, bool) {
+    match SERVICE.get() {
+        Some(service) => (true, service.set.next_deadline().is_some()),
+        None => (false, false),
+    }
+}
+
 impl Service {
     pub(super) fn get() -> &'static Service {
         SERVICE.get_or_init(|| {

@@ -65,19 +65,20 @@ impl Worker {
 impl Shared {
     /// The goroutines that have started, or are async, and have not ended, by number.
     pub(super) fn census(&self) -> Vec<Inhabitant> {
+        super::with_worker(|worker| self.census_from(worker))
+    }
+
+    /// As [`census`](Self::census), from a worker, which need not be in a goroutine.
+    pub(super) fn census_from(&self, me: Option<&Worker>) -> Vec<Inhabitant> {
         let request = Arc::new(Request { found: Mutex::default(), unanswered: WaitGroup::new() });
         // One question at a time, and each to be answered by those who were there when it was asked.
         let asking = self.census_turn.lock();
         request.unanswered.add(self.started_workers() as i64);
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.clone());
         let asked = self.census_asked.fetch_add(1, Ordering::SeqCst) + 1;
-        super::with_worker(|worker| {
-            if let Some(worker) = worker
-                && std::ptr::eq(&*worker.runtime, self)
-            {
-                worker.answer_census(asked);
-            }
-        });
+        if let Some(worker) = me.filter(|worker| std::ptr::eq(&*worker.runtime, self)) {
+            worker.answer_census(asked);
+        }
         self.wake_all();
         let _ = (&request.unanswered).wait_timeout(ANSWER);
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -91,16 +92,33 @@ impl Shared {
     }
 }
 
-/// The goroutines besides the caller that are left in its runtime when for `patience` none has ended and none runs.
-pub(crate) fn left_over(patience: Duration) -> Vec<Inhabitant> {
+/// The goroutines of all runtimes, and how many have not started.
+pub(crate) fn census_of_all() -> (Vec<Inhabitant>, u64) {
+    let (mut all, mut unstarted) = (Vec::new(), 0);
+    for runtime in super::deadlock::runtimes() {
+        let some = runtime.census();
+        unstarted += runtime.counts().1.saturating_sub(some.len() as u64);
+        all.extend(some);
+    }
+    all.sort_by_key(|inhabitant| inhabitant.id);
+    (all, unstarted)
+}
+
+/// The goroutines besides the caller that are left in its runtime when for `patience` none has ended and none runs, or when
+/// `limit` is over; and how many more there are, which have not started or can't be asked.
+pub(crate) fn left_over(patience: Duration, limit: Duration) -> (Vec<Inhabitant>, u64) {
     let runtime = super::current_runtime();
     let me = super::current_id();
     let alone = u64::from(me.is_some());
-    let (mut since, mut seen, mut look) = (Instant::now(), 0, LOOK_MIN);
+    let begin = Instant::now();
+    let (mut since, mut seen, mut look) = (begin, 0, LOOK_MIN);
     loop {
         let (finished, left) = runtime.counts();
         if left <= alone {
-            return Vec::new();
+            return (Vec::new(), 0);
+        }
+        if begin.elapsed() >= limit {
+            break;
         }
         if finished != seen || runtime.runs_besides(super::worker_number()) {
             (since, seen, look) = (Instant::now(), finished, LOOK_MIN);
@@ -110,5 +128,9 @@ pub(crate) fn left_over(patience: Duration) -> Vec<Inhabitant> {
         sleep(look);
         look = (look * 2).min(LOOK_MAX);
     }
-    runtime.census().into_iter().filter(|other| Some(other.id) != me).collect()
+    let named: Vec<Inhabitant> = runtime.census().into_iter().filter(|other| Some(other.id) != me).collect();
+    // Some may have ended meanwhile.
+    let left = runtime.counts().1.saturating_sub(alone);
+    let unnamed = left.saturating_sub(named.len() as u64);
+    (named, unnamed)
 }

@@ -1,8 +1,8 @@
 //! A worker under test: the clock and the schedule are the [`testing`](crate::testing) module's, not the machine's.
 //!
-//! A runtime of this kind has one worker, whose loop is [`Worker::run_under_harness`] until the runtime shuts down. Nothing of
-//! it is on the paths of other workers: they have another loop, and where a path is shared the question is asked on its slow
-//! side (a budget that is always used up leads to [`Worker::point`]).
+//! A runtime of this kind has one worker, whose loop is [`Worker::run_under_harness`] until the runtime shuts down. Nothing
+//! of it is on the paths of other workers: they have another loop, and where a path is shared the question is asked on its
+//! slow side (a budget that is always used up leads to [`Worker::point`]).
 //!
 //! * **The clock** stands while anything can run. When nothing can, it jumps to the next time limit. It stands, too, while
 //!   somebody *holds* it ([`ClockHold`]): then something outside may still bring work, and the worker sleeps as others do.
@@ -19,14 +19,14 @@ use crate::{
     primitives::prefetch,
     sync::WaitGroup,
     task::{ForcedUnwind, Header, header},
-    testing::{CLOCK, Explorer, Inhabitant, Kind, Options, Running, panics},
+    testing::{CLOCK, Explorer, Inhabitant, Kind, Options, Running, panics, wrapped},
     time::Instant,
     wait::{Outcome, Reason, Waiter},
 };
 use std::{
     cell::{Cell, RefCell},
     fmt, io,
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -149,9 +149,18 @@ struct Ready {
 
 impl Ready {
     fn insert(&mut self, id: u64, task: *mut Header) {
-        let at = self.ids.partition_point(|&other| other < id);
+        let at = self.first_above(id);
         self.ids.insert(at, id);
         self.tasks.insert(at, task);
+    }
+
+    /// Where the numbers above `id` begin.
+    fn first_above(&self, id: u64) -> usize {
+        const FEW: usize = 8;
+        match self.ids.len() {
+            ..=FEW => self.ids.iter().take_while(|&&other| other <= id).count(),
+            _ => self.ids.partition_point(|&other| other <= id),
+        }
     }
 
     fn remove(&mut self, at: usize) -> *mut Header {
@@ -170,6 +179,7 @@ pub(crate) struct Harness {
     released: Cell<Option<std::time::Instant>>,
     explorer: RefCell<Option<Box<Explorer>>>,
     exploring: Cell<bool>,
+    early_timers: bool,
     ready: RefCell<Ready>,
     /// Who ran last, and who has been chosen to go next.
     last: Cell<u64>,
@@ -196,6 +206,7 @@ impl Harness {
             clock: Cell::new(0),
             released: Cell::new(None),
             exploring: Cell::new(explorer.is_some()),
+            early_timers: explorer.as_ref().is_some_and(|explorer| explorer.has_early_timers()),
             explorer: RefCell::new(explorer),
             ready: RefCell::default(),
             last: Cell::new(0),
@@ -221,18 +232,20 @@ impl Harness {
         self.explorer.borrow_mut().as_mut().map(|explorer| explorer.pick(n))
     }
 
-    /// Asks who goes on. The running goroutine is not in the list.
-    fn choose(&self, running: Running, timed: bool) -> Choice {
+    /// Asks who goes on, or whether the `clock` strikes. The running goroutine is not in the list.
+    #[inline]
+    fn choose(&self, running: Running, clock: bool) -> Choice {
         let mut explorer = self.explorer.borrow_mut();
         let Some(explorer) = explorer.as_mut() else { return Choice::GoesOn };
         let mut ready = self.ready.borrow_mut();
-        let clock = timed && explorer.has_early_timers();
         if clock {
             ready.insert(CLOCK, ptr::null_mut());
         }
-        let last = self.last.get();
         let len = ready.ids.len();
-        let first = ready.ids.partition_point(|&id| id <= last) % len.max(1);
+        let first = match ready.first_above(self.last.get()) {
+            end if end == len => 0,
+            first => first,
+        };
         let options = Options { others: &ready.ids, running, first };
         let chosen = explorer.schedule(&options);
         let choice = match (chosen, running) {
@@ -241,7 +254,7 @@ impl Harness {
             (Some(index), Running::Yields(_)) if index == len => Choice::GoesOn,
             (Some(index), _) => {
                 let other = index - usize::from(matches!(running, Running::GoesOn(_)));
-                let at = (first + other) % len;
+                let at = wrapped(first + other, len);
                 match ready.ids[at] {
                     CLOCK => Choice::Clock,
                     _ => Choice::Other(ready.remove(at)),
@@ -305,7 +318,14 @@ impl Worker {
     }
 
     /// Moves all that can run into the one list.
+    #[inline]
     fn gather(&self, harness: &Harness) {
+        if self.has_news() {
+            self.gather_news(harness);
+        }
+    }
+
+    fn gather_news(&self, harness: &Harness) {
         if !self.shared.inbox.is_empty() {
             self.empty_inbox();
         }
@@ -338,7 +358,7 @@ impl Worker {
                     Err(_) => (Running::Nobody, ptr::null_mut()),
                 }
             };
-            let choice = harness.choose(running, self.next_deadline().is_some());
+            let choice = harness.choose(running, self.may_strike(harness));
             if !yielding.is_null() && !matches!(choice, Choice::GoesOn) {
                 harness.ready.borrow_mut().insert(number(yielding), yielding);
             }
@@ -368,17 +388,26 @@ impl Worker {
                 return;
             }
             self.gather(harness);
-            let running = Running::GoesOn(number(task.0.as_ptr()));
-            match harness.choose(running, self.next_deadline().is_some()) {
+            let task = task.0.as_ptr();
+            let id = number(task);
+            match harness.choose(Running::GoesOn(id), self.may_strike(harness)) {
                 Choice::GoesOn => return,
                 Choice::Other(next) => {
                     harness.next.set(next);
-                    return self.yield_quietly();
+                    harness.ready.borrow_mut().insert(id, task);
+                    // SAFETY: it is in the list of what can run, and in no queue, and this thread takes from both.
+                    return unsafe { self.leave_to_others() };
                 }
                 Choice::Clock => self.strike(harness),
                 Choice::TooLong => return self.fail_endless(harness),
             }
         }
+    }
+
+    /// Whether a time limit may pass while others can run.
+    #[inline]
+    fn may_strike(&self, harness: &Harness) -> bool {
+        harness.early_timers && self.next_deadline().is_some()
     }
 
     /// Moves the clock to the next time limit.
@@ -453,13 +482,17 @@ impl Worker {
         harness.clock.set(0);
         harness.main_done.set(false);
         harness.last.set(0);
-        let body = harness.explorer.borrow_mut().as_mut().expect("while exploring").begin();
+        let (body, site) = {
+            let mut explorer = harness.explorer.borrow_mut();
+            let explorer = explorer.as_mut().expect("while exploring");
+            (explorer.begin(), explorer.site())
+        };
         let main = move || {
             let result = catch_unwind(AssertUnwindSafe(&*body));
             drop(body);
             main_has_ended(result);
         };
-        let header = header::allocate(main, self.next_id(), Location::caller(), None, 0);
+        let header = header::allocate(main, self.next_id(), site, None, 0);
         self.spawn(header);
         // SAFETY: the handle, whose result is `()`, is given up at once.
         unsafe { header::release_handle(header.as_ptr(), false) };
@@ -612,7 +645,8 @@ pub(super) fn take_panic(task: &Header) -> bool {
     .unwrap_or(false)
 }
 
-/// Waits until all other goroutines of the caller's runtime have ended or wait for ever. `None`: it is no runtime under test.
+/// Waits until all other goroutines of the caller's runtime have ended or wait for ever. `None`: it is no runtime under
+/// test.
 pub(crate) fn wait_for_rest() -> Option<Vec<Inhabitant>> {
     let waiter = Waiter::current();
     let me = with_harness(|worker, harness| {

@@ -2,7 +2,8 @@
 //!
 //! * **Stealing** takes unstarted tasks, and async goroutines that have been woken, only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
 //!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]. So
-//!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken.
+//!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken. But where
+//!   async goroutines work for long at each poll, as their spawn sites tell, even a single one that was woken lies behind such a poll, and is taken.
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
 //!   more than three times what an oracle would pay.
 //! * **Sleeping** follows the word of [`sleep`](super::sleep). While others are awake, one sleeper is the *sentinel*: it
@@ -101,9 +102,15 @@ impl Worker {
                 self.forget(victim);
                 continue;
             }
-            let plenty = len > LEFT_ALONE && !self.is_loaded_beyond(victim);
+            // What lies behind a long poll is better off here, be it a single one.
+            let behind = !polls.is_empty() && shared.published.works.load(Ordering::Relaxed);
+            let plenty = behind || len > LEFT_ALONE && !self.is_loaded_beyond(victim);
             if !plenty && !self.is_backlogged(victim, shared) {
                 continue;
+            }
+            if behind && self.polls.steal_from(polls) {
+                self.watch.set(None);
+                return true;
             }
             if let Some(task) = shared.take_handed() {
                 self.fresh.push(task);
@@ -183,6 +190,7 @@ impl Worker {
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         let mut switches = Vec::new();
+        let mut doubt = 0;
         loop {
             match self.sleep(period, retry, tidy_at) {
                 Woken::Work | Woken::Notified => return,
@@ -192,8 +200,7 @@ impl Worker {
                     }
                     retry = (retry * 2).min(STARVED_RETRY_MAX);
                     if tidy_at.is_some_and(|at| at <= Instant::now()) {
-                        tidy_at = None;
-                        self.tidy();
+                        tidy_at = self.tidy(&mut doubt);
                     }
                 }
                 Woken::Sentinel => {
@@ -311,7 +318,9 @@ impl Worker {
             sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
             watch = if active && awake == 0 { self.watch_from() } else { None };
-            let due_at = self.next_deadline().into_iter().chain(watch).min();
+            let own = self.next_deadline();
+            self.shared.published.timed.store(own.is_some(), Ordering::Relaxed);
+            let due_at = own.into_iter().chain(watch).min();
             let until_timer = (due_at.is_some() || tidy_at.is_some()).then(|| {
                 let now = Instant::now();
                 let until_due = due_at.map(|at| Duration::from_nanos(at.saturating_sub(now.nanos())));
@@ -357,7 +366,10 @@ impl Worker {
         if runtime.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
-        if self.fresh.len() + self.polls.len() > LEFT_ALONE || !runtime.sentinel.load(Ordering::Relaxed) {
+        if self.fresh.len() + self.polls.len() > LEFT_ALONE
+            || !runtime.sentinel.load(Ordering::Relaxed)
+            || self.shared.published.works.load(Ordering::Relaxed)
+        {
             runtime.wake_one();
         }
     }

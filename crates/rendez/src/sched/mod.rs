@@ -4,7 +4,7 @@
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
-//! * [`census`]: who is there. [`harness`]: a worker under test, whose clock and schedule are given.
+//! * [`census`]: who is there. [`deadlock`]: nothing can run any more. [`harness`]: a worker under test, whose clock and schedule are given.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
@@ -16,6 +16,7 @@ mod census;
 mod clock;
 mod config;
 mod deadlines;
+pub(crate) mod deadlock;
 mod ending;
 pub(crate) mod harness;
 mod idle;
@@ -31,7 +32,7 @@ mod timers;
 mod worker;
 
 pub(crate) use alarms::Alarm;
-pub(crate) use census::left_over;
+pub(crate) use census::{census_of_all, left_over};
 pub use config::PanicPolicy;
 pub(crate) use poller::{Poller, poller_here};
 pub(crate) use runtime::Shared;
@@ -86,6 +87,8 @@ fn enter(worker: Worker) {
         }
     }
     let panicked = Panicked;
+    crate::diag::overflow::install();
+    let _signal_stack = crate::diag::overflow::SignalStack::new();
     let shared = worker.shared;
     WORKER.set(&worker);
     crate::lock::adopt();
@@ -126,6 +129,46 @@ pub(crate) fn current_goroutine() -> Option<Goroutine> {
     with_worker(|worker| worker?.goroutine())
 }
 
+/// A goroutine of this thread that has run over the end of its stack.
+pub(crate) struct Overflow<'a> {
+    task: &'a Header,
+    /// Bytes of address space.
+    size: usize,
+}
+
+/// Whose stack has been overflowed, if `address`, where this thread has faulted, lies in the guard of the running goroutine's. May be
+/// called in a signal handler.
+pub(crate) fn overflow_at(address: usize) -> Option<Overflow<'static>> {
+    // SAFETY: as in `with_worker`; what runs has not ended, and its fiber is there.
+    unsafe {
+        let worker = WORKER.get().as_ref()?;
+        let (task, fiber) = (worker.goroutine()?, worker.fiber()?);
+        let (limit, size) = fiber.bounds();
+        let page = crate::stack::page_size();
+        (limit..limit + page).contains(&address).then_some(Overflow { task: task.0.as_ref(), size })
+    }
+}
+
+impl Overflow<'_> {
+    /// Tells of it. Allocates nothing.
+    pub(crate) fn write(&self, out: &mut impl std::fmt::Write) -> std::fmt::Result {
+        write!(out, "\nfatal error: stack overflow\n\ngoroutine {}", harness::shown_id(self.task.id))?;
+        if let Some(name) = self.task.name() {
+            write!(out, " {name:?}")?;
+        }
+        writeln!(
+            out,
+            " has used up its stack of {} KiB;\n\tcreated at {}",
+            self.size / 1024,
+            self.task.site
+        )?;
+        out.write_str(
+            "give it a larger one with rendez::Builder::stack_size, or all of them with RuntimeBuilder::stack_size or the\n\
+             environment variable RENDEZ_STACK_SIZE (in bytes); or does it call itself without end?\n",
+        )
+    }
+}
+
 /// The number of the goroutine that runs on this thread.
 pub(crate) fn current_id() -> Option<u64> {
     // SAFETY: what runs has not ended, so its header is there.
@@ -139,7 +182,7 @@ pub(crate) fn worker_number() -> Option<usize> {
 }
 
 /// Whether the running goroutine would be unwound if it were to wait now.
-fn is_ending() -> bool {
+pub(crate) fn is_ending() -> bool {
     with_worker(|worker| {
         worker.is_some_and(|worker| {
             worker.goroutine().is_some() && worker.runtime.is_stopping() && !worker.is_unwinding()
@@ -287,12 +330,12 @@ pub(crate) fn spawn_on(runtime: &Shared, task: NonNull<Header>) {
 }
 
 /// While there is one, the caller, a goroutine, waits for a call on the pool, and a shutdown does not give up on it.
-pub(crate) struct Offloaded(Arc<Shared>);
+pub(crate) struct Offloaded(Arc<Shared>, #[allow(dead_code, reason = "held")] deadlock::Outside);
 
 pub(crate) fn count_offloaded() -> Offloaded {
     let runtime = current_runtime();
     runtime.offloaded.fetch_add(1, Ordering::Relaxed);
-    Offloaded(runtime)
+    Offloaded(runtime, deadlock::Outside::new())
 }
 
 impl Drop for Offloaded {

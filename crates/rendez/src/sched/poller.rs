@@ -24,7 +24,7 @@
 //! be on its way, taken and not yet passed on, when its source is given up: sources are never freed but used again, so
 //! it then makes another one look ready that is not. That costs whoever waits there one attempt in vain.
 
-use super::{bell::Bell, worker::Worker};
+use super::{bell::Bell, deadlock::WaitingThread, runtime::Shared, worker::Worker};
 use crate::fd::{Readiness, Source};
 use std::{
     io,
@@ -32,7 +32,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -294,8 +294,10 @@ impl super::WorkerShared {
             && let Ok(service) = service()
         {
             let data = ptr::from_ref(poller).expose_provenance() as u64 | NESTED;
-            let watched = service.watch(poller.epoll.as_fd(), libc::EPOLLIN, data);
-            poller.orphaned.store(watched.is_ok(), Ordering::Relaxed);
+            if service.watch(poller.epoll.as_fd(), libc::EPOLLIN, data).is_ok() {
+                poller.orphaned.store(true, Ordering::Relaxed);
+                service.registered.fetch_add(1, Ordering::SeqCst);
+            }
         }
     }
 
@@ -305,16 +307,26 @@ impl super::WorkerShared {
             && poller.orphaned.swap(false, Ordering::Relaxed)
             && let Ok(service) = service()
         {
-            service.unwatch(poller.epoll.as_fd());
+            service.deregister(poller.epoll.as_fd());
         }
     }
 }
 
 // ---- the service ----
 
+static SERVICE: OnceLock<&'static Poller> = OnceLock::new();
+
+/// Whether somebody may be waiting for the system.
+pub(super) fn has_sources(runtimes: &[Arc<Shared>]) -> bool {
+    let workers = runtimes
+        .iter()
+        .flat_map(|runtime| (0..runtime.started_workers()).filter_map(|index| runtime.worker(index)));
+    let mut pollers = workers.filter_map(|shared| shared.poller.get()).chain(SERVICE.get().copied());
+    pollers.any(Poller::has_sources)
+}
+
 /// The poller of those who have none, and whose thread runs.
 fn service() -> io::Result<&'static Poller> {
-    static SERVICE: OnceLock<&'static Poller> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
     if let Some(service) = SERVICE.get() {
         return Ok(service);
@@ -329,7 +341,9 @@ fn service() -> io::Result<&'static Poller> {
     let run = || {
         let mut events = Events::new();
         loop {
+            let waiting = WaitingThread::new();
             poller.wait(&mut events, None);
+            drop(waiting);
             events.pass_on();
         }
     };

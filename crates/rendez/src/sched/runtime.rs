@@ -17,6 +17,7 @@
 use super::{
     PanicPolicy, census,
     config::{self, Config},
+    deadlock,
     harness::{self, Harness},
     queue::Inbox,
     shared::{Fresh, WorkerShared},
@@ -31,6 +32,7 @@ use crate::{
 };
 use crossbeam_deque::{Injector, Stealer, Worker as Deque};
 use std::{
+    any::Any,
     fmt,
     io::{self, Write},
     panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind},
@@ -69,6 +71,8 @@ pub(crate) struct Shared {
     panic_policy: PanicPolicy,
     /// How many goroutines wait for calls on the pool.
     pub(super) offloaded: AtomicUsize,
+    /// The first panic that nobody asked about, in words.
+    detached_panic: OnceLock<String>,
     pub(crate) async_tasks: AsyncTasks,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// Counts the workers' threads.
@@ -129,6 +133,7 @@ impl Shared {
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             panic_policy: config.panic_policy,
             offloaded: AtomicUsize::new(0),
+            detached_panic: OnceLock::new(),
             async_tasks: AsyncTasks::default(),
             threads: Mutex::default(),
             alive: WaitGroup::new(),
@@ -142,6 +147,7 @@ impl Shared {
             shared.shutdown();
             return Err(error);
         }
+        deadlock::register(&shared);
         Ok(shared)
     }
 
@@ -213,7 +219,10 @@ impl Shared {
 
     /// Whether some worker has more tasks that others may take than it will run in a moment.
     pub(super) fn has_plenty(&self) -> bool {
-        self.started_slots().any(|slot| slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE)
+        self.started_slots().any(|slot| {
+            slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE
+                || slot.shared.published.works.load(Ordering::Relaxed) && !slot.polls.is_empty()
+        })
     }
 
     pub(super) fn wake_one(&self) {
@@ -288,6 +297,18 @@ impl Shared {
         (finished, spawned.saturating_sub(finished))
     }
 
+    /// Whether nothing runs here, nothing is queued and no time limit is set, as far as can be seen; the caller's worker is
+    /// awake and does not count.
+    pub(super) fn seems_dead(&self, me: &Worker) -> bool {
+        self.injector.is_empty()
+            && self.woken.is_empty()
+            && self.started_slots().all(|slot| {
+                let shared = slot.shared;
+                let sleeps = std::ptr::eq(shared, me.shared) || shared.sleep.looks_asleep();
+                sleeps && shared.seems_dead()
+            })
+    }
+
     /// Whether a goroutine runs at a worker other than the one with this number.
     pub(super) fn runs_besides(&self, number: Option<usize>) -> bool {
         self.started_slots().any(|slot| slot.shared.is_running() && Some(slot.shared.number) != number)
@@ -337,12 +358,35 @@ impl Shared {
         if self.tested.is_some() && harness::take_panic(task) {
             return;
         }
+        let _ = self.detached_panic.set(format!(
+            "{} panicked, and nobody joined it\n\tcreated at {}",
+            task.title(),
+            task.site
+        ));
         report_panic(task, self.panic_policy);
+    }
+
+    /// Whether a goroutine has panicked that nobody joined: which.
+    pub(crate) fn detached_panic(&self) -> Option<&str> {
+        self.detached_panic.get().map(String::as_str)
     }
 
     /// Runs `f` on a goroutine of this runtime while the caller waits; `f` may therefore borrow.
     #[track_caller]
     pub(crate) fn run<F, R>(&self, f: F) -> R
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        match self.try_run(f) {
+            Ok(value) => value,
+            Err(unfinished) => unfinished.pass_on(),
+        }
+    }
+
+    /// As [`run`](Self::run), but that `f` has not returned is returned.
+    #[track_caller]
+    pub(crate) fn try_run<F, R>(&self, f: F) -> Result<R, Unfinished>
     where
         F: FnOnce() -> R + Send,
         R: Send,
@@ -385,27 +429,42 @@ impl Shared {
             header::release_handle(header.as_ptr(), false);
         }
         running.wait_for_children();
-        let interrupted = match result {
-            Some(Ok(value)) => return value,
-            Some(Err(payload)) if !payload.is::<ForcedUnwind>() => resume_unwind(payload),
+        match result {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(payload)) if !payload.is::<ForcedUnwind>() => Err(Unfinished::Panic(payload)),
             Some(Err(payload)) => {
                 // Its drop would tell that *this* goroutine has caught its unwinding. It has no size, so nothing leaks.
                 std::mem::forget(payload);
-                "while it ran the closure"
+                Err(Unfinished::Shutdown("while it ran the closure"))
             }
-            None => "before it could run the closure",
-        };
-        if super::is_ending() {
-            crate::task::unwind();
+            None => Err(Unfinished::Shutdown("before it could run the closure")),
         }
-        panic!("rendez: the runtime was shut down {interrupted}");
+    }
+}
+
+/// Why a closure that was run has not returned.
+pub(crate) enum Unfinished {
+    Panic(Box<dyn Any + Send>),
+    /// The runtime was shut down: when.
+    Shutdown(&'static str),
+}
+
+impl Unfinished {
+    /// In the caller's own goroutine or thread.
+    #[track_caller]
+    pub(crate) fn pass_on(self) -> ! {
+        match self {
+            Unfinished::Panic(payload) => resume_unwind(payload),
+            Unfinished::Shutdown(_) if super::is_ending() => crate::task::unwind(),
+            Unfinished::Shutdown(when) => panic!("rendez: the runtime was shut down {when}"),
+        }
     }
 }
 
 /// A pointer to the waiting caller's slot, which is `Send` because its result is.
 struct SendPtr<T>(*mut T);
 
-// SAFETY: see `Shared::run`: the one who writes through it is the only one until the caller is told.
+// SAFETY: see `Shared::try_run`: the one who writes through it is the only one until the caller is told.
 unsafe impl<T> Send for SendPtr<T> {}
 
 pub(super) fn report_panic(task: &Header, policy: PanicPolicy) {
@@ -495,6 +554,11 @@ impl Runtime {
     /// nothing moved, and left behind.
     pub fn shutdown(&self) {
         self.shared.shutdown();
+    }
+
+    /// What its workers share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 

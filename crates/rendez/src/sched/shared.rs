@@ -63,11 +63,13 @@ pub(super) struct Published {
     /// Twice the switches so far, plus one while a goroutine runs: who sees an odd number stand still knows that one
     /// goroutine has had the worker since.
     pub(super) switches: AtomicU32,
-    /// In a shutdown: whether timers are set.
+    /// Whether timers were set when the worker last went to sleep, or, in a shutdown, looked.
     pub(super) timed: AtomicBool,
     pub(super) load: AtomicU32,
     /// Whether tasks that must start here have no stack.
     pub(super) hungry: AtomicBool,
+    /// Whether async goroutines that work for long at each poll run here, so that what has been woken lies behind them.
+    pub(super) works: AtomicBool,
 }
 
 /// How many there are, retired or not.
@@ -116,6 +118,15 @@ impl WorkerShared {
 
     pub(super) fn is_running(&self) -> bool {
         self.published.switches.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    /// Whether nothing is to be done here, now or at some time.
+    pub(super) fn seems_dead(&self) -> bool {
+        !self.published.hungry.load(Ordering::SeqCst)
+            && !self.is_timed()
+            && self.inbox.is_empty()
+            && self.incoming.load(Ordering::SeqCst) == 0
+            && self.alarms.next_deadline().is_none()
     }
 
     pub(super) fn is_timed(&self) -> bool {

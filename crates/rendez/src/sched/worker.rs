@@ -39,6 +39,7 @@ use crate::{
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use std::{
     cell::{Cell, RefCell},
+    panic::Location,
     ptr::{self, NonNull},
     sync::{
         Arc,
@@ -53,15 +54,24 @@ const FRESH_EVERY: u32 = 16;
 const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
+/// So many timed polls of chatty async goroutines in a row say that there are no others.
+const WORKS_FOR: u32 = 32;
 /// Blocking operations that did not block before a goroutine yields.
 const BUDGET: i32 = 512;
 /// What a call of the system costs of it.
 const CALL: i32 = 8;
+/// What may pass in such a call without being the goroutine's work: on a socket, it is often spent on waking who reads
+/// at the other end.
+const IN_CALL: Duration = Duration::from_micros(10);
 /// How often in a row an async operation is told that the budget is used up.
 const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
 /// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, which is a lock and a new fiber.
 const KEPT_RUNNERS: usize = 1024;
+
+/// When nothing moves and it is not certain that nothing will, it is asked again after twice this, then four times, and so on.
+const DOUBT: Duration = Duration::from_millis(200);
+const MOST_DOUBTS: u32 = 10;
 
 pub(crate) struct Worker {
     pub(super) index: usize,
@@ -109,8 +119,12 @@ pub(crate) struct Worker {
     slow: Cell<bool>,
     /// How many of the next bursts are to be timed whatever the tick says.
     curious: Cell<u32>,
+    /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
+    polls_work: Cell<u32>,
     /// Time spent on waking other workers since the start of the burst that is timed.
     pub(super) spent_waking: Cell<Duration>,
+    /// Calls of the system in it.
+    calls: Cell<u32>,
     /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
     pub(super) has_loot: Cell<bool>,
     /// How many goroutines are suspended in a destructor that an unwind runs.
@@ -170,7 +184,9 @@ impl Worker {
             watch: Cell::new(None),
             slow: Cell::new(false),
             curious: Cell::new(0),
+            polls_work: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
+            calls: Cell::new(0),
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
             cancelled: Cell::new(false),
@@ -333,6 +349,29 @@ impl Worker {
         other.or_else(|| self.fresh.pop().or_else(|| self.shared.take_handed()).map(|task| task.0.as_ptr()))
     }
 
+    /// Whether there may be something in the queues that can run.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        !self.woken.get().is_null()
+            || !self.queue.is_empty()
+            || !self.fresh.is_empty()
+            || self.polls.len() > 0
+            || !self.shared.inbox.is_empty()
+            || self.shared.incoming.load(Ordering::Relaxed) > 0
+            || !self.runtime.injector.is_empty()
+            || !self.runtime.woken.is_empty()
+    }
+
+    /// Leaves the running goroutine until it is resumed.
+    ///
+    /// # Safety
+    /// Whoever resumes it has been told of it, and does so after this.
+    #[inline]
+    pub(super) unsafe fn leave_to_others(&self) {
+        // SAFETY: it is the running goroutine's fiber; the rest is passed on.
+        unsafe { self.suspend(self.fiber.get(), self.is_unwinding()) };
+    }
+
     /// Runs `task` for a burst that is not timed.
     pub(super) fn execute_one(&self, task: *mut Header) {
         self.execute(task, 1);
@@ -390,16 +429,21 @@ impl Worker {
             let suspended = if tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
                 self.curious.set(curious.saturating_sub(1));
                 let (site, first) = ((*task).site, !(*fiber).owned.get());
+                let is_poll = (*task).has_flag(ASYNC);
                 self.spent_waking.set(Duration::ZERO);
+                self.calls.set(0);
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
                 let (burst, waking) = (start.elapsed(), self.spent_waking.get());
                 self.slow.set(burst >= placement::CHATTY);
                 // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
                 // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
-                let short = burst < placement::CHATTY;
+                let short = burst.saturating_sub(IN_CALL * self.calls.get()) < placement::CHATTY;
                 if if short { !first } else { waking.is_zero() } {
                     placement::learn(site, burst);
+                }
+                if is_poll {
+                    self.note_poll(site);
                 }
                 suspended
             } else {
@@ -422,11 +466,21 @@ impl Worker {
         }
     }
 
+    /// A poll of an async goroutine of this site has been timed: says whether such work for long, here and of late.
+    fn note_poll(&self, site: &'static Location<'static>) {
+        let works = match placement::kind(site).0 {
+            Kind::Working => WORKS_FOR,
+            _ => self.polls_work.get().saturating_sub(1),
+        };
+        self.polls_work.set(works);
+        self.shared.published.works.store(works > 0, Ordering::Relaxed);
+    }
+
     /// Gets an unstarted task a stack; without one it waits: see `starved`.
     unsafe fn prepare(&self, task: *mut Header) -> Option<*mut Fiber> {
         // SAFETY: as in `execute`; the header is ours until the task runs.
         unsafe {
-            let own_stack = (*task).extra.as_ref().and_then(|extra| extra.stack.take());
+            let own_stack = (*task).extra.get().and_then(|extra| extra.stack.take());
             let fiber = match own_stack {
                 Some(stack) => Some(Fiber::new(stack, true)),
                 None => self.runner(),
@@ -602,8 +656,20 @@ impl Worker {
             || self.shared.incoming.load(Ordering::SeqCst) > 0
     }
 
-    /// Gives back memory that only a burst needed: the runtime has been idle for a while.
-    pub(super) fn tidy(&self) {
+    /// The runtime has been idle for a while: gives back memory that only a burst needed, and asks whether anything will
+    /// ever run again. If that is in `doubt`, says when to ask again.
+    pub(super) fn tidy(&self, doubt: &mut u32) -> Option<Instant> {
+        if *doubt == 0 {
+            self.give_back();
+        }
+        if *doubt >= MOST_DOUBTS || !self.check_deadlock() {
+            return None;
+        }
+        *doubt += 1;
+        Instant::now().checked_add(DOUBT * (1 << *doubt))
+    }
+
+    fn give_back(&self) {
         self.give_runners(1);
         self.runtime.stacks.trim();
         heap::trim();
@@ -619,6 +685,12 @@ impl Worker {
     #[inline(always)]
     pub(super) fn goroutine(&self) -> Option<Goroutine> {
         NonNull::new(self.current.get().cast_mut()).map(Goroutine)
+    }
+
+    /// The stack of the running goroutine.
+    pub(super) fn fiber(&self) -> Option<&Fiber> {
+        // SAFETY: it is there while its goroutine runs.
+        unsafe { self.fiber.get().as_ref() }
     }
 
     /// Makes a goroutine of this worker ready.
@@ -733,7 +805,11 @@ impl Worker {
     /// For an operation that is a call of the system.
     #[inline]
     pub(super) fn spend_budget_on_call(&self) {
-        self.budget.set((self.budget.get() - CALL + 1).max(1));
+        self.calls.set(self.calls.get().wrapping_add(1));
+        let left = self.budget.get();
+        if left > 0 {
+            self.budget.set((left - CALL + 1).max(1));
+        }
         self.spend_budget();
     }
 
@@ -789,7 +865,7 @@ impl Worker {
         header.family.set(self.family.get());
         header.sibling.set(self.siblings.get());
         self.siblings.set(self.siblings.get().wrapping_add(1));
-        let placement = header.extra.as_ref().map_or(crate::Placement::Auto, |extra| extra.placement);
+        let placement = header.extra.get().map_or(crate::Placement::Auto, |extra| extra.placement);
         // SAFETY: unstarted and in no queue.
         unsafe {
             match placement {

@@ -68,6 +68,7 @@ use corosensei::stack::StackPointer;
 
 pub(crate) use error::StackError;
 pub(crate) use guard::GuardMode;
+pub(crate) use mem::page_size;
 pub(crate) use pool::Pool;
 use slab::Slab;
 
@@ -118,7 +119,6 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// Bytes of address space, guard included: what was asked for, rounded.
-    #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.slab.size
     }

@@ -4,8 +4,13 @@
 //!
 //! A queue under a lock. Who waits is queued *before* it leaves the mutex, in the same step as far as anybody can tell who
 //! holds the mutex, so no signal is missed that is given for what it has not seen yet. A signal wins the oldest waiter, under
-//! the queue's lock; one that has given up by then, by its time limit or otherwise, can't be won, and the next one is. So a
-//! signal is never lost on somebody who does not hear it, and nobody goes on without one.
+//! the queue's lock; one that has given up by then, by its time limit or otherwise, can't be won, and the next one is. One that
+//! is won and then does not come as far as having the mutex again, because its future is dropped or its goroutine unwound,
+//! signals in its turn. So a signal is never lost on somebody who does not hear it, and nobody goes on without one. A broadcast
+//! has reached all whom it concerns: it is not passed on, least of all to who came later.
+//!
+//! Leaving the mutex may call a waker, with the waiter's own node queued already: until that has returned, the waiter is not
+//! woken (see "Wakers" at the head of [`wait`](crate::wait)).
 //!
 //! A wait that blocks has the mutex again when it ends, however it ends, also when it is unwound: its caller still has the
 //! guard, and may look through it.
@@ -154,8 +159,12 @@ impl Cond {
     }
 
     fn park<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, patience: Patience) -> bool {
-        let place = Outside { mutex: guard.mutex(), left: false };
-        select::wait(SyncEvent::new(Signal { cond: self, place }), patience).is_some()
+        select::wait(self.signal_event(Outside { mutex: guard.mutex(), left: false }), patience)
+            .is_some_and(PassesOn::hear)
+    }
+
+    fn signal_event<P: Place>(&self, place: P) -> SyncEvent<Signal<'_, P>> {
+        SyncEvent::new(Signal { cond: self, place, is_for_all: false })
     }
 
     /// As [`wait`](Self::wait), in an async task. The mutex is left when the future is polled for the first time, and the guard
@@ -186,8 +195,7 @@ impl Cond {
     #[cfg(not(loom))]
     pub fn wait_async<'a, T: ?Sized>(&'a self, guard: MutexGuard<'a, T>) -> CondFuture<'a, T> {
         let mutex = guard.mutex();
-        let signal = SyncEvent::new(Signal { cond: self, place: Some(guard) });
-        CondFuture { cond: self, mutex, stage: Stage::Waiting(signal.wait_async()) }
+        CondFuture { mutex, stage: Stage::Waiting(self.signal_event(Some(guard)).wait_async()) }
     }
 
     /// Lets the one go on that has waited longest. The caller need not hold the mutex.
@@ -227,7 +235,7 @@ impl Cond {
         let mut wakeups = Vec::new();
         let mut queue = self.queue.lock();
         while let Some(winner) = queue.pop_winner() {
-            wakeups.push(winner.complete(Status::Done));
+            wakeups.push(winner.complete(Status::DoneForAll));
         }
         self.note(&queue);
         drop(queue);
@@ -257,6 +265,33 @@ impl fmt::Debug for Cond {
 struct Signal<'a, P: Place> {
     cond: &'a Cond,
     place: P,
+    /// It was a broadcast.
+    is_for_all: bool,
+}
+
+/// Signals in its turn when it is dropped: of somebody who was signalled, and has yet to get the mutex.
+struct PassesOn<'a>(Option<&'a Cond>);
+
+impl Drop for PassesOn<'_> {
+    fn drop(&mut self) {
+        if let Some(cond) = self.0 {
+            cond.signal();
+        }
+    }
+}
+
+impl PassesOn<'_> {
+    /// Goes no further.
+    fn hear(mut self) -> bool {
+        self.0 = None;
+        true
+    }
+}
+
+impl<'a, P: Place> Signal<'a, P> {
+    fn passes_on(&self) -> PassesOn<'a> {
+        PassesOn((!self.is_for_all).then_some(self.cond))
+    }
 }
 
 /// Where the mutex is, and how it is left.
@@ -264,8 +299,9 @@ trait Place {
     fn leave(&mut self);
 }
 
-impl<P: Place> Request for Signal<'_, P> {
-    type Output = ();
+impl<'a, P: Place> Request for Signal<'a, P> {
+    /// For who has yet to take the mutex; else its work is done.
+    type Output = PassesOn<'a>;
 
     fn reason(&self) -> Reason {
         Reason::CondWait
@@ -276,12 +312,17 @@ impl<P: Place> Request for Signal<'_, P> {
     }
 
     unsafe fn queue(&mut self, node: &Node) -> bool {
+        // Leaving the mutex may call the waker of whoever it is passed on to, and that may block.
+        // SAFETY: the waiter has no other node, and this one is not queued yet.
+        let withheld = unsafe { node.withhold() };
         let mut queue = self.cond.queue.lock();
         // SAFETY: passed on.
         unsafe { queue.push(node) };
         self.cond.note(&queue);
         drop(queue);
         self.place.leave();
+        // SAFETY: this is the owner's call, and the waiter is there until the node has left the queue.
+        unsafe { node.expect(withheld) };
         true
     }
 
@@ -292,11 +333,20 @@ impl<P: Place> Request for Signal<'_, P> {
         self.cond.note(&queue);
     }
 
-    fn give_back(&mut self) {
-        self.cond.signal();
+    fn granted_to_all(&mut self) {
+        self.is_for_all = true;
     }
 
-    fn finish(self) {}
+    fn give_back(&mut self) {
+        drop(self.passes_on());
+    }
+
+    fn finish(self) -> PassesOn<'a> {
+        let signalled = self.passes_on();
+        // The mutex is taken here, if it was only lent. A shutdown may unwind this.
+        drop(self.place);
+        signalled
+    }
 }
 
 /// Outside of a mutex whose guard is lent: on the way back in, it is locked.
@@ -348,7 +398,6 @@ impl<T: ?Sized> Place for Option<MutexGuard<'_, T>> {
 #[cfg(not(loom))]
 #[must_use = "futures do nothing unless polled"]
 pub struct CondFuture<'a, T: ?Sized> {
-    cond: &'a Cond,
     mutex: &'a Mutex<T>,
     stage: Stage<'a, T>,
 }
@@ -356,7 +405,7 @@ pub struct CondFuture<'a, T: ?Sized> {
 #[cfg(not(loom))]
 enum Stage<'a, T: ?Sized> {
     Waiting(EventFuture<SyncEvent<Signal<'a, Option<MutexGuard<'a, T>>>>>),
-    Locking(LockFuture<'a, T>),
+    Locking(LockFuture<'a, T>, PassesOn<'a>),
     Ended,
 }
 
@@ -371,12 +420,13 @@ impl<'a, T: ?Sized> Future for CondFuture<'a, T> {
             match &mut this.stage {
                 Stage::Waiting(signal) => {
                     // SAFETY: pinned in this future.
-                    ready!(unsafe { Pin::new_unchecked(signal) }.poll(cx));
-                    this.stage = Stage::Locking(this.mutex.lock_async());
+                    let signalled = ready!(unsafe { Pin::new_unchecked(signal) }.poll(cx));
+                    this.stage = Stage::Locking(this.mutex.lock_async(), signalled);
                 }
-                Stage::Locking(lock) => {
+                Stage::Locking(lock, signalled) => {
                     // SAFETY: pinned in this future.
                     let guard = ready!(unsafe { Pin::new_unchecked(lock) }.poll(cx));
+                    signalled.0 = None;
                     this.stage = Stage::Ended;
                     return Poll::Ready(guard);
                 }
@@ -387,21 +437,11 @@ impl<'a, T: ?Sized> Future for CondFuture<'a, T> {
 }
 
 #[cfg(not(loom))]
-impl<T: ?Sized> Drop for CondFuture<'_, T> {
-    fn drop(&mut self) {
-        if matches!(self.stage, Stage::Locking(_)) {
-            // It had been signalled, and has not gone on.
-            self.cond.signal();
-        }
-    }
-}
-
-#[cfg(not(loom))]
 impl<T: ?Sized> fmt::Debug for CondFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.stage {
             Stage::Waiting(_) => "CondFuture(Waiting)",
-            Stage::Locking(_) => "CondFuture(Locking)",
+            Stage::Locking(..) => "CondFuture(Locking)",
             Stage::Ended => "CondFuture(Ended)",
         })
     }

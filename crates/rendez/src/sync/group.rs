@@ -1,7 +1,7 @@
 //! `Group`: goroutines that work on one thing, and the first error of theirs (Go's `golang.org/x/sync/errgroup`).
 
 use super::{Semaphore, WaitGroup};
-use crate::{CancelFunc, Context, lock::SpinLock};
+use crate::{CancelFunc, Context, lock::SpinLock, sched, wait};
 use std::{
     any::Any,
     fmt, mem,
@@ -17,6 +17,11 @@ use std::{
 /// # Panics in them
 /// The first panic is what [`wait`](Self::wait) panics with, once all have ended, and it cancels as an error does. If nobody
 /// waits, it has been told where it happened, and no more.
+///
+/// # A shutdown
+/// A function that a shutdown of its runtime unwinds, or keeps from starting, has not been done. This is no error of its own, but
+/// `wait` must not say that all went well: unless there is an error or a panic to tell, it panics and says why. (If the caller's runtime
+/// is shutting down as well, the caller is unwound.)
 ///
 /// # Dropping
 /// Goroutines of a group that is dropped go on. Its context ends with the last of them.
@@ -46,6 +51,8 @@ struct Inner<E> {
 struct First<E> {
     error: Option<E>,
     panic: Option<Box<dyn Any + Send>>,
+    /// A function has been cut short, or not been run.
+    is_undone: bool,
 }
 
 struct Limit {
@@ -70,7 +77,7 @@ impl<E> Group<E> {
     }
 
     /// A group, and a context made from `ctx` that ends with the first error or panic of a goroutine, or when
-    /// [`wait`](Self::wait) returns.
+    /// [`wait`](Self::wait) returns. (Its cause is not the error, as in Go: an `E` need not be one that can be shared.)
     ///
     /// # Examples
     /// ```
@@ -94,13 +101,14 @@ impl<E> Group<E> {
                 all: WaitGroup::new(),
                 running: AtomicUsize::new(0),
                 limit: SpinLock::new(None),
-                first: SpinLock::new(First { error: None, panic: None }),
+                first: SpinLock::new(First { error: None, panic: None, is_undone: false }),
                 cancel,
             }),
         }
     }
 
-    /// From now on no more than `most` at a time: [`go`](Self::go) waits for a place.
+    /// From now on no more than `most` at a time: [`go`](Self::go) waits for a place. (A number that no [`Semaphore`] can have is no
+    /// limit, as a negative one is in Go.)
     ///
     /// # Panics
     /// While goroutines of the group are running: `errgroup: modify limit while N goroutines in the group are still active`.
@@ -111,7 +119,7 @@ impl<E> Group<E> {
             drop(limit);
             panic!("errgroup: modify limit while {running} goroutines in the group are still active");
         }
-        *limit = Some(Arc::new(Limit { most, places: Semaphore::new(most) }));
+        *limit = (most <= Semaphore::MOST).then(|| Arc::new(Limit { most, places: Semaphore::new(most) }));
     }
 }
 
@@ -193,18 +201,22 @@ impl<E: Send + 'static> Group<E> {
     {
         self.inner.all.add(1);
         // Counts it done when it has ended, or will never run.
-        let member = Member { inner: place.inner.clone(), place: Some(place) };
+        let member = Member { inner: place.inner.clone(), place: Some(place), is_done: false };
         drop(crate::go(move || {
-            let member = member;
+            let mut member = member;
             match catch_unwind(AssertUnwindSafe(f)) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => member.inner.fail(error, |first| &mut first.error),
+                Ok(Ok(())) => member.is_done = true,
+                Ok(Err(error)) => {
+                    member.is_done = true;
+                    member.inner.fail(error, |first| &mut first.error);
+                }
                 Err(payload) => {
                     crate::task::forget_unwound_frames();
                     if payload.is::<crate::task::ForcedUnwind>() {
                         // The shutdown of its runtime, which is no failure of `f`.
                         resume_unwind(payload);
                     }
+                    member.is_done = true;
                     member.inner.fail(payload, |first| &mut first.panic);
                 }
             }
@@ -214,7 +226,8 @@ impl<E: Send + 'static> Group<E> {
     /// Waits until all have ended, and gives the first error.
     ///
     /// # Panics
-    /// With the payload of the first panic in one of them.
+    /// With the payload of the first panic in one of them. If the [shutdown](Self#a-shutdown) of its runtime ended one of them, and none has
+    /// failed.
     ///
     /// # Blocking
     /// Parks the goroutine, or the OS thread. A task awaits [`wait_async`](Self::wait_async).
@@ -247,12 +260,19 @@ impl<E: Send + 'static> Group<E> {
     fn result(self) -> Result<(), E> {
         self.inner.cancel();
         let mut first = self.inner.first.lock();
-        let (panic, error) = (first.panic.take(), first.error.take());
+        let (panic, error, is_undone) = (first.panic.take(), first.error.take(), first.is_undone);
         drop(first);
         match (panic, error) {
             (Some(payload), _) => resume_unwind(payload),
             (None, Some(error)) => Err(error),
-            (None, None) => Ok(()),
+            // (Who unwinds has a reason already.)
+            (None, None) if is_undone && !sched::is_unwinding() => {
+                if sched::is_ending() {
+                    wait::unwind_cancelled();
+                }
+                panic!("sync: a goroutine of this Group was ended by the shutdown of its runtime")
+            }
+            (None, _) => Ok(()),
         }
     }
 }
@@ -320,10 +340,16 @@ struct Member<E> {
     /// There until it is dropped.
     place: Option<Place<E>>,
     inner: Arc<Inner<E>>,
+    /// Its function has returned or panicked.
+    is_done: bool,
 }
 
 impl<E> Drop for Member<E> {
     fn drop(&mut self) {
+        if !self.is_done {
+            self.inner.first.lock().is_undone = true;
+            self.inner.cancel();
+        }
         // Before it is counted done, so that whoever has waited finds the place free.
         self.place = None;
         self.inner.all.done();

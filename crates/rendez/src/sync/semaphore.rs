@@ -57,13 +57,16 @@ impl UnwindSafe for Semaphore {}
 impl RefUnwindSafe for Semaphore {}
 
 impl Semaphore {
+    /// More permits than this can't be counted.
+    pub(super) const MOST: usize = usize::MAX / ONE;
+
     /// One with `permits` permits.
     ///
     /// # Panics
     /// If `permits` is more than half of what a `usize` can say.
     #[cfg(not(loom))]
     pub const fn new(permits: usize) -> Semaphore {
-        assert!(permits <= usize::MAX / ONE, "sync: a Semaphore can't have that many permits");
+        assert!(permits <= Self::MOST, "sync: a Semaphore can't have that many permits");
         Semaphore {
             word: AtomicUsize::new(permits * ONE),
             total: permits,
@@ -74,6 +77,7 @@ impl Semaphore {
     /// One with `permits` permits.
     #[cfg(loom)]
     pub fn new(permits: usize) -> Semaphore {
+        assert!(permits <= Self::MOST, "sync: a Semaphore can't have that many permits");
         Semaphore {
             word: AtomicUsize::new(permits * ONE),
             total: permits,

@@ -54,6 +54,9 @@ pub trait Request {
     /// It was granted while queued.
     fn granted(&mut self) {}
 
+    /// It was granted while queued, and so it was to all who were.
+    fn granted_to_all(&mut self) {}
+
     /// It was taken out of the queue to try again.
     fn invited(&mut self) {}
 
@@ -141,6 +144,10 @@ impl<R: Request> Arm for SyncEvent<R> {
                 Status::Done => {
                     self.stage = Stage::Chosen;
                     self.request().granted();
+                }
+                Status::DoneForAll => {
+                    self.stage = Stage::Chosen;
+                    self.request().granted_to_all();
                 }
                 Status::Retry => self.request().invited(),
                 _ => {}

@@ -157,7 +157,10 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
         }
     };
     // SAFETY: not polled again: the task stays `RUNNING`. In place, as pinning asks.
-    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ptr::drop_in_place(future) }));
+    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
+        ptr::drop_in_place(future);
+        common.header.end_locals();
+    }));
     let result = match dropped {
         // A destructor that waited when the runtime shut down: nothing went wrong.
         Err(payload) if !payload.is::<ForcedUnwind>() => {

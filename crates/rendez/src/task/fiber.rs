@@ -18,7 +18,7 @@ use super::{
     heap,
 };
 use crate::{primitives::prefetch, sched::Timer, stack::Stack, wait::Waiter};
-use corosensei::{Coroutine, CoroutineResult, Yielder};
+use corosensei::{Coroutine, CoroutineResult, Yielder, stack::Stack as _};
 use std::{
     alloc::Layout,
     cell::{Cell, UnsafeCell},
@@ -71,6 +71,9 @@ pub(crate) struct Fiber {
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
     pub(crate) reason: Cell<Option<crate::wait::Reason>>,
+    /// Where its stack ends, at the guard page, and how many bytes it has.
+    limit: usize,
+    size: usize,
     /// Its time limit, while it waits with one.
     pub(crate) timer: Cell<*const Timer>,
 }
@@ -78,6 +81,7 @@ pub(crate) struct Fiber {
 impl Fiber {
     pub(crate) fn new(stack: Stack, special: bool) -> *mut Fiber {
         let place = heap::allocate(Layout::new::<Fiber>()).cast::<Fiber>();
+        let (limit, size) = (stack.limit().get(), stack.size());
         let books = Fiber {
             runner: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
@@ -90,6 +94,8 @@ impl Fiber {
             unwinding: Cell::new(false),
             special,
             reason: Cell::new(None),
+            limit,
+            size,
             timer: Cell::new(ptr::null()),
         };
         // SAFETY: the place is made for it.
@@ -107,6 +113,11 @@ impl Fiber {
         // SAFETY: just made, nobody else knows it.
         unsafe { *(*fiber).runner.get() = Some(runner) };
         fiber
+    }
+
+    /// The lowest address of its stack, where the guard page begins, and its size, guard included.
+    pub(crate) fn bounds(&self) -> (usize, usize) {
+        (self.limit, self.size)
     }
 
     /// Has the processor fetch the books of the fiber.

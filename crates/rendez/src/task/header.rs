@@ -8,6 +8,7 @@
 //! | `link` | whoever has the goroutine in a queue: it is in at most one queue or inbox at any time (see `wait`) |
 //! | `worker`, `fiber` | the worker that started it; `worker` is also read by whoever wakes it, after the park that made it visible |
 //! | the payload | closure: whoever runs or cancels the task, once. Result: written before `DONE`, then the handle's |
+//! | `extra` | filled before the task is first queued, or by the goroutine itself while it runs; what is in it as its fields say |
 //! | all else | written before the task is first queued, read only from then on |
 //!
 //! # The state word
@@ -24,7 +25,14 @@
 //! `DONE` and either no `WAITERS` (the runner does not look at the header after setting `DONE`) or `RELEASED`; the runner
 //! at `RELEASED` if the handle has gone meanwhile.
 
-use super::{ForcedUnwind, fiber::Fiber, heap, join::JoinError, spawn::Extra};
+use super::{
+    ForcedUnwind,
+    fiber::Fiber,
+    heap,
+    join::JoinError,
+    local::Locals,
+    spawn::{Extra, ExtraCell},
+};
 use crate::{
     lock::SpinLock,
     sched::{self, WorkerShared},
@@ -73,7 +81,7 @@ pub(crate) struct Header {
     joiners: SpinLock<WaitQueue>,
     pub(crate) id: u64,
     pub(crate) site: &'static Location<'static>,
-    pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) extra: ExtraCell,
     pub(crate) worker: Cell<*const WorkerShared>,
     pub(crate) fiber: Cell<*mut Fiber>,
 }
@@ -149,6 +157,7 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bo
             drop(closure);
             Err(JoinError::cancelled(header))
         } else {
+            let _locals = EndLocals(header);
             Ok(closure())
         }
     }));
@@ -166,6 +175,16 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bo
         complete(header);
     }
     true
+}
+
+/// Drops the goroutine's own values, after its closure and before anybody is told that it has ended.
+struct EndLocals(*const Header);
+
+impl Drop for EndLocals {
+    fn drop(&mut self) {
+        // SAFETY: this is the goroutine, whose header is there until it is completed.
+        unsafe { (*self.0).end_locals() };
+    }
 }
 
 unsafe fn abandon<F, R>(header: *const Header) {
@@ -217,14 +236,34 @@ impl Header {
             joiners: SpinLock::new(WaitQueue::new()),
             id,
             site,
-            extra,
+            extra: ExtraCell::new(extra),
             worker: Cell::new(ptr::null()),
             fiber: Cell::new(ptr::null_mut()),
         }
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.extra.as_ref().and_then(|extra| extra.name.as_deref())
+        self.extra.get().and_then(|extra| extra.name.as_deref())
+    }
+
+    /// The goroutine's own values.
+    ///
+    /// # Safety
+    /// The caller is the goroutine itself, and so is whoever else uses them as long as the reference lives.
+    pub(super) unsafe fn locals(&self) -> &Locals {
+        // SAFETY: passed on.
+        unsafe { &self.extra.get_or_make().locals }
+    }
+
+    /// Drops the goroutine's own values. It ends by this as far as they are concerned.
+    ///
+    /// # Safety
+    /// As for [`locals`](Self::locals).
+    #[inline(always)]
+    pub(super) unsafe fn end_locals(&self) {
+        if let Some(extra) = self.extra.get() {
+            extra.locals.end();
+        }
     }
 
     pub(crate) fn has_flag(&self, flag: u8) -> bool {
@@ -234,7 +273,7 @@ impl Header {
     /// Whether only the worker that has it may start it.
     pub(crate) fn must_stay(&self) -> bool {
         self.has_flag(PINNED)
-            || self.extra.as_ref().is_some_and(|extra| extra.placement == crate::Placement::Near)
+            || self.extra.get().is_some_and(|extra| extra.placement == crate::Placement::Near)
     }
 
     /// How reports name it: `goroutine 7 "printer"`.
@@ -325,6 +364,10 @@ pub(super) unsafe fn release_reference(header: *const Header) {
 pub(crate) unsafe fn abandon_parked(header: *const Header) {
     // SAFETY: by contract.
     unsafe {
+        // They may not be `Send`, and who frees the header may be on another thread.
+        if let Some(extra) = (*header).extra.get() {
+            extra.locals.forget();
+        }
         ((*header).vtable.abandon)(header);
         complete(header);
     }

@@ -5,6 +5,7 @@
 //!   [`heap`]: where that allocation comes from.
 //! * [`fiber`]: a stack with a coroutine on it. A goroutine gets one only when it parks for the first time.
 //! * [`join`]: handles and errors. [`spawn`]: `go`, `go_local`, `Builder`. [`scope`]: goroutines that borrow.
+//! * [`local`] holds what `goroutine_local!` makes.
 //! * [`future`]: `block_on` and `go_async`. [`async_task`]: the one allocation of an async goroutine, with [`poll_state`],
 //!   the word that its wakers change. [`join_future`]: awaiting a handle. [`unwind`]: how a runtime's shutdown ends a goroutine that is parked.
 
@@ -16,6 +17,7 @@ pub(crate) mod heap;
 mod join;
 mod join_event;
 mod join_future;
+pub(crate) mod local;
 mod poll_state;
 mod scope;
 pub(crate) mod spawn;
@@ -23,6 +25,7 @@ pub(crate) mod spawn;
 pub use future::{block_on, go_async};
 pub use join::{JoinError, JoinHandle, LocalJoinHandle};
 pub use join_future::JoinFuture;
+pub use local::GoroutineLocal;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, Placement, go, go_local};
 

@@ -3,9 +3,16 @@
 use super::{
     header::{self, PINNED},
     join::{JoinHandle, LocalJoinHandle, RawHandle},
+    local::Locals,
 };
 use crate::{sched, stack::Stack};
-use std::{cell::Cell, io, panic::Location};
+use std::{
+    cell::Cell,
+    io,
+    panic::Location,
+    ptr,
+    sync::atomic::{AtomicPtr, Ordering},
+};
 
 /// What only some goroutines have.
 #[derive(Default)]
@@ -14,6 +21,43 @@ pub(crate) struct Extra {
     pub(crate) placement: Placement,
     /// A stack of a size of its own, until the goroutine starts.
     pub(crate) stack: Cell<Option<Stack>>,
+    /// The goroutine's own, while it runs.
+    pub(super) locals: Locals,
+}
+
+/// A place for an [`Extra`], which only the goroutine's maker, before it is queued, and the goroutine itself, while it
+/// runs, may fill; once.
+pub(crate) struct ExtraCell(AtomicPtr<Extra>);
+
+impl ExtraCell {
+    pub(super) fn new(extra: Option<Box<Extra>>) -> Self {
+        ExtraCell(AtomicPtr::new(extra.map_or(ptr::null_mut(), Box::into_raw)))
+    }
+
+    pub(crate) fn get(&self) -> Option<&Extra> {
+        // SAFETY: what is there stays for as long as the cell.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// # Safety
+    /// The caller is the goroutine itself.
+    pub(super) unsafe fn get_or_make(&self) -> &Extra {
+        if self.get().is_none() {
+            // By contract nobody else does so meanwhile.
+            self.0.store(Box::into_raw(Box::default()), Ordering::Release);
+        }
+        self.get().expect("just made")
+    }
+}
+
+impl Drop for ExtraCell {
+    fn drop(&mut self) {
+        let extra = *self.0.get_mut();
+        if !extra.is_null() {
+            // SAFETY: it came from a box, and the cell is the only owner.
+            drop(unsafe { Box::from_raw(extra) });
+        }
+    }
 }
 
 /// Where a goroutine starts. A started goroutine stays on its worker, so this decides for its life.
@@ -198,6 +242,7 @@ impl Builder {
             name: self.name.map(String::into_boxed_str),
             placement: self.placement,
             stack: Cell::new(stack),
+            locals: Locals::default(),
         };
         // SAFETY: closure and result are `Send` and `'static`.
         Ok(JoinHandle(unsafe { start(f, Some(Box::new(extra))) }))

@@ -11,7 +11,7 @@ use super::{
 use crate::sched::harness::{self, Control, Start};
 use std::{io::Write, ops::Range, panic::Location, sync::Arc};
 
-/// How [`explore`] goes about it.
+/// How [`explore`] goes about it. Write what differs, and `..Config::default()`.
 ///
 /// # Examples
 /// ```
@@ -21,7 +21,8 @@ use std::{io::Write, ops::Range, panic::Location, sync::Arc};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The seed of the first schedule, from which those of the others follow. Default: another one each time; failures tell theirs.
+    /// The seed of the first schedule, from which those of the others follow. Default: another one each time. A failure
+    /// tells the seed of its schedule.
     pub seed: Option<u64>,
     /// How many schedules to run at most. Default: 1000; with [`Strategy::Exhaustive`], all.
     pub iterations: Option<usize>,
@@ -29,10 +30,11 @@ pub struct Config {
     pub strategy: Strategy,
     /// How many steps a schedule may take, before it is said not to end. Default: 1,000,000.
     pub max_steps: u64,
-    /// Whether the clock may strike at any step, so that a time limit may pass although others could still run, as happens on
-    /// a machine that is slow for a moment. Default: no, the clock moves only when all wait.
+    /// Whether the clock may strike at any step, so that a time limit may pass although others could still run, as happens
+    /// on a machine that is slow for a moment. Default: no, the clock moves only when all wait.
     pub early_timers: bool,
-    /// How many schedules to run, after one has failed, in search of a shorter one that fails in the same way. Default: 1000.
+    /// How many schedules to run, after one has failed, in search of a shorter one that fails in the same way. Default:
+    /// 1000.
     pub shrink: usize,
 }
 
@@ -49,7 +51,7 @@ impl Default for Config {
     }
 }
 
-/// What [`check`] has looked at, if nothing failed.
+/// What [`check`] has looked at, if nothing failed: see there for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explored {
     /// How many schedules were run.
@@ -69,32 +71,39 @@ const REPLAY: &str = "RENDEZ_REPLAY";
 
 /// Runs `f` under many schedules, and panics on the first failure with a text that says how to repeat it.
 ///
-/// `f` runs as goroutine 1 of a runtime of its own with one worker, in [virtual time](super::virtual_time). At the
-/// beginning of every operation of this crate, at [`yield_now`](crate::yield_now), and whenever a goroutine waits or ends, the strategy says which
-/// goroutine goes on; it also decides what a `select!` with several ready arms chooses. So whatever can happen between
-/// two operations, happens in some schedule. A failure is
+/// `f` runs as goroutine 1 of a runtime of its own with one worker, in [virtual time](super::virtual_time). At the beginning
+/// of every operation of this crate, at [`yield_now`](crate::yield_now), and whenever a goroutine waits or ends, the
+/// strategy says which goroutine goes on; it also decides what a `select!` with several ready arms chooses. So whatever can
+/// happen between two operations happens in some schedule. `#[rendez::test(explore = 1000)]` makes a test of it.
+///
+/// A failure is
 ///
 /// * a panic of `f`, or of a goroutine that nobody joins;
 /// * a deadlock: all wait, and no timer is set;
-/// * a leak: `f` has returned and the rest has had its time, and goroutines are left that wait for ever;
+/// * a leak: `f` has returned, the others have had all the virtual time they need, and some are left that wait for ever;
 /// * a schedule that takes more than [`Config::max_steps`].
 ///
-/// The failing schedule is shortened as far as it will go. The text holds `seed = N` (give that as [`Config::seed`], and the
-/// first schedule is the failing one), and `RENDEZ_REPLAY=...`: with that in the environment this call runs the one
-/// shortened schedule and nothing else, so that a debugger, or prints, can follow it.
+/// The failing schedule is shortened as far as it will go; its panics are told in the text and not printed. The text holds
+/// `seed = N` (give that as [`Config::seed`], and the first schedule is the failing one), and `RENDEZ_REPLAY=...`: with that
+/// in the environment this call runs the one shortened schedule once and nothing else, so that a debugger, or prints, can
+/// follow it.
 ///
 /// # What it takes
 ///
-/// `f` has to do the same under the same schedule: nothing random of its own, no times but this crate's, no order of hash maps, no
-/// threads that bring work from outside. It is run often, so whatever it leaves behind (statics, thread-locals) should not matter. What
-/// happens between two operations is not divided: races of plain atomics show only where an operation stands between
-/// them.
+/// `f` has to do the same under the same schedule: nothing random of its own, no times but this crate's, no order of hash
+/// maps, no threads that bring work from outside. It is run often, so whatever it leaves behind (statics, thread-locals)
+/// should not matter. What happens between two operations is not divided: races of plain atomics show only where an
+/// operation stands between them.
 ///
 /// # Panics
 /// On the first failure; if a `RENDEZ_REPLAY` for this call can't be read; or if the runtime can't be started.
 ///
 /// # Blocking
-/// Until all schedules have been run.
+/// Parks the calling goroutine, or blocks the OS thread, until all schedules have been run, or one has failed and has been
+/// shortened.
+///
+/// # Cancellation
+/// None: a shutdown of the caller's runtime waits for it.
 ///
 /// # Examples
 /// Two goroutines add to a number, each in two steps, which loses an addition if the other comes between:
@@ -123,7 +132,7 @@ where
     }
 }
 
-/// As [`explore`], but a failure is returned, and what was looked at if there is none.
+/// As [`explore`], but returns the failure, or, if there is none, what was looked at.
 ///
 /// # Errors
 /// The first failure.
@@ -132,7 +141,7 @@ where
 /// If a `RENDEZ_REPLAY` for this call can't be read; or if the runtime can't be started.
 ///
 /// # Blocking
-/// As [`explore`].
+/// As [`explore`], and it is not cancelled either.
 ///
 /// # Examples
 /// ```
@@ -169,7 +178,7 @@ fn check_from(
         (None, Strategy::Exhaustive { .. }) => u64::MAX,
         (None, _) => 1000,
     };
-    let session = Session { config, body, site };
+    let session = Session { config, body, site, replays: matches!(strategy, Strategy::Replay(_)) };
     let chooser =
         chooser(strategy).unwrap_or_else(|error| panic!("rendez: a schedule that can't be read: {error}"));
     if budget == 0 {
@@ -220,11 +229,12 @@ struct Session<'a> {
     config: &'a Config,
     body: Body,
     site: &'static Location<'static>,
+    replays: bool,
 }
 
 impl Session<'_> {
     fn explorer(&self, strategy: Box<dyn strategy::Strategy>, seed: u64, budget: u64) -> Explorer {
-        Explorer::new(self.body.clone(), strategy, seed, budget)
+        Explorer::new(self.body.clone(), self.site, strategy, seed, budget)
             .limits(self.config.max_steps, self.config.early_timers)
     }
 
@@ -260,7 +270,10 @@ impl Session<'_> {
             site: self.site,
             trace: explorer.take_trace(),
         };
-        self.shorten(&mut failure);
+        // Who asks for one schedule has the program run once.
+        if !self.replays {
+            self.shorten(&mut failure);
+        }
         failure
     }
 

@@ -1,18 +1,18 @@
-//! The engine of [`explore`](super::explore): it runs the program once for each schedule, asks the strategy at each decision,
-//! keeps what was decided, and tells how it ended. It belongs to the worker that runs the program, see
+//! The engine of [`explore`](super::explore): it runs the program once for each schedule, asks the strategy at each
+//! decision, keeps what was decided, and tells how it ended. It belongs to the worker that runs the program, see
 //! [`harness`](crate::sched::Harness), and goes back to who asked when there is something to tell.
 //!
 //! | what happens | what comes of it |
 //! | --- | --- |
 //! | the body has returned and all goroutines have ended | the next schedule, on the same worker, or [`Verdict::Finished`] |
 //! | the same, but timers are still set | [`Verdict::Renew`]: the next schedule wants a new runtime |
-//! | a panic of the body, or of a goroutine that nobody joins; all wait for ever; too many steps | [`Verdict::Failed`]; the runtime is shut down, so what waits is unwound |
+//! | a panic of the body, or of one that nobody joins; all wait for ever; too many steps | [`Verdict::Failed`], and a shutdown |
 
 use super::{
     failure::Kind,
     strategy::{Options, Strategy},
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, panic::Location, sync::Arc};
 
 /// The program.
 pub(super) type Body = Arc<dyn Fn() + Send + Sync>;
@@ -29,6 +29,8 @@ pub(super) enum Verdict {
 
 pub(crate) struct Explorer {
     body: Body,
+    /// Where it was given.
+    site: &'static Location<'static>,
     strategy: Box<dyn Strategy>,
     /// How many schedules to run at most.
     budget: u64,
@@ -48,9 +50,16 @@ pub(crate) struct Explorer {
 }
 
 impl Explorer {
-    pub(super) fn new(body: Body, strategy: Box<dyn Strategy>, seed: u64, budget: u64) -> Self {
+    pub(super) fn new(
+        body: Body,
+        site: &'static Location<'static>,
+        strategy: Box<dyn Strategy>,
+        seed: u64,
+        budget: u64,
+    ) -> Self {
         Explorer {
             body,
+            site,
             strategy,
             budget,
             max_steps: u64::MAX,
@@ -123,6 +132,10 @@ impl Explorer {
         }
         self.strategy.begin(self.seed);
         self.body.clone()
+    }
+
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        self.site
     }
 
     /// Which of the goroutines goes on. `None`: this has been going on for too long.

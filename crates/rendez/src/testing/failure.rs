@@ -82,6 +82,20 @@ pub(crate) fn write_inhabitants(f: &mut impl fmt::Write, all: &[Inhabitant]) -> 
 
 /// A schedule under which the program failed. Its [`Display`](fmt::Display) tells what happened, and how to have it happen
 /// again.
+///
+/// # Examples
+/// ```
+/// use rendez::{sync::Mutex, testing::{self, Config}};
+/// let failure = testing::check(Config::default(), || {
+///     let mutex = Mutex::new(());
+///     let _guard = mutex.lock();
+///     let _again = mutex.lock();
+/// });
+/// let failure = failure.unwrap_err();
+/// assert!(failure.is_deadlock() && failure.message().contains("[sync.Mutex.Lock]"));
+/// assert_eq!(failure.found_after(), 1); // no other schedule was needed, nor any decision against the habit:
+/// assert!(failure.replay().ends_with("=0"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub(super) kind: Kind,
@@ -120,7 +134,8 @@ impl Failure {
         matches!(self.kind, Kind::Leak(_))
     }
 
-    /// The seed of the failing schedule: with it as [`Config::seed`](super::Config) (and the same strategy) the first schedule fails.
+    /// The seed of the failing schedule: with it as [`Config::seed`](super::Config) (and the same strategy) the first
+    /// schedule fails.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -135,7 +150,8 @@ impl Failure {
         self.schedule.to_string()
     }
 
-    /// The value of the environment variable `RENDEZ_REPLAY` that has this very call run this very schedule.
+    /// The value of the environment variable `RENDEZ_REPLAY` with which this very call runs this very schedule. It names the
+    /// call by file and line, so of several on a line (those in a macro of yours, for example) each takes it for its own.
     pub fn replay(&self) -> String {
         format!("{}:{}={}", self.site.file(), self.site.line(), self.schedule)
     }

@@ -1,8 +1,8 @@
-//! What goroutines under [`explore`](super::explore) say when they panic: kept for the report, and not printed, since the same
-//! panic may happen in hundreds of schedules.
+//! What goroutines under [`explore`](super::explore) say when they panic: kept for the report, and not printed, since the
+//! same panic may happen in hundreds of schedules.
 //!
-//! The panic hook of the process is wrapped, once: what comes from other threads goes to the hook that was there. A program that
-//! sets a hook of its own later has the panics of explored schedules too.
+//! The panic hook of the process is wrapped, once: what comes from other threads goes to the hook that was there. A program
+//! that sets a hook of its own later has the panics of explored schedules too.
 
 use crate::sched::{self, harness};
 use std::{

@@ -35,6 +35,22 @@ use std::{
 /// that has shut down, `f` is dropped. It is Go's `time.AfterFunc` but for this: if `f` is still running when it is due again,
 /// it runs again when it has returned (in Go: beside itself), once, however often it was due.
 ///
+/// As `reset` may have it run again, it can't consume what it has captured. One that does so is wrapped:
+///
+/// ```
+/// # let (tx, rx) = rendez::chan::bounded::<()>(1);
+/// let mut once = Some(move || drop(tx));
+/// rendez::time::after_func(std::time::Duration::ZERO, move || {
+///     if let Some(once) = once.take() {
+///         once();
+///     }
+/// });
+/// assert!(rx.recv().is_err());
+/// ```
+///
+/// (To take either kind is not to be had: a closure that can run again is one that can run once, too, so a call would not say which it
+/// means.)
+///
 /// # Panics
 /// If the global runtime is needed and can't be started. A panic in `f` is told as any detached goroutine's; a later `reset`
 /// has it run again.

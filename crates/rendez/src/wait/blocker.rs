@@ -95,7 +95,10 @@ fn block_thread(waiter: &Waiter, deadline: Option<Instant>) -> Outcome {
             return outcome;
         }
         match deadline {
-            None => thread::park(),
+            None => {
+                let _waits = sched::deadlock::WaitingThread::new();
+                thread::park();
+            }
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {

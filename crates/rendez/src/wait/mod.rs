@@ -56,8 +56,9 @@
 //!
 //! **Wakers.** A waker is somebody's code, and may block. A goroutine that does so while another wait of its own is open
 //! would be resumed by that one's peer in the middle of the waker's. So nobody calls a waker between queueing a node of its
-//! own and going to sleep; but who promises itself has to: the other side is decided by that, and nobody else will wake it.
-//! Its blocker is [withheld](Waiter::withhold) meanwhile.
+//! own and going to sleep, with two exceptions. Who promises itself has to: the other side is decided by that, and nobody else
+//! will wake it. Who waits for a condition has to: it leaves the mutex after it has queued, so that no signal is missed, and
+//! that may wake somebody. Their blocker is [withheld](Waiter::withhold) meanwhile.
 //!
 //! Every resumption of a parked goroutine follows exactly one successful exchange, so there are no spurious wake-ups and
 //! a goroutine is in at most one run queue or inbox at any time.

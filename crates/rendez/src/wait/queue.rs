@@ -3,7 +3,7 @@
 
 use super::{
     Waiter, Wakeup,
-    waiter::{Claim, Win},
+    waiter::{Claim, Win, Withheld},
 };
 use crate::primitives::{Cell, prefetch};
 use std::{marker::PhantomPinned, ptr};
@@ -15,6 +15,8 @@ pub(crate) enum Status {
     Pending,
     /// The packet has been filled (a receiver) or emptied (a sender), or the awaited thing has happened.
     Done,
+    /// As `Done`, and for everybody who waited: who does not want it has nothing to pass on.
+    DoneForAll,
     /// The source was closed; the packet is as the owner left it.
     Closed,
     /// Something has changed here: the owner is to begin its operation anew.
@@ -117,6 +119,25 @@ impl Node {
     pub(crate) fn carry(&self, packet: *mut ()) {
         debug_assert!(!self.queued.get());
         self.packet.set(packet);
+    }
+
+    /// [Withholds](Waiter::withhold) the waiter of a node that its owner has yet to queue, and will call a waker before it
+    /// goes to sleep.
+    ///
+    /// # Safety
+    /// The node points to a live waiter, none of whose nodes has been queued.
+    pub(crate) unsafe fn withhold(&self) -> Withheld {
+        // SAFETY: by contract; nobody else knows of the waiter.
+        unsafe { (*self.waiter.get()).withhold() }
+    }
+
+    /// The owner may be woken again; see [`Waiter::expect`].
+    ///
+    /// # Safety
+    /// The owner calls this, before its waiter ends.
+    pub(crate) unsafe fn expect(&self, withheld: Withheld) {
+        // SAFETY: by contract.
+        unsafe { (*self.waiter.get()).expect(withheld) };
     }
 
     /// Links two nodes that are in no queue.

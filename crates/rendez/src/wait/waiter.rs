@@ -284,13 +284,15 @@ impl Waiter {
         None
     }
 
-    /// The owner has promised its wait, and will have to call a waker before it goes to sleep: until
+    /// The owner has promised its wait, or is about to queue, and will have to call a waker before it goes to sleep: until
     /// [`expect`](Self::expect) nobody wakes it who decides the wait. See the head of [`wait`](super).
     ///
     /// # Safety
-    /// The owner calls this under the lock under which the wait was promised, which has not been left since.
+    /// The owner calls this before any of the waiter's nodes has been queued, or else under the lock under which the wait was
+    /// promised, which has not been left since.
     pub(crate) unsafe fn withhold(&self) -> Withheld {
-        // SAFETY: of a promised wait only the holder of the promise takes the blocker, and under that lock.
+        // SAFETY: what is not queued nobody else knows of; and of a promised wait only the holder of the promise takes the
+        // blocker, under that lock.
         Withheld(self.blocker.with_mut(|blocker| unsafe { (*blocker).take() }))
     }
 

@@ -36,7 +36,15 @@ pub(crate) fn start(test: &str, settings: &[(&str, &str)]) -> process::Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits for a child that was started by [`start`].
+/// Starts an ignored test of this file as a child process, with its output captured as usual.
+pub(crate) fn start_ignored(test: &str, settings: &[(&str, &str)]) -> process::Child {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([test, "--exact", "--ignored", "--color=never"]);
+    command.env_remove("RENDEZ_REPLAY").env("RUST_BACKTRACE", "0").envs(settings.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits for a child that was started by [`start`] or [`start_ignored`].
 pub(crate) fn end(child: process::Child) -> Ended {
     let ended = wait(child);
     assert!(ended.out.contains("running 1 test"), "the child has not found its test: {ended:?}");

@@ -1,17 +1,16 @@
-//! The middle stage: digesters, all alike, side by side.
+//! The middle stage: digesters, all alike, side by side, each with a buffer and a hasher of its own.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::mem;
 use std::path::Path;
+use std::sync::Arc;
 
-use rendez::chan::{Receiver, Sender};
 use sha2::Digest as _;
 
 use crate::interrupt::Stop;
 use crate::progress::Progress;
-use crate::report::{Digest, Job, Problem, Report};
-use crate::walk;
+use crate::report::{Digest, Problem, Report};
+use crate::walk::{self, Found};
 
 /// Large enough that a system call costs little beside the hashing of what it brings, small enough for the
 /// second-level cache.
@@ -69,32 +68,22 @@ impl Hasher {
 
 /// One digester: its buffer and hasher serve all its files.
 #[derive(Debug)]
-pub(crate) struct Digester<'a> {
+pub(crate) struct Digester {
     hasher: Hasher,
     buffer: Box<[u8]>,
-    progress: &'a Progress,
-    stop: &'a Stop,
+    progress: Progress,
+    stop: Arc<Stop>,
 }
 
-impl<'a> Digester<'a> {
-    pub(crate) fn new(algorithm: Algorithm, progress: &'a Progress, stop: &'a Stop) -> Digester<'a> {
+impl Digester {
+    pub(crate) fn new(algorithm: Algorithm, progress: Progress, stop: Arc<Stop>) -> Digester {
         Digester { hasher: Hasher::new(algorithm), buffer: vec![0; BUFFER].into(), progress, stop }
     }
 
-    /// Runs the stage: until there are no more jobs, nobody wants reports, or the stop.
-    pub(crate) fn run(mut self, jobs: &Receiver<Job>, reports: &Sender<Report>) {
-        for Job { number, path } in jobs {
-            let unfinished = Unfinished(reports);
-            let outcome = match self.digest(&path) {
-                Ok(Some(digest)) => Ok(digest),
-                Ok(None) => return,
-                Err(problem) => Err(problem),
-            };
-            mem::forget(unfinished);
-            if reports.send(Report { number, path, outcome }).is_err() {
-                return;
-            }
-        }
+    /// What there is to say about what was found; `None` if stopped before that is known.
+    pub(crate) fn report(&mut self, Found { path, outcome }: Found) -> Option<Report> {
+        let digest = outcome.and_then(|()| self.digest(&path)).transpose()?;
+        Some(Report { path, outcome: digest })
     }
 
     /// The digest of what is read from the file up to its end; `None` if stopped before.
@@ -118,16 +107,6 @@ impl<'a> Digester<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-/// Closes the reports if a job is left without one, by the stop or a panic: the printer would wait for that
-/// number, and the walker for the printer.
-struct Unfinished<'a>(&'a Sender<Report>);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }
 

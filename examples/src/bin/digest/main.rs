@@ -6,47 +6,27 @@
 //!
 //! # The pipeline
 //! ```text
-//!            jobs                   reports
-//! walker ──────────> N digesters ──────────> printer ──> stdout, stderr
-//!  ^  │                                       ^  │
-//!  │  └──── reports of what can't be read ────┘  │
-//!  └───────────── window: WINDOW units ──────────┘
+//! walker ──> N digesters, in order ──> printer ──> stdout, stderr
 //! ```
-//! Every stage is a goroutine and every arrow a bounded channel. The code of a stage is straight-line
-//! blocking code in its own module: [`walk`], [`hash`], [`mod@print`].
+//! It is a [`Pipeline`] of rendez: the walker is an iterator, a digester a closure with a buffer of its own, and the printer reads what comes
+//! out. The code of each is straight-line blocking code in its own module: [`walk`], [`hash`], [`mod@print`].
 //!
 //! # Sorted, in bounded memory
 //! Sorting at the end would hold every line, so the order is made at the source: the walker visits files in
-//! the order of their whole paths, byte by byte (how, is in [`walk`]), and numbers them. The digesters finish
-//! in any order, so the printer puts the reports back by number. That alone is not bounded: behind one huge
-//! file, the small ones that follow would pile up. Hence the window: a channel of `WINDOW` places used as a
-//! counting semaphore. The walker puts a unit in before it hands out a number; the printer takes one out once
-//! the report with the next number is written. No more than `WINDOW` files are ever between the two.
+//! the order of their whole paths, byte by byte (how, is in [`walk`]). The digesters work on several at a time, and the pipeline keeps the order:
+//! behind one huge file, the small ones that follow are digested and wait, [`AHEAD`] of them and no more.
 //!
-//! So memory holds at most: `WINDOW` paths with their reports, a buffer for each digester, a buffer of output
+//! So memory holds at most: some thousands of paths with their reports, a buffer for each digester, a buffer of output
 //! lines, and the entries of the directories on the way from a PATH down to where the walker is. A directory
 //! comes off the disk unsorted and has to be sorted whole: memory does grow with the largest directory, not
 //! with the number of files.
 //!
-//! # No deadlock
-//! Waits point one way. The printer waits for reports alone (a unit of the window is already there when it
-//! takes one), so it always comes back to drain them; digesters wait for jobs or for room among the reports;
-//! the walker waits for room among jobs and reports, or for the window, which the printer opens when it has
-//! the report with the next number. That report never waits for the window itself: its number is the smallest
-//! of those handed out, so it is with the digesters or on its way.
-//!
 //! # How it ends
-//! Each stage owns its ends of the channels and drops them when it returns; with one exception nothing else
-//! is needed.
-//! - *Done*: the walker returns, the jobs run dry, the digesters return, the reports run dry, the printer
-//!   returns.
-//! - *Nobody reads our output* (`digest … | head -1`): the printer returns first; the digesters' sends fail,
-//!   then the walker's.
-//! - *Ctrl-C*: a flag is set; walker and digesters see it before the next file or the next 128 KiB, and
-//!   return. A digester that leaves a file unfinished closes the reports, for that number will never come:
-//!   the printer would wait for it, and a walker at a full window for the printer. The printer writes the
-//!   whole lines that are in order, and returns; then all sends fail. A second Ctrl-C does not wait for any
-//!   of that.
+//! - *Done*: the walker comes to its end, and one stage after the other to its own.
+//! - *Nobody reads our output* (`digest … | head -1`): the printer returns, and with the pipeline's output the pipeline ends.
+//! - *Ctrl-C*: a flag is set; the walker sees it before the next file and a digester before the next 128 KiB, and each says so with a
+//!   report that is missing. The printer writes the whole lines that come before the first of these, and returns. A second Ctrl-C does
+//!   not wait for any of that.
 //!
 //! | status | meaning |
 //! | --- | --- |
@@ -58,7 +38,7 @@
 //!
 //! # A goroutine that reads files
 //! `read` of a regular file blocks the OS thread, and hashing keeps it busy; the walker and the printer may
-//! live on the same worker as a digester. So a digester yields after each buffer: it costs nanoseconds beside
+//! be on the same worker as a digester. So a digester yields after each buffer: it costs nanoseconds beside
 //! the work on 128 KiB, and the other stages wait for less than a millisecond at most, however large the
 //! file.
 #![forbid(unsafe_code)]
@@ -76,7 +56,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use rendez::chan;
+use rendez::Context;
+use rendez::pattern::Pipeline;
 
 use cli::Cli;
 use hash::Digester;
@@ -85,18 +66,17 @@ use print::{Ended, Printer};
 use progress::Progress;
 use walk::Forest;
 
-/// How many files the walker may be ahead of the printer.
+/// How many files may be digested behind one that takes long.
 ///
 /// Large enough that the other digesters have work for a while behind one large file; small enough that the
-/// paths take well under a megabyte.
-const WINDOW: usize = 4096;
+/// paths take few megabytes.
+const AHEAD: usize = 2048;
 
-/// How many jobs, and how many reports, may wait between two stages; more where there are many digesters.
+/// How many paths may wait for a digester.
 ///
 /// A small file takes less time than waking a stage on another worker, and a stage that shares its worker
 /// with the digester of a large file gets a turn for every 128 KiB of that. With room for a batch, a stage
-/// gets much done in each turn: measured on 40,000 tiny files and two workers, 64 places take a quarter of
-/// the time of 4.
+/// gets much done in each turn.
 const QUEUE: usize = 64;
 
 /// 128 + the number of the signal: what a shell tells of a program which that signal ended.
@@ -113,45 +93,36 @@ fn main() -> ExitCode {
 }
 
 /// Builds the pipeline, waits for its end and tells the exit status.
-fn digest(cli: Cli, stop: &Stop) -> ExitCode {
+fn digest(cli: Cli, stop: &Arc<Stop>) -> ExitCode {
     let digesters = cli.threads_of_work.map_or_else(rendez::workers, usize::from);
     let progress = Progress::new();
 
-    let (window_in, window_out) = chan::bounded(WINDOW);
-    let (jobs_in, jobs_out) = chan::bounded(QUEUE.max(2 * digesters));
-    let (reports_in, reports_out) = chan::bounded(QUEUE.max(2 * digesters));
-
-    let (found, printed) = rendez::scope(|scope| {
-        for _ in 0..digesters {
-            let (jobs, reports) = (jobs_out.clone(), reports_in.clone());
-            let digester = Digester::new(cli.algorithm, &progress, stop);
-            scope.go(move || digester.run(&jobs, &reports));
-        }
-        drop(jobs_out);
-
-        let forest = Forest::new(cli.paths);
-        let walker = scope.go(move || walk::run(forest, &window_in, &jobs_in, &reports_in, stop));
-
-        let printer = Printer::new(io::stdout(), io::stderr(), &progress);
-        let printer = scope.go(move || printer.run(&reports_out, &window_out));
-
-        let found = walker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        let printed = printer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        (found, printed)
-    });
+    let found = {
+        let stop = Arc::clone(stop);
+        Forest::new(cli.paths).map(move |found| if stop.is_set() { None } else { Some(found) })
+    };
+    let digester = {
+        let (progress, stop) = (progress.clone(), Arc::clone(stop));
+        move || Digester::new(cli.algorithm, progress.clone(), Arc::clone(&stop))
+    };
+    let run = Pipeline::from(found)
+        .buffer(QUEUE)
+        .map_with(digesters, digester, |digester, found| digester.report(found?))
+        .buffer(AHEAD)
+        .run(&Context::background());
+    let printed = Printer::new(io::stdout(), io::stderr(), &progress).run(run.output());
+    let _ = run.finish(); // it has no errors of its own, and a panic goes on here
     progress.finish();
 
-    // An interrupt that came too late to leave anything out is none.
-    let whole = found == Some(printed.files + printed.problems);
     match printed.ended {
-        _ if stop.is_set() && !whole => ExitCode::from(STATUS_SIGINT),
+        Ended::Stopped => ExitCode::from(STATUS_SIGINT),
         Ended::OutputClosed => ExitCode::from(STATUS_SIGPIPE),
         Ended::OutputFailed(reason) => {
             complain(&format!("write error: {reason}"));
             ExitCode::FAILURE
         }
-        Ended::ReportsClosed if printed.problems > 0 => ExitCode::FAILURE,
-        Ended::ReportsClosed => ExitCode::SUCCESS,
+        Ended::Done if printed.problems > 0 => ExitCode::FAILURE,
+        Ended::Done => ExitCode::SUCCESS,
     }
 }
 

@@ -1,10 +1,9 @@
-//! The last stage: puts the reports in order and writes them.
+//! The reader of the pipeline: writes the reports.
 //!
 //! Output is gathered and written in whole lines, so that whatever ends the run, there is no half line on
 //! stdout: when [`FULL`] bytes are there, when the first of them has waited for [`PATIENCE`], before a
 //! message goes to stderr, and at the end.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
@@ -19,8 +18,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// What came of a run.
 #[derive(Debug)]
 pub(crate) struct Printed {
-    /// Lines on stdout.
-    pub(crate) files: u64,
     /// Lines on stderr.
     pub(crate) problems: u64,
     pub(crate) ended: Ended,
@@ -28,8 +25,10 @@ pub(crate) struct Printed {
 
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// There are no more reports: the work is done, or was stopped.
-    ReportsClosed,
+    /// There are no more reports: the work is done.
+    Done,
+    /// It was stopped before.
+    Stopped,
     /// The reader of the output is gone.
     OutputClosed,
     /// The output can't be written, and why.
@@ -46,41 +45,39 @@ pub(crate) struct Printer<'a, Out, Err> {
     lines: Vec<u8>,
     /// Since when there have been any.
     since: Instant,
-    files: u64,
     problems: u64,
 }
 
 impl<'a, Out: Write, Err: Write> Printer<'a, Out, Err> {
     pub(crate) fn new(out: Out, err: Err, progress: &'a Progress) -> Self {
-        Printer { out, err, progress, lines: Vec::new(), since: Instant::now(), files: 0, problems: 0 }
+        Printer { out, err, progress, lines: Vec::new(), since: Instant::now(), problems: 0 }
     }
 
-    /// Runs the stage: until there are no more reports, or they can't be written.
-    pub(crate) fn run(mut self, reports: &Receiver<Report>, window: &Receiver<()>) -> Printed {
-        let ended = match self.print_all(reports, window) {
-            Ok(()) => Ended::ReportsClosed,
+    /// Writes until there are no more reports, or they can't be written. One that is missing says that the work was stopped there.
+    pub(crate) fn run(mut self, reports: &Receiver<Option<Report>>) -> Printed {
+        let ended = match self.print_all(reports) {
+            Ok(ended) => ended,
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ended::OutputClosed,
             Err(error) => Ended::OutputFailed(reason(&error)),
         };
-        Printed { files: self.files, problems: self.problems, ended }
+        Printed { problems: self.problems, ended }
     }
 
-    fn print_all(&mut self, reports: &Receiver<Report>, window: &Receiver<()>) -> io::Result<()> {
-        let mut early = Reorder::default();
+    fn print_all(&mut self, reports: &Receiver<Option<Report>>) -> io::Result<Ended> {
+        let mut ended = Ended::Done;
         while let Some(report) = self.next(reports)? {
-            early.put(report.number, report);
-            while let Some(report) = early.take() {
-                self.print(&report)?;
-                // The walker put a unit in before it gave this report its number.
-                let _ = window.try_recv();
-            }
+            let Some(report) = report else {
+                ended = Ended::Stopped;
+                break;
+            };
+            self.print(&report)?;
         }
-        self.flush()
+        self.flush()?;
+        Ok(ended)
     }
 
-    /// The next report to come in, whatever its number. Lines that have waited long enough are written
-    /// meanwhile.
-    fn next(&mut self, reports: &Receiver<Report>) -> io::Result<Option<Report>> {
+    /// The next report to come in. Lines that have waited long enough are written meanwhile.
+    fn next(&mut self, reports: &Receiver<Option<Report>>) -> io::Result<Option<Option<Report>>> {
         if !self.lines.is_empty() {
             let patience = PATIENCE.saturating_sub(self.since.elapsed());
             let report = if patience.is_zero() {
@@ -104,7 +101,6 @@ impl<'a, Out: Write, Err: Write> Printer<'a, Out, Err> {
                     self.since = Instant::now();
                 }
                 write_digest(&mut self.lines, digest, &report.path);
-                self.files += 1;
                 self.progress.file();
                 if self.lines.len() >= FULL { self.flush() } else { Ok(()) }
             }
@@ -125,37 +121,6 @@ impl<'a, Out: Write, Err: Write> Printer<'a, Out, Err> {
         self.progress.around_stdout(|| out.write_all(lines).and_then(|()| out.flush()))?;
         self.lines.clear();
         Ok(())
-    }
-}
-
-/// Gives back in the order of their numbers what is put in in any order. The window bounds how much it holds.
-#[derive(Debug)]
-struct Reorder<T> {
-    next: u64,
-    /// At `i`, the one with number `next + i`, if it is here.
-    waiting: VecDeque<Option<T>>,
-}
-
-impl<T> Default for Reorder<T> {
-    fn default() -> Self {
-        Reorder { next: 0, waiting: VecDeque::new() }
-    }
-}
-
-impl<T> Reorder<T> {
-    fn put(&mut self, number: u64, value: T) {
-        let place = usize::try_from(number - self.next).expect("no further ahead than the window");
-        if place >= self.waiting.len() {
-            self.waiting.resize_with(place + 1, || None);
-        }
-        self.waiting[place] = Some(value);
-    }
-
-    fn take(&mut self) -> Option<T> {
-        let value = self.waiting.front_mut()?.take()?;
-        self.waiting.pop_front();
-        self.next += 1;
-        Some(value)
     }
 }
 

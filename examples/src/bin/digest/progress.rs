@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-/// Shared by the stages: digesters count bytes, the printer counts files.
-#[derive(Debug)]
+/// Shared by the stages: digesters count bytes, the printer counts files. Clones are the same bar.
+#[derive(Clone, Debug)]
 pub(crate) struct Progress {
     /// Its position is the number of bytes digested. Hidden, and then nearly free, where stderr is no
     /// terminal.

@@ -7,18 +7,9 @@ use std::path::{Path, PathBuf};
 /// Both algorithms make 256 bits.
 pub(crate) type Digest = [u8; 32];
 
-/// From the walker to a digester: a regular file, by the look of its directory entry.
-#[derive(Debug)]
-pub(crate) struct Job {
-    /// The place in the output, counted from 0, of this file's report.
-    pub(crate) number: u64,
-    pub(crate) path: PathBuf,
-}
-
-/// To the printer: what there is to say about a path. Every number is reported once, or the run ends early.
+/// To the printer: what there is to say about a path.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) number: u64,
     pub(crate) path: PathBuf,
     pub(crate) outcome: Result<Digest, Problem>,
 }

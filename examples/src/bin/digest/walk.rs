@@ -29,35 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::vec;
 
-use rendez::chan::Sender;
-
-use crate::interrupt::Stop;
-use crate::report::{Job, Problem, Report};
-
-/// Runs the stage: files go to the digesters, problems to the printer, each with its number.
-///
-/// Tells how many numbers it gave out; `None` if it had to end before the last path.
-pub(crate) fn run(
-    forest: Forest,
-    window: &Sender<()>,
-    jobs: &Sender<Job>,
-    reports: &Sender<Report>,
-    stop: &Stop,
-) -> Option<u64> {
-    let mut number = 0;
-    for Found { path, outcome } in forest {
-        if stop.is_set() {
-            return None;
-        }
-        window.send(()).ok()?;
-        match outcome {
-            Ok(()) => jobs.send(Job { number, path }).ok()?,
-            Err(problem) => reports.send(Report { number, path, outcome: Err(problem) }).ok()?,
-        }
-        number += 1;
-    }
-    Some(number)
-}
+use crate::report::Problem;
 
 /// A file to digest, or a path that can't be.
 #[derive(Debug)]

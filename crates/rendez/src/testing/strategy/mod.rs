@@ -42,6 +42,12 @@ pub(crate) struct Options<'a> {
 /// The number that stands for the clock among the options, where it may strike before everybody waits.
 pub(crate) const CLOCK: u64 = u64::MAX;
 
+/// `at`, in a round of `len` places that it may have gone past once.
+#[inline]
+pub(crate) fn wrapped(at: usize, len: usize) -> usize {
+    if at < len { at } else { at - len }
+}
+
 impl Options<'_> {
     pub(crate) fn len(&self) -> usize {
         self.others.len() + usize::from(self.running != Running::Nobody)
@@ -55,7 +61,7 @@ impl Options<'_> {
             Running::Yields(id) if index == self.others.len() => return id,
             Running::Yields(_) | Running::Nobody => index,
         };
-        self.others[(self.first + other) % self.others.len()]
+        self.others[wrapped(self.first + other, self.others.len())]
     }
 
     /// Whether the option takes the processor from a goroutine that could go on, or breaks the round of those that yield.

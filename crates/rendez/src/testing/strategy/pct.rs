@@ -1,5 +1,5 @@
-//! Probabilistic concurrency testing: Burckhardt, Kothari, Musuvathi and Nagarakatte, "A randomized scheduler with probabilistic
-//! guarantees of finding bugs", ASPLOS 2010.
+//! Probabilistic concurrency testing: Burckhardt, Kothari, Musuvathi and Nagarakatte, "A randomized scheduler with
+//! probabilistic guarantees of finding bugs", ASPLOS 2010.
 //!
 //! Every goroutine gets a priority at random, and of those that can, the highest goes on. At `depth - 1` steps, drawn
 //! beforehand from all `k` of the program, the running goroutine falls below all others. A bug of depth `d`, that is one

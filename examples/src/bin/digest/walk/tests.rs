@@ -1,6 +1,4 @@
 use super::*;
-use rendez::chan;
-use std::collections::BTreeSet;
 
 /// Makes the files and gives the directory that they are in.
 fn tree<'a>(files: impl IntoIterator<Item = &'a str>) -> tempfile::TempDir {
@@ -151,44 +149,4 @@ fn special_files_are_problems() {
     assert_eq!(found(root.path(), &["."]), ["./f", "./socket: not a regular file but a socket"]);
     let device = Forest::new(vec!["/dev/null".into()]).next().unwrap();
     assert_eq!(device.outcome.unwrap_err().text(), "not a regular file but a character device");
-}
-
-#[test]
-fn the_walker_stops_at_a_full_window() {
-    let root = tree(["1", "2", "3", "4"]);
-    let (window_in, window_out) = chan::bounded(2);
-    let (jobs_in, jobs_out) = chan::unbounded();
-    let (reports_in, _reports_out) = chan::unbounded();
-    let forest = Forest::new(vec![root.path().into()]);
-    let given = rendez::scope(|scope| {
-        let walker = scope.go(move || run(forest, &window_in, &jobs_in, &reports_in, &Stop::default()));
-        let mut numbers = BTreeSet::new();
-        for behind in 0..4 {
-            numbers.insert(jobs_out.recv().unwrap().number);
-            if behind >= 1 {
-                assert!(window_out.len() <= 2 && jobs_out.len() <= 1);
-                window_out.recv().unwrap();
-            }
-        }
-        assert!(numbers.into_iter().eq(0..4));
-        walker.join().unwrap()
-    });
-    assert_eq!(given, Some(4));
-}
-
-#[test]
-fn the_walker_ends_when_stopped_or_when_nobody_listens() {
-    let root = tree(["1"]);
-    let walk = |stop: &Stop, listen: bool| {
-        let (window_in, window_out) = chan::bounded(9);
-        let (jobs_in, _jobs_out) = chan::bounded(9);
-        let (reports_in, _reports_out) = chan::bounded(9);
-        let _window_out = listen.then_some(window_out);
-        run(Forest::new(vec![root.path().into()]), &window_in, &jobs_in, &reports_in, stop)
-    };
-    let stop = Stop::default();
-    assert_eq!(walk(&stop, true), Some(1));
-    assert_eq!(walk(&stop, false), None);
-    stop.set();
-    assert_eq!(walk(&stop, true), None);
 }

@@ -1,0 +1,139 @@
+//! Nothing in the process can ever run again: found, told, and ended.
+//!
+//! The last worker that is awake in a runtime sleeps for a while and then wakes once more, to tidy up. There it asks:
+//!
+//! 1. Are there goroutines that have not ended, of this runtime, and of no runtime is a worker awake, or has a timer or an
+//!    alarm set, or a queue that is not empty? (`published.timed` is stored before each sleep.)
+//! 2. Does no poller have a source (whether or not somebody waits for it), and nobody wait for a call on the pool?
+//!    Is every OS thread of the process one that we know: a worker that sleeps, the thread of the alarms (with none set), or one that
+//!    waits, without a limit, for something of rendez? Any other may be about to send.
+//! 3. Has nothing moved between the first look and the last?
+//!
+//! Who is asleep by 1 and 2 can be woken by nobody: a goroutine is woken by a running one, a thread, or a timer. So what is said is
+//! final. Otherwise the question is asked again later, some times, in growing distances: a thread may end, and another worker may have
+//! been awake only to ask the same.
+//!
+//! How many threads there are is read from `/proc`; where there is none, nothing is ever said.
+
+use super::{alarms, poller, runtime::Shared, worker::Worker};
+use std::{
+    io::Write,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// All runtimes that have been started and not dropped.
+static RUNTIMES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+/// How many threads wait, outside of any worker and without a limit, for something of rendez.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// What else may wake a goroutine some day, and is no thread that could be counted.
+static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// While there is one, something outside of the scheduler may still wake somebody: a file descriptor that is waited for, say.
+#[derive(Debug)]
+pub(crate) struct Outside(());
+
+impl Outside {
+    pub(crate) fn new() -> Outside {
+        OUTSIDE.fetch_add(1, Ordering::SeqCst);
+        Outside(())
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        OUTSIDE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// While there is one, the calling thread, which is no worker, waits for something of rendez.
+#[derive(Debug)]
+pub(crate) struct WaitingThread(());
+
+impl WaitingThread {
+    pub(crate) fn new() -> WaitingThread {
+        WAITING.fetch_add(1, Ordering::SeqCst);
+        WaitingThread(())
+    }
+}
+
+impl Drop for WaitingThread {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A runtime has been started.
+pub(super) fn register(runtime: &Arc<Shared>) {
+    let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    runtimes.retain(|other| other.strong_count() > 0);
+    runtimes.push(Arc::downgrade(runtime));
+}
+
+/// All runtimes that there are.
+pub(super) fn runtimes() -> Vec<Arc<Shared>> {
+    let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    runtimes.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// What a look has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Something may move by itself, or there are threads that we don't know.
+    Alive,
+    /// The number changes when anything runs.
+    Dead(u64),
+}
+
+impl Worker {
+    /// Whether it should be asked again, because there are goroutines, and it was not certain that none will ever run. If it is,
+    /// this does not return.
+    pub(super) fn check_deadlock(&self) -> bool {
+        if self.harness.is_some() || self.runtime.is_stopping() || self.runtime.is_quiescent() {
+            return false;
+        }
+        let runtimes = runtimes();
+        match (look(&runtimes, self), look(&runtimes, self)) {
+            (Look::Dead(before), Look::Dead(after)) if before == after => report(&runtimes, self),
+            // Also if somebody else was awake, who may have been asking the same at the same moment.
+            _ => true,
+        }
+    }
+}
+
+fn look(runtimes: &[Arc<Shared>], me: &Worker) -> Look {
+    let (mut workers, mut progress) = (0, 0_u64);
+    for runtime in runtimes {
+        workers += runtime.started_workers();
+        progress = progress.wrapping_add(runtime.progress());
+        if !runtime.seems_dead(me) {
+            return Look::Alive;
+        }
+    }
+    let (service, is_set) = alarms::service();
+    if is_set || OUTSIDE.load(Ordering::SeqCst) > 0 || poller::has_sources(runtimes) {
+        return Look::Alive;
+    }
+    let known = workers + usize::from(service) + WAITING.load(Ordering::SeqCst);
+    match threads() {
+        Some(all) if all == known => Look::Dead(progress),
+        _ => Look::Alive,
+    }
+}
+
+/// How many threads the process has.
+fn threads() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()
+}
+
+fn report(runtimes: &[Arc<Shared>], me: &Worker) -> ! {
+    let mut text = String::from("fatal error: all goroutines are asleep - deadlock!\n\n");
+    let all = runtimes.iter().flat_map(|runtime| runtime.census_from(Some(me))).collect::<Vec<_>>();
+    // Into a String, which takes all.
+    let _ = crate::diag::write_all(&mut text, &all);
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    std::process::exit(2);
+}

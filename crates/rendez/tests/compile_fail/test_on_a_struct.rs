@@ -1,0 +1,6 @@
+//! A test is a function.
+
+#[rendez::test]
+struct Sum;
+
+fn main() {}

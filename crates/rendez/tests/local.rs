@@ -1,0 +1,194 @@
+//! Values of a goroutine's own.
+
+use rendez::{block_on, chan, go, go_async, goroutine_local, scope};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::Poll,
+};
+
+goroutine_local! {
+    /// Documented.
+    static NAME: RefCell<String> = RefCell::new(String::from("nobody"));
+    pub(crate) static COUNT: Cell<u32> = const { Cell::new(7) };
+    static SHARED: Rc<Cell<u32>> = Rc::new(Cell::new(0))
+}
+
+#[test]
+fn each_goroutine_has_its_own_also_across_waits() {
+    let runtime = rendez::Runtime::builder().workers(2).build().unwrap();
+    let told = runtime.run(|| {
+        let (tx, rx) = chan::bounded::<()>(0);
+        let handles: Vec<_> = (0..50)
+            .map(|i| {
+                let rx = rx.clone();
+                go(move || {
+                    NAME.with_borrow_mut(|name| *name = format!("goroutine {i}"));
+                    COUNT.set(COUNT.get() + i);
+                    rx.recv().unwrap_err();
+                    (NAME.with_borrow(Clone::clone), COUNT.get())
+                })
+            })
+            .collect();
+        drop(tx);
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect::<Vec<_>>()
+    });
+    for (i, (name, count)) in told.into_iter().enumerate() {
+        assert_eq!((name, count), (format!("goroutine {i}"), 7 + i as u32));
+    }
+}
+
+#[test]
+fn threads_that_are_no_goroutines_have_their_own() {
+    COUNT.set(1);
+    std::thread::spawn(|| assert_eq!(COUNT.get(), 7)).join().unwrap();
+    go(|| assert_eq!(COUNT.get(), 7)).join().unwrap();
+    assert_eq!(COUNT.get(), 1);
+}
+
+#[test]
+fn an_async_goroutine_takes_its_values_along() {
+    let runtime = rendez::Runtime::builder().workers(4).build().unwrap();
+    runtime.run(|| {
+        let tasks: Vec<_> = (0..64)
+            .map(|i| {
+                go_async(async move {
+                    NAME.with_borrow_mut(|name| *name = i.to_string());
+                    for _ in 0..20 {
+                        let mut first = true;
+                        poll_fn(|cx| {
+                            if std::mem::take(&mut first) {
+                                cx.waker().wake_by_ref();
+                                return Poll::Pending;
+                            }
+                            Poll::Ready(())
+                        })
+                        .await;
+                    }
+                    NAME.with_borrow(Clone::clone) == i.to_string()
+                })
+            })
+            .collect();
+        assert!(tasks.into_iter().all(|task| task.join().unwrap()));
+    });
+}
+
+#[test]
+fn what_is_not_send_is_refused_in_an_async_goroutine_and_nowhere_else() {
+    go(|| SHARED.with(|shared| shared.set(1))).join().unwrap();
+    SHARED.with(|shared| shared.set(2));
+    block_on(async { SHARED.with(|shared| assert_eq!(shared.get(), 2)) });
+    let error = go_async(async { SHARED.with(|shared| shared.set(3)) }).join().unwrap_err();
+    let payload = error.into_panic();
+    let text = payload.downcast_ref::<String>().unwrap();
+    assert!(text.contains("SHARED is not Send"), "{text}");
+}
+
+/// Counts drops.
+struct Told(&'static AtomicUsize);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn values_are_dropped_before_the_goroutine_can_be_joined_however_it_ends() {
+    static DROPS: AtomicUsize = AtomicUsize::new(0);
+    goroutine_local! {
+        static GUARD: Told = Told(&DROPS);
+    }
+    go(|| GUARD.with(|_| ())).join().unwrap();
+    assert_eq!(DROPS.load(Ordering::SeqCst), 1);
+    go(|| GUARD.with(|_| panic!("with a value"))).join().unwrap_err();
+    assert_eq!(DROPS.load(Ordering::SeqCst), 2);
+    go_async(async { GUARD.with(|_| ()) }).join().unwrap();
+    assert_eq!(DROPS.load(Ordering::SeqCst), 3);
+    // A shutdown unwinds one that waits, and drops a task that does.
+    rendez::run(|| {
+        let (tx, made) = chan::bounded(2);
+        let other = tx.clone();
+        go(move || {
+            GUARD.with(|_| tx.send(()).unwrap());
+            chan::never::<()>().recv()
+        });
+        go_async(async move {
+            GUARD.with(|_| other.send(()).unwrap());
+            std::future::pending::<()>().await
+        });
+        made.iter().take(2).for_each(drop);
+    });
+    assert_eq!(DROPS.load(Ordering::SeqCst), 5);
+}
+
+#[test]
+fn values_are_dropped_in_the_reverse_order_and_can_not_be_used_meanwhile() {
+    thread_local! {
+        static ORDER: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    }
+    struct Last(&'static str);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let other = FIRST.try_with(|_| ()).is_some();
+            assert!(!other);
+            ORDER.with_borrow_mut(|order| order.push(self.0));
+        }
+    }
+    goroutine_local! {
+        static FIRST: Last = Last("first");
+        static SECOND: Last = Last("second");
+    }
+    rendez::run(|| {
+        rendez::go_local(|| {
+            FIRST.with(|_| ());
+            SECOND.with(|_| ());
+        })
+        .join()
+        .unwrap();
+        assert_eq!(ORDER.take(), ["second", "first"]);
+    });
+}
+
+#[test]
+fn a_destructor_that_panics_is_the_goroutines_panic_and_the_others_run() {
+    static DROPS: AtomicUsize = AtomicUsize::new(0);
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    goroutine_local! {
+        static GUARD: Told = Told(&DROPS);
+        static BOMB: Bomb = Bomb;
+    }
+    let error = go(|| {
+        GUARD.with(|_| ());
+        BOMB.with(|_| ());
+    })
+    .join()
+    .unwrap_err();
+    assert!(error.is_panic());
+    assert_eq!(DROPS.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn an_initializer_may_use_others_and_one_that_panics_leaves_nothing() {
+    goroutine_local! {
+        static BASE: Cell<u32> = const { Cell::new(40) };
+        static SUM: u32 = BASE.get() + 2;
+        static ODD: u32 = if BASE.get() > 0 { panic!("no") } else { 1 };
+    }
+    scope(|s| {
+        s.go(|| {
+            SUM.with(|sum| assert_eq!(*sum, 42));
+            assert!(catch_unwind(AssertUnwindSafe(|| ODD.with(|odd| *odd))).is_err());
+            BASE.set(0);
+            ODD.with(|odd| assert_eq!(*odd, 1));
+        });
+    });
+}

@@ -1,0 +1,90 @@
+//! A goroutine that runs over the end of its stack is named.
+
+// AddressSanitizer handles such faults itself, and its frames are of other sizes.
+#![cfg(not(rendez_sanitize))]
+
+mod child;
+
+use child::{Ended, in_a_child};
+use rendez::Builder;
+use std::hint::black_box;
+
+#[allow(unconditional_recursion, reason = "that is what is tested")]
+#[inline(never)]
+fn without_end(depth: u64) -> u64 {
+    let frame = black_box([depth; 16]);
+    black_box(without_end(depth + 1)) + frame[3]
+}
+
+fn assert_told(ended: Option<Ended>, lines: &[&str]) {
+    let Some(ended) = ended else { return };
+    assert!(!ended.status.success(), "{ended:?}");
+    for line in lines {
+        assert!(ended.err.contains(line), "no {line:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn an_overflow_names_the_goroutine_its_stack_and_the_function() {
+    let ended = in_a_child(|| {
+        rendez::run(|| {
+            let handle = Builder::new().name("deep").stack_size(64 * 1024).spawn(|| without_end(0)).unwrap();
+            handle.join().unwrap();
+        });
+    });
+    let told = [
+        "fatal error: stack overflow",
+        "\"deep\" has used up its stack of 64 KiB;\n\tcreated at ",
+        "Builder::stack_size",
+        "overflow::without_end",
+        "... and more",
+    ];
+    assert_told(ended, &told);
+}
+
+#[test]
+fn an_overflow_after_a_park_and_in_a_task_is_told_too() {
+    let ended = in_a_child(|| {
+        rendez::run(|| {
+            rendez::go(|| {
+                rendez::sleep(std::time::Duration::from_millis(1));
+                without_end(0)
+            })
+            .join()
+            .unwrap()
+        });
+    });
+    assert_told(ended, &["has used up its stack of 256 KiB", "overflow::without_end"]);
+}
+
+#[test]
+fn an_overflow_in_an_async_goroutine_is_told() {
+    let ended = in_a_child(|| {
+        rendez::run(|| rendez::go_async(async { without_end(0) }).join().unwrap());
+    });
+    assert_told(ended, &["has used up its stack of 256 KiB", "overflow::without_end"]);
+}
+
+#[test]
+fn a_thread_that_overflows_is_left_to_the_standard_library() {
+    let ended = in_a_child(|| {
+        rendez::run(|| ());
+        std::thread::Builder::new().name("plain".into()).spawn(|| without_end(0)).unwrap().join().unwrap();
+    });
+    assert_told(ended, &["thread 'plain'", "has overflowed its stack"]);
+}
+
+#[test]
+fn another_fault_is_no_overflow() {
+    let Some(ended) = in_a_child(|| {
+        rendez::run(|| {
+            // SAFETY: it faults, which is what is tested: nothing is mapped at the beginning of the address space.
+            unsafe { black_box(std::ptr::without_provenance::<u8>(8)).read_volatile() }
+        });
+    }) else {
+        return;
+    };
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(ended.status.signal(), Some(libc::SIGSEGV), "{ended:?}");
+    assert!(!ended.err.contains("stack overflow"), "{ended:?}");
+}
