@@ -6,7 +6,7 @@ mod worlds;
 
 use rendez::{
     Context, Event, chan, go, go_async,
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{FuturesIo, Shutdown, TcpListener, TcpStream},
     select,
     sync::WaitGroup,
     testing,
@@ -662,8 +662,6 @@ fn futures_that_are_dropped_while_they_wait_lose_nothing() {
 #[test]
 fn the_futures_crates_traits_read_and_write_in_both_directions_at_once() {
     use futures_util::{AsyncReadExt, AsyncWriteExt, future::join, io::copy};
-    use rendez::net::FuturesIo;
-
     in_time(|| {
         let addr = std_server(echo);
         let talk = move || async move {
@@ -713,6 +711,12 @@ fn the_clock_of_a_test_stands_while_a_socket_is_waited_for() {
             // As an event as well.
             let other = TcpStream::connect(addr).unwrap();
             assert_eq!(other.read_event(&mut [0]).wait().unwrap(), 1);
+            // And by polls.
+            let another = go_async(async move {
+                let stream = TcpStream::connect_async(addr).await.unwrap();
+                futures_util::AsyncReadExt::read(&mut FuturesIo::new(stream), &mut [0; 4]).await.unwrap()
+            });
+            assert_eq!(another.join().unwrap(), 1);
             assert_eq!(start.elapsed(), Duration::ZERO);
             sleeper.join().unwrap();
         });

@@ -3,6 +3,7 @@
 use super::pool::{self, Job};
 use crate::{
     lock::SpinLock,
+    sched::deadlock::Outside,
     select::Occurs,
     wait::{Node, Status, WaitQueue, WakeBatch},
 };
@@ -37,7 +38,7 @@ struct Inner<R> {
 pub(crate) fn offload<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> Offload<R> {
     let inner = SpinLock::new(Inner { result: None, waiters: WaitQueue::new() });
     let shared = Arc::new(Shared { done: AtomicBool::new(false), inner });
-    let call = Box::new(Call { f, shared: shared.clone() });
+    let call = Box::new(Call { f, shared: shared.clone(), outside: Outside::new() });
     let job = Job { run: run(&call), call: Box::into_raw(call).cast() };
     // SAFETY: the call is owned and `Send`, and `run` does not unwind.
     unsafe { pool::submit(job) };
@@ -47,6 +48,8 @@ pub(crate) fn offload<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static)
 struct Call<F, R> {
     f: F,
     shared: Arc<Shared<R>>,
+    /// Until somebody who waits has been woken.
+    outside: Outside,
 }
 
 /// What runs a call of this type.
@@ -55,9 +58,10 @@ fn run<F: FnOnce() -> R, R>(_: &Call<F, R>) -> unsafe fn(*mut ()) {
     /// `call` came out of a `Box<Call<F, R>>`, and this is the one time that it is run.
     unsafe fn run<F: FnOnce() -> R, R>(call: *mut ()) {
         // SAFETY: by contract.
-        let Call { f, shared } = *unsafe { Box::from_raw(call.cast::<Call<F, R>>()) };
+        let Call { f, shared, outside } = *unsafe { Box::from_raw(call.cast::<Call<F, R>>()) };
         let result = catch_unwind(AssertUnwindSafe(f));
         shared.complete(result);
+        drop(outside);
         // The last reference drops the result, which is somebody's code.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(shared))) {
             mem::forget(payload);

@@ -1,7 +1,10 @@
 //! Operations by polls, for the traits of the `futures` crates: between two polls of one side its wait is kept here.
 
 use super::{Fd, Queued, Side, Source};
-use crate::wait::{self, Node, Waiter};
+use crate::{
+    sched::harness::{self, Hold},
+    wait::{self, Node, Waiter},
+};
 use std::{
     io,
     marker::PhantomPinned,
@@ -31,6 +34,8 @@ struct Slot {
     /// While the node is queued.
     waiter: Option<Waiter>,
     node: Node,
+    /// The clock of a runtime under test stands while the node is queued.
+    hold: Option<Hold>,
     _pinned: PhantomPinned,
 }
 
@@ -66,6 +71,7 @@ impl Polled {
             // SAFETY: queued on this side or nowhere.
             unsafe { slot.source.leave(self.side, &slot.node) };
             slot.waiter = None;
+            slot.hold = None;
         }
     }
 
@@ -86,7 +92,7 @@ impl Polled {
             let source = fd.source();
             let slot = self.slot.get_or_insert_with(|| {
                 let node = Node::new(ptr::null(), 0, ptr::null_mut());
-                Box::pin(Slot { source, waiter: None, node, _pinned: PhantomPinned })
+                Box::pin(Slot { source, waiter: None, node, hold: None, _pinned: PhantomPinned })
             });
             // SAFETY: nothing is moved that is queued.
             let slot = unsafe { slot.as_mut().get_unchecked_mut() };
@@ -95,7 +101,10 @@ impl Polled {
             slot.node.aim(waiter, 0, ptr::null_mut());
             // SAFETY: node and waiter are pinned in their box, and leave the queue before it ends.
             match unsafe { source.queue(fd.as_fd(), self.side, &slot.node) } {
-                Ok(Queued::Waits) => return Poll::Pending,
+                Ok(Queued::Waits) => {
+                    slot.hold = harness::hold();
+                    return Poll::Pending;
+                }
                 Ok(Queued::Ready) => slot.waiter = None,
                 Err(error) => {
                     slot.waiter = None;

@@ -42,7 +42,7 @@ const READY: u32 = 1;
 const LASTING: u32 = 2;
 const EDGE: u32 = 4;
 
-/// After so many waits in a row on another worker than that of its poller, a source moves there.
+/// After so many waits in a row on another worker of the same runtime than that of its poller, a source moves there.
 const MOVES_AFTER: u32 = 4;
 
 /// In which direction.
@@ -209,8 +209,9 @@ impl Source {
             return Ok(Queued::Ready);
         }
         inner.strays = if std::ptr::eq(home, here) { 0 } else { inner.strays + 1 };
+        let moves = inner.strays > MOVES_AFTER || !here.is_near(home);
         // What is ready now is told by the new one.
-        if inner.strays > MOVES_AFTER && here.register(fd, self).is_ok() {
+        if moves && here.register(fd, self).is_ok() {
             home.deregister(fd);
             inner.home = Some(here);
             inner.strays = 0;

@@ -8,6 +8,7 @@
 //! * if a cancelled sleep stays `ASLEEP`, or a waker stores `NOTIFIED` where it should exchange, it finds notifications
 //!   that nobody needs;
 //! * a waker that takes `POLLING` for `AWAKE`, or does not ring, leaves a worker in its poller with a full inbox;
+//! * somebody else who hears the bell and does not ring it again leaves the worker in its poller, too;
 //! * if the word is loaded relaxed, or `is_empty` by less than a sequentially consistent load, it finds the lost wake-up;
 //! * if a push does not release, or a take does not acquire, it finds the data race in the task; if either does not
 //!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order.
@@ -300,6 +301,39 @@ fn a_worker_that_sleeps_now_in_its_poller_and_now_elsewhere_misses_nothing() {
     RUNG.check("it was woken from its poller");
     STALE.check("a bell that rang late was heard in a later sleep");
     CHANGED.check("it was woken from the other bed");
+}
+
+#[test]
+fn a_bell_that_somebody_else_hears_wakes_the_worker_all_the_same() {
+    static OVERHEARD: Seen = Seen::new();
+    static WOKEN: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        worker.sleep.hang(Bell::new());
+        let waker = spawn(&worker, |worker| worker.deliver(0, 0));
+        // As `look_for_worker`.
+        let other = spawn(&worker, |worker| {
+            let bell = worker.sleep.bell().unwrap();
+            let heard = bell.overhear();
+            if heard {
+                bell.ring();
+            }
+            heard
+        });
+        let (mut got, mut woken) = (Vec::new(), false);
+        while got.is_empty() {
+            worker.take(&mut got);
+            if got.is_empty() {
+                woken |= worker.idle_polling() == Slept::Notified;
+            }
+        }
+        waker.join().unwrap();
+        OVERHEARD.note(other.join().unwrap() && woken);
+        WOKEN.note(woken);
+        check_all(&got, 1, 1);
+    });
+    OVERHEARD.check("it was woken although somebody else had heard the bell");
+    WOKEN.check("it was woken");
 }
 
 #[test]

@@ -23,8 +23,18 @@
 //! Anybody may poll any poller: an event goes to one of those who do, and is passed on under the source's own lock. An event may
 //! be on its way, taken and not yet passed on, when its source is given up: sources are never freed but used again, so
 //! it then makes another one look ready that is not. That costs whoever waits there one attempt in vain.
+//!
+//! The [bell](Bell) is for the worker alone: whoever else hears it rings it again, or the worker would sleep on. While a worker
+//! has ended nobody hears its bell: it is taken out of the poller, which would else look ready to the service for ever.
+//!
+//! # Workers that don't come to it
+//!
+//! A worker that is kept by one goroutine does not look at its poller, and whoever waits there is not told. Goroutines of its
+//! own could not run anyway; for others, the sentinel of the idle workers looks at the pollers of such workers, and
+//! busy workers look at one other in turn. Beyond the runtime nobody does, so a source does not stay with the poller of
+//! another runtime than that of whoever waits: it moves ([`Poller::is_near`]).
 
-use super::{bell::Bell, deadlock::WaitingThread, runtime::Shared, worker::Worker};
+use super::{WorkerShared, bell::Bell, deadlock::WaitingThread, runtime::Shared, shared, worker::Worker};
 use crate::fd::{Readiness, Source};
 use std::{
     io,
@@ -40,8 +50,14 @@ use std::{
 
 /// What an epoll tells at once.
 const EVENTS: usize = 128;
-/// In the events of the service: this is a poller and no source.
+/// In the events of the service: this is what a worker that has ended shared, and no source.
 const NESTED: u64 = 1;
+/// In the events of a worker's poller: its bell, which has no source.
+const BELL: u64 = 0;
+/// How the bell is watched.
+const HEARD: i32 = libc::EPOLLIN | libc::EPOLLET;
+/// In place of a runtime: the service.
+const SERVICE_ALONE: usize = 0;
 /// A worker that is busy and hears nothing looks at its poller at every so many-th round of maintenance only.
 const SELDOM: u32 = 8;
 
@@ -53,6 +69,8 @@ pub(crate) struct Poller {
     registered: AtomicUsize,
     /// Its worker has ended, and the service watches it.
     orphaned: AtomicBool,
+    /// Which runtime's workers look at it: its address, or [`SERVICE_ALONE`].
+    runtime: AtomicUsize,
 }
 
 /// What a look at a poller brought.
@@ -72,21 +90,24 @@ impl Events {
         unsafe { std::slice::from_raw_parts(self.list.as_ptr().cast(), self.len) }
     }
 
-    /// Passes on what has been told: wakes those who wait for it.
-    pub(super) fn pass_on(&self) {
+    /// Passes on what has been told: wakes those who wait for it. Whether the bell was among it.
+    pub(super) fn pass_on(&self) -> bool {
+        let mut rung = false;
         for event in self.get() {
             let (flags, data) = (event.events, event.u64);
-            if data & NESTED != 0 {
-                let poller = ptr::with_exposed_provenance::<Poller>((data & !NESTED) as usize);
-                // SAFETY: pollers are never freed.
-                unsafe { (*poller).look() };
-            } else if let Some(source) =
-                // SAFETY: sources are never freed. A bell has no source.
-                unsafe { ptr::with_exposed_provenance::<Source>(data as usize).as_ref() }
-            {
-                source.is_told(readiness(flags as i32));
+            if data == BELL {
+                rung = true;
+            } else if data & NESTED != 0 {
+                let shared = ptr::with_exposed_provenance::<WorkerShared>((data & !NESTED) as usize);
+                // SAFETY: what workers share is never freed.
+                unsafe { (*shared).look_for_worker() };
+            } else {
+                let source = ptr::with_exposed_provenance::<Source>(data as usize);
+                // SAFETY: sources are never freed.
+                unsafe { (*source).is_told(readiness(flags as i32)) };
             }
         }
+        rung
     }
 }
 
@@ -103,7 +124,7 @@ fn readiness(flags: i32) -> [Option<Readiness>; 2] {
 }
 
 impl Poller {
-    fn new() -> io::Result<Poller> {
+    fn new(runtime: usize) -> io::Result<Poller> {
         // SAFETY: no memory is passed.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -111,18 +132,37 @@ impl Poller {
         }
         // SAFETY: just made, and nobody else's.
         let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Poller { epoll, registered: AtomicUsize::new(0), orphaned: AtomicBool::new(false) })
+        Ok(Poller {
+            epoll,
+            registered: AtomicUsize::new(0),
+            orphaned: AtomicBool::new(false),
+            runtime: AtomicUsize::new(runtime),
+        })
     }
 
-    fn watch(&self, fd: BorrowedFd<'_>, flags: i32, data: u64) -> io::Result<()> {
+    /// Whether whoever looks at `other`, if need be, looks at this one as well.
+    pub(crate) fn is_near(&self, other: &Poller) -> bool {
+        self.runtime.load(Ordering::Relaxed) == other.runtime.load(Ordering::Relaxed)
+    }
+
+    fn control(&self, operation: i32, fd: BorrowedFd<'_>, flags: i32, data: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: flags as u32, u64: data };
         // SAFETY: the event is read during the call alone.
-        match unsafe {
-            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
-        } {
+        match unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
+    }
+
+    fn watch(&self, fd: BorrowedFd<'_>, flags: i32, data: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, flags, data)
+    }
+
+    /// Hears the bell, or does not, from now on. What has been rung before is heard as well, maybe for the second time.
+    fn listen(&self, bell: &Bell, listens: bool) {
+        let flags = if listens { HEARD } else { 0 };
+        self.control(libc::EPOLL_CTL_MOD, bell.as_fd(), flags, BELL)
+            .expect("it is there, and to change it takes no memory");
     }
 
     fn unwatch(&self, fd: BorrowedFd<'_>) {
@@ -200,7 +240,7 @@ impl Poller {
         unsafe { libc::epoll_wait(epoll, list, EVENTS as libc::c_int, limit) }
     }
 
-    /// Passes on what there is now; whether there was something.
+    /// Passes on what there is now; whether there was something. For its worker, which hears the bell by being awake.
     fn look(&self) -> bool {
         let mut events = Events::new();
         self.wait(&mut events, Some(Duration::ZERO));
@@ -217,6 +257,9 @@ pub(super) struct Turn {
     /// In how many rounds of maintenance it is looked at again, and how many were skipped the last time.
     left: std::cell::Cell<u32>,
     skipped: std::cell::Cell<u32>,
+    /// The rounds, and which of the other workers was seen last, after so many switches.
+    rounds: std::cell::Cell<u32>,
+    other: std::cell::Cell<(usize, u32)>,
 }
 
 impl Worker {
@@ -245,6 +288,32 @@ impl Worker {
                 left => turn.left.set(left - 1),
             }
         }
+        let rounds = self.poll_turn.rounds.get().wrapping_add(1);
+        self.poll_turn.rounds.set(rounds);
+        if rounds.is_multiple_of(SELDOM) {
+            self.poll_for_one();
+        }
+    }
+
+    /// If all are busy there is no sentinel: looks after one of the others, for a whole round, and then after the next.
+    #[cold]
+    fn poll_for_one(&self) {
+        let (runtime, turn) = (&self.runtime, &self.poll_turn);
+        let (index, seen) = turn.other.get();
+        let switches = |index| match runtime.worker(index) {
+            Some(shared) if index != self.index && shared.poller.get().is_some() => shared.switches(),
+            _ => 0,
+        };
+        let now = switches(index);
+        if now % 2 == 1
+            && now == seen
+            && let Some(shared) = runtime.worker(index)
+        {
+            // Stays with it as long as that is so.
+            return shared.look_for_worker();
+        }
+        let next = if index + 1 < runtime.started_workers() { index + 1 } else { 0 };
+        turn.other.set((next, switches(next)));
     }
 
     /// Looks at the pollers of workers that have run the same goroutine since the last such look, for those who wait there and
@@ -255,11 +324,11 @@ impl Worker {
         seen.resize(runtime.started_workers(), 0);
         for (index, seen) in seen.iter_mut().enumerate().filter(|&(index, _)| index != self.index) {
             let Some(shared) = runtime.worker(index) else { continue };
-            let switches = shared.published.switches.load(Ordering::Relaxed);
+            let switches = shared.switches();
             let kept = switches % 2 == 1 && *seen == switches;
             *seen = switches;
-            if kept && let Some(poller) = shared.poller.get().filter(|poller| poller.has_sources()) {
-                poller.look();
+            if kept {
+                shared.look_for_worker();
             }
         }
         self.has_work()
@@ -272,7 +341,7 @@ pub(crate) fn poller_here() -> io::Result<&'static Poller> {
         // One under test is never in its poller: its clock would stand in for the kernel's.
         Some(worker) if worker.harness.is_none() => match worker.shared.poller.get() {
             Some(poller) => Ok(poller),
-            None => worker.shared.make_poller(),
+            None => worker.shared.make_poller(&worker.runtime),
         },
         _ => service(),
     })
@@ -280,49 +349,85 @@ pub(crate) fn poller_here() -> io::Result<&'static Poller> {
 
 impl super::WorkerShared {
     #[cold]
-    fn make_poller(&'static self) -> io::Result<&'static Poller> {
-        let poller = Poller::new()?;
-        let bell = self.sleep.hang(Bell::new()?);
-        poller.watch(bell.as_fd(), libc::EPOLLIN | libc::EPOLLET, 0)?;
+    fn make_poller(&'static self, runtime: &Arc<Shared>) -> io::Result<&'static Poller> {
+        let poller = Poller::new(address(runtime))?;
+        // It may be there from an attempt that failed later.
+        let bell = match self.sleep.bell() {
+            Some(bell) => bell,
+            None => self.sleep.hang(Bell::new()?),
+        };
+        poller.watch(bell.as_fd(), HEARD, BELL)?;
         Ok(self.poller.get_or_init(|| poller))
     }
 
-    /// Its worker has ended. Whoever waits for a source that is registered here goes on waiting.
-    pub(super) fn orphan_poller(&'static self) {
-        if let Some(poller) = self.poller.get()
-            && poller.has_sources()
-            && let Ok(service) = service()
-        {
-            let data = ptr::from_ref(poller).expose_provenance() as u64 | NESTED;
-            if service.watch(poller.epoll.as_fd(), libc::EPOLLIN, data).is_ok() {
-                poller.orphaned.store(true, Ordering::Relaxed);
-                service.registered.fetch_add(1, Ordering::SeqCst);
+    /// Passes on what there is now, in place of the worker.
+    fn look_for_worker(&self) {
+        if let Some(poller) = self.poller.get().filter(|poller| poller.has_sources()) {
+            let mut events = Events::new();
+            poller.wait(&mut events, Some(Duration::ZERO));
+            if events.pass_on()
+                && let Some(bell) = self.sleep.bell()
+            {
+                bell.ring();
             }
         }
     }
 
-    /// A worker has this again.
-    pub(super) fn adopt_poller(&'static self) {
-        if let Some(poller) = self.poller.get()
-            && poller.orphaned.swap(false, Ordering::Relaxed)
+    fn switches(&self) -> u32 {
+        self.published.switches.load(Ordering::Relaxed)
+    }
+
+    /// Its worker has ended, or has not come to be. Whoever waits for a source that is registered here goes on waiting.
+    pub(super) fn orphan_poller(&'static self) {
+        if let (Some(poller), Some(bell)) = (self.poller.get(), self.sleep.bell())
+            && poller.has_sources()
+            && !poller.orphaned.load(Ordering::Relaxed)
             && let Ok(service) = service()
         {
-            service.deregister(poller.epoll.as_fd());
+            poller.runtime.store(SERVICE_ALONE, Ordering::Relaxed);
+            poller.listen(bell, false);
+            let data = ptr::from_ref(self).expose_provenance() as u64 | NESTED;
+            let watched = service.watch(poller.epoll.as_fd(), libc::EPOLLIN, data);
+            poller.orphaned.store(watched.is_ok(), Ordering::Relaxed);
         }
     }
+
+    /// A worker of `runtime` has this again, and calls this. (One under test does not: it never looks at a poller.)
+    pub(super) fn adopt_poller(&self, runtime: &Arc<Shared>) {
+        if let (Some(poller), Some(bell)) = (self.poller.get(), self.sleep.bell()) {
+            poller.runtime.store(address(runtime), Ordering::Relaxed);
+            if poller.orphaned.swap(false, Ordering::Relaxed)
+                && let Ok(service) = service()
+            {
+                service.unwatch(poller.epoll.as_fd());
+            }
+            poller.listen(bell, true);
+        }
+    }
+
+    /// Whether there are sources whose events it would tell.
+    pub(super) fn has_sources(&self) -> bool {
+        self.poller.get().is_some_and(Poller::has_sources)
+    }
+}
+
+fn address(runtime: &Arc<Shared>) -> usize {
+    Arc::as_ptr(runtime).addr()
 }
 
 // ---- the service ----
 
 static SERVICE: OnceLock<&'static Poller> = OnceLock::new();
 
-/// Whether somebody may be waiting for the system.
+/// Whether somebody may be waiting for the system: at the service, or where the workers of these runtimes look, or those that have ended.
 pub(super) fn has_sources(runtimes: &[Arc<Shared>]) -> bool {
-    let workers = runtimes
-        .iter()
-        .flat_map(|runtime| (0..runtime.started_workers()).filter_map(|index| runtime.worker(index)));
-    let mut pollers = workers.filter_map(|shared| shared.poller.get()).chain(SERVICE.get().copied());
-    pollers.any(Poller::has_sources)
+    SERVICE.get().is_some_and(|service| service.has_sources())
+        || runtimes.iter().any(|runtime| {
+            (0..runtime.started_workers())
+                .filter_map(|index| runtime.worker(index))
+                .any(WorkerShared::has_sources)
+        })
+        || shared::any_retired(WorkerShared::has_sources)
 }
 
 /// The poller of those who have none, and whose thread runs.
@@ -335,7 +440,7 @@ fn service() -> io::Result<&'static Poller> {
     if let Some(service) = SERVICE.get() {
         return Ok(service);
     }
-    let made = Box::into_raw(Box::new(Poller::new()?));
+    let made = Box::into_raw(Box::new(Poller::new(SERVICE_ALONE)?));
     // SAFETY: it is freed below alone, and then there is no thread that knows of it.
     let poller: &'static Poller = unsafe { &*made };
     let run = || {

@@ -168,6 +168,9 @@ impl Shared {
             let harness = self.harness.lock().unwrap_or_else(PoisonError::into_inner).take();
             let body = move || {
                 let alive = runtime.alive.clone();
+                if harness.is_none() {
+                    shared.adopt_poller(&runtime);
+                }
                 let harness = harness.map(|start| Harness::new(start, shared));
                 super::enter(Worker::new(index, runtime, shared, deque, polls, harness));
                 alive.done();

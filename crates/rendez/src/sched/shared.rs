@@ -76,12 +76,14 @@ pub(super) struct Published {
 static MADE: AtomicUsize = AtomicUsize::new(0);
 static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
 
+/// Whether there is one among those that no worker has.
+pub(super) fn any_retired(f: impl FnMut(&'static WorkerShared) -> bool) -> bool {
+    RETIRED.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().any(f)
+}
+
 impl WorkerShared {
     pub(super) fn obtain() -> &'static WorkerShared {
         let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(retired) = retired {
-            retired.adopt_poller();
-        }
         retired.unwrap_or_else(|| {
             Box::leak(Box::new(WorkerShared {
                 number: MADE.fetch_add(1, Ordering::Relaxed),

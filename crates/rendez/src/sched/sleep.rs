@@ -74,6 +74,11 @@ impl Sleep {
         self.bell.get_or_init(|| bell)
     }
 
+    /// What [`hang`](Self::hang) was given.
+    pub(super) fn bell(&self) -> Option<&Bell> {
+        self.bell.get()
+    }
+
     /// As [`sleep`](Self::sleep), in the worker's poller: `poll` waits there for so long, or until the bell rings.
     pub(super) fn sleep_polling(
         &self,
@@ -151,7 +156,7 @@ impl Sleep {
         }
         let start = Instant::now();
         if asleep == POLLING {
-            self.bell.get().expect("a worker that polls has one").ring();
+            self.bell().expect("a worker that polls has one").ring();
         } else {
             drop(self.mutex.lock().unwrap_or_else(PoisonError::into_inner));
             self.condvar.notify_one();
