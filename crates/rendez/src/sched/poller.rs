@@ -60,6 +60,8 @@ const HEARD: i32 = libc::EPOLLIN | libc::EPOLLET;
 const SERVICE_ALONE: usize = 0;
 /// A worker that is busy and hears nothing looks at its poller at every so many-th round of maintenance only.
 const SELDOM: u32 = 8;
+/// The same if its rounds are long: one switch each.
+const SELDOM_IF_SLOW: u32 = 2;
 
 /// One epoll.
 #[derive(Debug)]
@@ -274,14 +276,15 @@ impl Worker {
         self.poller().is_some_and(Poller::look) && self.has_work()
     }
 
-    /// In the course of work: looks for events more often if there are some.
+    /// In the course of work: looks for events more often if there are some, or if what runs takes long.
     #[inline]
     pub(super) fn poll_in_turn(&self) {
         if let Some(poller) = self.poller() {
             let turn = &self.poll_turn;
-            match turn.left.get() {
+            let most = if self.slow.get() { SELDOM_IF_SLOW } else { SELDOM } - 1;
+            match turn.left.get().min(most) {
                 0 => {
-                    let skip = if poller.look() { 0 } else { (turn.skipped.get() * 2 + 1).min(SELDOM - 1) };
+                    let skip = if poller.look() { 0 } else { (turn.skipped.get() * 2 + 1).min(most) };
                     turn.skipped.set(skip);
                     turn.left.set(skip);
                 }

@@ -116,7 +116,7 @@ pub(crate) struct Worker {
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
     /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
-    slow: Cell<bool>,
+    pub(super) slow: Cell<bool>,
     /// How many of the next bursts are to be timed whatever the tick says.
     curious: Cell<u32>,
     /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
