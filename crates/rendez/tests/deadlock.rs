@@ -260,7 +260,7 @@ fn a_socket_that_is_waited_for_is_waited_for() {
 fn a_socket_whose_runtime_has_ended_is_waited_for() {
     let (ours, mut shell) = socket();
     let ours = Arc::new(ours);
-    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let [runtime, others] = [1, 3].map(|workers| Runtime::builder().workers(workers).build().unwrap());
     let reader = ours.clone();
     runtime.run(move || {
         // So it is registered here.
@@ -273,6 +273,8 @@ fn a_socket_whose_runtime_has_ended_is_waited_for() {
         assert!(future.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
     });
     drop(runtime);
+    // What is left of these is used again first.
+    drop(others);
     assert_eq!(rendez::run(move || rendez::block_on(future)).unwrap(), 1);
     shell.wait().unwrap();
 }
