@@ -236,7 +236,7 @@ fn socket() -> (UnixStream, process::Child) {
     let (ours, theirs) = unix::net::UnixStream::pair().unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-c", "sleep 0.9; echo x"]).stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
-    (UnixStream::try_from(ours).unwrap(), shell.spawn().unwrap())
+    (UnixStream::from(ours), shell.spawn().unwrap())
 }
 
 fn a_socket_that_is_waited_for_is_waited_for() {
