@@ -5,7 +5,7 @@ mod child;
 
 use child::must_succeed_in_a_child;
 use rendez::{
-    go, go_async,
+    blocking, go, go_async,
     net::{TcpListener, TcpStream, UdpSocket},
     sleep,
 };
@@ -92,7 +92,8 @@ fn an_idle_server_uses_no_processor() {
                     let (mut stream, _) = listener.accept().unwrap();
                     go(move || std::io::copy(&mut stream.try_clone().unwrap(), &mut stream));
                     client.write_all(b"x").unwrap();
-                    client.read_exact(&mut [0]).unwrap();
+                    // The answer may have to come from this worker.
+                    blocking(|| client.read_exact(&mut [0])).unwrap();
                     client
                 })
                 .collect();
@@ -144,15 +145,16 @@ fn ten_thousand_connections_leave_no_descriptor_behind() {
             };
             (0..500).for_each(talk);
             sleep(Duration::from_millis(50));
-            let before = descriptors();
+            // A worker that has had no socket yet will make its poller and the bell.
+            let most = descriptors() + 2 * rendez::workers();
             rendez::scope(|s| {
                 for worker in 0..10 {
                     s.go(move || (0..1000).for_each(|i| talk(worker * 1000 + i)));
                 }
             });
             let start = Instant::now();
-            while descriptors() > before {
-                assert!(start.elapsed() < Duration::from_secs(10), "{} of {before}", descriptors());
+            while descriptors() > most {
+                assert!(start.elapsed() < Duration::from_secs(10), "{} of {most}", descriptors());
                 sleep(Duration::from_millis(10));
             }
             drop(server);
