@@ -242,7 +242,9 @@ mod tests {
 
     #[test]
     fn rendez_does_every_case_as_defined() {
-        for case in CASES {
+        let built =
+            |case: &&crate::cases::Case| cfg!(feature = "testing") || !case.name.starts_with("explore_");
+        for case in CASES.iter().filter(built) {
             assert!(matches!(PEERS[0].find(case.name), Answer::Does(_)), "{}", case.name);
         }
     }

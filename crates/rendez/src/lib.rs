@@ -46,7 +46,9 @@
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!
-//! The feature `futures-io` adds the `AsyncRead` and `AsyncWrite` of the `futures` crates. The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
+//! The feature `testing`, on by default, has the module of that name, and in every operation the question whether it runs under test: a
+//! load and a branch. The feature `sink` adds `Sender::sink`, and `futures-io` the `AsyncRead` and `AsyncWrite` of sockets and pipes, for code
+//! that uses the `futures` crates.
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
 
@@ -76,6 +78,8 @@ mod guide {
         Translations: "translations.md",
         Limits: "limits.md",
     }
+    #[cfg(feature = "testing")]
+    chapters! { Testing: "testing.md" }
 }
 
 // What `select!` expands to names the crate, also in here.
@@ -120,7 +124,7 @@ mod stdin;
 pub mod sync;
 #[cfg(not(loom))]
 mod task;
-#[cfg(not(loom))]
+#[cfg(all(not(loom), feature = "testing"))]
 pub mod testing;
 pub mod time;
 mod wait;
@@ -129,9 +133,12 @@ mod wait;
 pub use blocking::blocking;
 #[cfg(not(loom))]
 pub use context::{CancelFunc, Context, ContextError, StopFunc};
+#[cfg(all(not(loom), feature = "testing"))]
+#[doc(inline)]
+pub use rendez_macros::test;
 #[cfg(not(loom))]
 #[doc(inline)]
-pub use rendez_macros::{main, select, test};
+pub use rendez_macros::{main, select};
 #[cfg(not(loom))]
 pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, workers, yield_now};
 pub use select::{Event, choose};
@@ -154,8 +161,7 @@ pub use time::sleep;
 #[doc(hidden)]
 #[cfg(not(loom))]
 pub mod __private {
-    pub use crate::{
-        select::macros::*,
-        testing::attribute::{Test, TestResult, succeed},
-    };
+    pub use crate::select::macros::*;
+    #[cfg(feature = "testing")]
+    pub use crate::testing::attribute::{Test, TestResult, succeed};
 }

@@ -29,6 +29,27 @@ pub(crate) use fence::{adopt, disown, worker};
 #[cfg(not(loom))]
 pub(crate) use spin::SpinLock;
 
+#[cfg(all(debug_assertions, not(loom)))]
+thread_local! {
+    static HELD: std::cell::Cell<i32> = const { std::cell::Cell::new(0) };
+}
+
+/// How many of these locks the thread holds; in a debug build.
+#[inline(always)]
+fn count_held(_change: i32) {
+    #[cfg(all(debug_assertions, not(loom)))]
+    HELD.with(|held| held.set(held.get() + _change));
+}
+
+/// That the caller holds none of these locks, as it must not when it lets another goroutine run: nobody would give it
+/// back. Asked in a debug build.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn assert_none_is_held() {
+    #[cfg(debug_assertions)]
+    HELD.with(|held| assert!(held.get() == 0, "a goroutine is left while it holds a spin lock"));
+}
+
 /// Waits for something that another running thread is about to do: spins, then yields, then sleeps, each bounded.
 #[derive(Debug)]
 pub(crate) struct Backoff {

@@ -9,7 +9,6 @@ use rendez::{
         TryRecvError, TrySendError,
     },
     select,
-    testing::{self, Config, Strategy},
     time::Instant,
 };
 use std::{any::Any, error::Error, fmt, future::Future, io, pin::Pin, time::Duration};
@@ -209,8 +208,10 @@ fn events() {
     assert_eq!(chosen, Ok(4));
 }
 
+#[cfg(feature = "testing")]
 #[test]
 fn tests_of_programs() {
+    use rendez::testing::{self, Config, Strategy};
     assert_eq!(testing::virtual_time(|| 1), 1);
     let config = Config { seed: Some(1), iterations: Some(2), ..Config::default() };
     let _: Strategy = config.strategy.clone();

@@ -1,5 +1,7 @@
 //! Chosen schedules: what goes wrong in some order is found, shortened, and happens again when it is asked for.
 
+#![cfg(feature = "testing")]
+
 use rendez::{
     chan, go, go_async, scope, select,
     sync::{Mutex, WaitGroup},
@@ -7,10 +9,12 @@ use rendez::{
     time::{self, Instant},
 };
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -278,6 +282,196 @@ fn an_exhaustive_search_visits_every_interleaving_once() {
     println!("{explored:?}: {} orders in {runs} runs", all.len());
     assert!(explored.complete);
     assert_eq!(all.len(), 20);
+}
+
+/// The smallest program in which two of each kind meet.
+fn rendezvous(senders: usize, receivers: usize) {
+    let (tx, rx) = chan::bounded(0);
+    let (tx, rx) = (&tx, &rx);
+    scope(|s| {
+        (0..senders).for_each(|value| drop(s.go(move || tx.send(value).unwrap())));
+        (0..receivers).for_each(|_| drop(s.go(|| rx.recv().unwrap())));
+    });
+}
+
+#[test]
+fn the_orders_of_a_rendezvous_are_counted() {
+    // The library's own test `the_rendezvous_of_two_senders_and_two_receivers_is_visited_in_every_order_once` derives them from
+    // a model, and compares every one.
+    for (senders, receivers, orders) in [(1, 1, 6), (2, 2, 10_224)] {
+        let explored = testing::check(exhaustive(), move || rendezvous(senders, receivers)).unwrap();
+        assert!(explored.complete);
+        assert_eq!(explored.schedules, orders, "{senders} senders and {receivers} receivers");
+    }
+}
+
+#[test]
+fn a_select_that_needs_its_luck_has_it_while_a_strategy_measures() {
+    // Under the habits it would take its first arm for ever.
+    let config = Config { iterations: Some(10), max_steps: 10_000, ..seeded(Strategy::Pct { depth: 2 }) };
+    testing::explore(config, || {
+        let (work, stop) = (chan::bounded(1), chan::bounded(1));
+        work.0.send(()).unwrap();
+        stop.0.send(()).unwrap();
+        loop {
+            select! {
+                recv(work.1) -> _ => work.0.send(()).unwrap(),
+                recv(stop.1) -> _ => break,
+            }
+        }
+    });
+}
+
+/// Whether some schedule makes `f` fail, of at most so many.
+fn fails(config: Config, f: impl Fn() + Send + Sync + 'static) -> bool {
+    testing::check(config, f).is_err()
+}
+
+#[test]
+fn a_goroutine_may_have_sent_its_result_and_not_have_ended() {
+    let body = |pause: Duration| {
+        let (tx, rx) = chan::bounded(1);
+        let worker = go(move || tx.send(1).unwrap());
+        rx.recv().unwrap();
+        time::sleep(pause);
+        assert!(worker.is_finished());
+        worker.join().unwrap();
+    };
+    assert!(fails(exhaustive(), move || body(Duration::ZERO)));
+    // But who has slept has slept while nobody could run.
+    assert!(!fails(exhaustive(), move || body(Duration::from_secs(1))));
+}
+
+#[test]
+fn what_is_done_at_the_same_moment_is_done_in_any_order() {
+    let second = Duration::from_secs(1);
+    // Two sleepers, in the order in which they were set and in the other one.
+    let sleepers = move |first: &'static str| {
+        let (tx, rx) = chan::unbounded();
+        for name in ["a", "b"] {
+            let tx = tx.clone();
+            go(move || {
+                time::sleep(second);
+                tx.send(name).unwrap();
+            });
+        }
+        drop(tx);
+        assert_ne!(rx.recv(), Ok(first));
+    };
+    for first in ["a", "b"] {
+        assert!(fails(seeded(Strategy::Random), move || sleepers(first)), "{first} may be first");
+    }
+    // A value that comes at the last moment of a wait, for which a limit was set before it was.
+    for in_time in [true, false] {
+        let body = move || {
+            let (tx, rx) = chan::bounded(0);
+            let sender = go(move || {
+                time::sleep(second);
+                _ = tx.send(());
+            });
+            let got = rx.recv_timeout(second);
+            drop(rx);
+            sender.join().unwrap();
+            assert_ne!(got.is_ok(), in_time);
+        };
+        assert!(fails(seeded(Strategy::Random), body), "it may be in time: {in_time}");
+    }
+    // An async one, whose alarm is another kind of timer.
+    for first in ["a", "b"] {
+        let body = move || {
+            let (tx, rx) = chan::unbounded();
+            let (a, b) = (tx.clone(), tx);
+            go(move || {
+                time::sleep(second);
+                a.send("a").unwrap();
+            });
+            go_async(async move {
+                time::sleep_async(second).await;
+                b.send("b").unwrap();
+            });
+            assert_ne!(rx.recv(), Ok(first));
+        };
+        assert!(fails(seeded(Strategy::Random), body), "{first} may be first");
+    }
+}
+
+#[test]
+fn a_clock_that_is_held_does_not_strike_early() {
+    let config = Config { early_timers: true, iterations: Some(200), ..seeded(Strategy::Random) };
+    testing::explore(config, || {
+        let hold = testing::ClockHold::new();
+        let (tx, rx) = chan::bounded(0);
+        let sender = go(move || tx.send(1).unwrap());
+        assert_eq!(rx.recv_timeout(Duration::from_secs(1)), Ok(1));
+        drop(hold);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_future_may_be_given_its_value_just_before_it_is_dropped() {
+    // The value then goes back, and stays even in a channel that has no room.
+    for given in [true, false] {
+        let body = move || {
+            let (tx, rx) = chan::bounded(0);
+            let sender = go(move || tx.send(7).unwrap());
+            let got = rendez::block_on(async {
+                let mut wait = std::pin::pin!(rx.recv_async());
+                std::future::poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx).is_ready())).await
+            });
+            if got {
+                return sender.join().unwrap();
+            }
+            let kept = rx.len();
+            assert_eq!(rx.recv(), Ok(7));
+            sender.join().unwrap();
+            assert_ne!(kept == 1, given);
+        };
+        assert!(fails(seeded(Strategy::Random), body), "it may be given: {given}");
+    }
+}
+
+#[test]
+fn a_select_may_keep_its_peer_waiting_until_it_sends() {
+    // Between the choice and the value the receiver's time may be over; then the value stays in the channel.
+    for in_time in [true, false] {
+        let body = move || {
+            let (tx, rx) = chan::bounded(0);
+            let receiver = go(move || {
+                let got = rx.recv_timeout(Duration::from_secs(1));
+                (got, rx)
+            });
+            let mut select = rendez::Select::new();
+            select.send(&tx);
+            let operation = select.wait();
+            operation.send(&tx, 5).unwrap();
+            let (got, rx) = receiver.join().unwrap();
+            assert!(got.is_ok() || rx.try_recv() == Ok(5), "lost");
+            assert_ne!(got.is_ok(), in_time);
+        };
+        let config = Config { early_timers: true, ..seeded(Strategy::Random) };
+        let failure = failure_of(config, body);
+        assert!(!failure.message().contains("lost"), "{failure}");
+    }
+}
+
+#[test]
+fn a_once_ends_after_the_last_that_its_function_does() {
+    let body = |expected: bool| {
+        let once = Arc::new(rendez::sync::Once::new());
+        let (tx, rx) = chan::bounded(1);
+        let caller = go({
+            let once = once.clone();
+            move || once.call_once(|| tx.send(()).unwrap())
+        });
+        rx.recv().unwrap();
+        let is_completed = once.is_completed();
+        caller.join().unwrap();
+        assert_ne!(is_completed, expected);
+    };
+    for expected in [true, false] {
+        assert!(fails(exhaustive(), move || body(expected)), "{expected} is possible");
+    }
 }
 
 #[test]

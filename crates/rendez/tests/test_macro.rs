@@ -2,6 +2,7 @@
 //!
 //! How they fail is in `test_macro_failures.rs`; what must not compile, in `compile_fail/test_*.rs`.
 
+#![cfg(feature = "testing")]
 // Not under loom, where the library has no goroutines.
 #![cfg(not(loom))]
 

@@ -1,6 +1,7 @@
 //! What a failing `#[rendez::test]` says. The failing tests are in [`failing`], ignored, and each is run by the test below
 //! that reads its report: in a child process, as test runners run it.
 
+#![cfg(feature = "testing")]
 // Not under loom, where the library has no goroutines.
 #![cfg(not(loom))]
 

@@ -1,5 +1,7 @@
 //! Virtual time: the clock moves only when everybody waits.
 
+#![cfg(feature = "testing")]
+
 use rendez::{
     Context, chan, go, go_async, scope, select,
     sync::{Cond, Mutex, RwLock, Semaphore, WaitGroup},
@@ -171,7 +173,7 @@ fn a_deadlock_is_reported_with_who_waits_for_what() {
         });
     });
     assert!(text.starts_with("all goroutines are asleep - deadlock!"), "{text}");
-    assert!(text.contains("[join]:"), "{text}");
+    assert!(text.contains("[join]:\n\tcreated at crates/rendez/tests/virtual_time.rs:"), "{text}");
     assert!(
         text.contains("\"printer\" [chan receive]:\n\tcreated at crates/rendez/tests/virtual_time.rs:"),
         "{text}"

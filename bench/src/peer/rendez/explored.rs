@@ -10,7 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) fn small(strategy: Strategy, n: u64) -> Duration {
+pub(super) fn small_at_random(n: u64) -> Duration {
+    small(Strategy::Random, n)
+}
+
+pub(super) fn small_by_pct(n: u64) -> Duration {
+    small(Strategy::Pct { depth: 3 }, n)
+}
+
+fn small(strategy: Strategy, n: u64) -> Duration {
     let config = Config { iterations: Some(n as usize), strategy, ..Config::default() };
     let start = Instant::now();
     let explored = testing::check(config, || {

@@ -4,6 +4,7 @@ mod arms;
 mod awaiting;
 mod channels;
 mod echo;
+#[cfg(feature = "testing")]
 mod explored;
 mod many;
 mod patterns;
@@ -13,7 +14,7 @@ use super::{
     Answer::{self, Cannot, Does},
     Body,
 };
-use rendez::{Runtime, testing::Strategy};
+use rendez::Runtime;
 
 /// The timed programs run in goroutine 1, all in one runtime.
 pub(super) fn enter(job: &mut (dyn FnMut() + Send)) {
@@ -70,8 +71,12 @@ pub(super) fn find(case: &str) -> Answer {
         "echo_1" => Body::timed(|n| echo::round_trips(1, n)),
         "echo_100" => Body::timed(|n| echo::round_trips(100, n)),
         "context_100k" => Body::timed(many::context),
-        "explore_small" => Body::timed(|n| explored::small(Strategy::Random, n)),
-        "explore_small_pct" => Body::timed(|n| explored::small(Strategy::Pct { depth: 3 }, n)),
+        #[cfg(feature = "testing")]
+        "explore_small" => Body::timed(explored::small_at_random),
+        #[cfg(feature = "testing")]
+        "explore_small_pct" => Body::timed(explored::small_by_pct),
+        #[cfg(not(feature = "testing"))]
+        "explore_small" | "explore_small_pct" => return Cannot("built without its feature `testing`"),
         "mem_parked" => Body::value(many::mem_parked),
         "mem_async" => Body::value(many::mem_async),
         "mem_unstarted" => Body::value(many::mem_unstarted),

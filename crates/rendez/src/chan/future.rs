@@ -70,11 +70,14 @@ impl<'a, T> Operation<'a, T> {
     /// The status once the wait is decided; `None` while it is not, with the waker in place.
     fn poll_status(&self, cx: &Context<'_>) -> Option<Status> {
         let waiter = self.waiter.as_ref().expect("a queued operation has its waiter");
+        // A peer may decide the wait right now.
+        wait::point();
         waiter.poll(cx.waker()).map(|_| self.node.status())
     }
 
     fn leave(&mut self, side: Side) {
         let waiter = self.waiter.as_ref().expect("a queued operation has its waiter");
+        wait::point();
         // SAFETY: the node was queued on this side of this channel by the first poll, with this waiter.
         unsafe { self.channel.leave(side, waiter, &self.node) };
         self.stage = Stage::Finished;

@@ -130,6 +130,7 @@ impl Context {
     }
 
     fn child(&self, deadline: Option<Instant>) -> (Context, CancelFunc) {
+        crate::wait::point();
         let above = self.deadline();
         let is_own = deadline.is_some_and(|deadline| above.is_none_or(|above| deadline < above));
         let node = self.make(Kind::Cancel(Scope::new(if is_own { deadline } else { above }, is_own)));
@@ -270,6 +271,7 @@ impl Context {
     where
         F: FnOnce() + Send + 'static,
     {
+        crate::wait::point();
         let f: Box<dyn FnOnce() + Send> = Box::new(f);
         let Some(node) = self.repr.cancellable() else {
             return StopFunc { what: Stop::Never(SpinLock::new(Some(f))) };

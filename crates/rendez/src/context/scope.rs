@@ -182,12 +182,20 @@ impl Scope {
         if let Some(done) = self.done.get() {
             return &done.1;
         }
-        let mut made = Some(chan::ended_by_its_sender());
-        let mut state = self.state.lock();
-        let has_ended = self.err.load(Ordering::Relaxed) != 0;
-        if has_ended && let Some(done) = &made {
-            done.0.close();
-        }
+        let made = chan::ended_by_its_sender();
+        let mut is_closed = false;
+        let (mut state, has_ended) = loop {
+            let state = self.state.lock();
+            let has_ended = self.err.load(Ordering::Relaxed) != 0;
+            if !has_ended || is_closed {
+                break (state, has_ended);
+            }
+            // Without the lock.
+            drop(state);
+            made.0.close();
+            is_closed = true;
+        };
+        let mut made = Some(made);
         if self.done.get().is_none()
             && let Some(done) = made.take()
         {

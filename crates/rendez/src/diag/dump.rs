@@ -1,6 +1,6 @@
 //! Which goroutines there are, and what they wait for.
 
-use crate::{sched, testing::Inhabitant};
+use crate::sched::{self, Inhabitant};
 use std::fmt;
 
 /// The goroutines of the process at one moment; shown as Go does: `goroutine 7 "printer" [chan receive]:` and where each was created.

@@ -38,7 +38,7 @@
 //! interrupts the other processors), as much as that many exchanges save. Each further bias needs eight times as many, and
 //! there are [`CHANCES`]. Threads that are no workers never get one, nor does anybody where there is no such fence.
 
-use super::{Backoff, fence};
+use super::{Backoff, count_held, fence};
 use crate::primitives::{
     UnsafeCell,
     atomic::{AtomicBool, AtomicU32, Ordering},
@@ -113,6 +113,7 @@ impl<T> BiasedLock<T> {
         busy.store(true, Ordering::Relaxed);
         fence::light();
         if self.word.load(Ordering::Relaxed) == word {
+            count_held(1);
             return Some(BiasedGuard { lock: self, busy: Some(busy) });
         }
         busy.store(false, Ordering::Release);
@@ -157,6 +158,7 @@ impl<T> BiasedLock<T> {
             }
         });
         let busy = if is_habit { self.bias(me) } else { None };
+        count_held(1);
         BiasedGuard { lock: self, busy }
     }
 
@@ -215,6 +217,7 @@ impl<T> DerefMut for BiasedGuard<'_, T> {
 impl<T> Drop for BiasedGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
+        count_held(-1);
         match self.busy {
             Some(busy) => busy.store(false, Ordering::Release),
             None => self.lock.word.store(FREE, Ordering::Release),

@@ -1,6 +1,6 @@
 //! The lock itself; see the head of [`lock`](super).
 
-use super::Backoff;
+use super::{Backoff, count_held};
 use crate::primitives::{
     UnsafeCell,
     atomic::{AtomicBool, Ordering},
@@ -34,6 +34,7 @@ impl<T> SpinLock<T> {
         if !self.try_hold() {
             self.lock_contended();
         }
+        count_held(1);
         SpinGuard { lock: self }
     }
 
@@ -94,6 +95,7 @@ impl<T> DerefMut for SpinGuard<'_, T> {
 impl<T> Drop for SpinGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
+        count_held(-1);
         self.lock.held.store(false, Ordering::Release);
     }
 }

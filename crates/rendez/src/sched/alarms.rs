@@ -107,6 +107,30 @@ impl AlarmSet {
         fired > 0
     }
 
+    /// How many are due.
+    #[cfg(feature = "testing")]
+    pub(super) fn count_due(&self, now: u64) -> usize {
+        self.heap.lock().count_due(now)
+    }
+
+    /// Fires one of those that are due.
+    #[cfg(feature = "testing")]
+    pub(super) fn fire_nth(&self, now: u64, nth: usize) {
+        let mut heap = self.heap.lock();
+        let Some(alarm) = heap.pop_nth_due(now, nth) else { return };
+        // SAFETY: as in `fire_batch`.
+        let waker = unsafe {
+            let waker = (*(*alarm).waker.get()).take();
+            (*alarm).slot.store(FIRED, Ordering::Release);
+            waker
+        };
+        self.publish(&heap);
+        drop(heap);
+        if let Some(waker) = waker {
+            wake(waker);
+        }
+    }
+
     /// Wakes everybody: nobody will look at this set for a while.
     pub(super) fn empty(&self) {
         while self.fire_batch(NEVER, UNSET) > 0 {}

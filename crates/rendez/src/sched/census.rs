@@ -5,24 +5,33 @@
 //! goroutines are on the runtime's own list; those that have not started are in queues and are counted, not named.
 
 use super::{runtime::Shared, worker::Worker};
-use crate::{
-    select::Event,
-    sync::WaitGroup,
-    task::Header,
-    testing::Inhabitant,
-    time::{Instant, sleep},
-    wait::Reason,
-};
+use crate::{select::Event, sync::WaitGroup, task::Header, wait::Reason};
 use std::{
+    fmt,
+    panic::Location,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 /// For how long a worker is waited for.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How often somebody who waits for goroutines to end looks again, at first and at last.
-const LOOK_MIN: Duration = Duration::from_micros(100);
-const LOOK_MAX: Duration = Duration::from_millis(10);
+
+/// A goroutine that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inhabitant {
+    pub(crate) id: u64,
+    /// As `goroutine 7 "printer"`.
+    pub(crate) title: String,
+    /// What it waits for, in Go's words.
+    pub(crate) state: &'static str,
+    pub(crate) site: &'static Location<'static>,
+}
+
+impl fmt::Display for Inhabitant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]:\n\tcreated at {}", self.title, self.state, self.site)
+    }
+}
 
 /// A question to all workers of a runtime.
 #[derive(Debug)]
@@ -102,35 +111,4 @@ pub(crate) fn census_of_all() -> (Vec<Inhabitant>, u64) {
     }
     all.sort_by_key(|inhabitant| inhabitant.id);
     (all, unstarted)
-}
-
-/// The goroutines besides the caller that are left in its runtime when for `patience` none has ended and none runs, or when
-/// `limit` is over; and how many more there are, which have not started or can't be asked.
-pub(crate) fn left_over(patience: Duration, limit: Duration) -> (Vec<Inhabitant>, u64) {
-    let runtime = super::current_runtime();
-    let me = super::current_id();
-    let alone = u64::from(me.is_some());
-    let begin = Instant::now();
-    let (mut since, mut seen, mut look) = (begin, 0, LOOK_MIN);
-    loop {
-        let (finished, left) = runtime.counts();
-        if left <= alone {
-            return (Vec::new(), 0);
-        }
-        if begin.elapsed() >= limit {
-            break;
-        }
-        if finished != seen || runtime.runs_besides(super::worker_number()) {
-            (since, seen, look) = (Instant::now(), finished, LOOK_MIN);
-        } else if since.elapsed() >= patience {
-            break;
-        }
-        sleep(look);
-        look = (look * 2).min(LOOK_MAX);
-    }
-    let named: Vec<Inhabitant> = runtime.census().into_iter().filter(|other| Some(other.id) != me).collect();
-    // Some may have ended meanwhile.
-    let left = runtime.counts().1.saturating_sub(alone);
-    let unnamed = left.saturating_sub(named.len() as u64);
-    (named, unnamed)
 }

@@ -133,6 +133,23 @@ impl<T: Copy> Deadlines<T> {
         Some(item)
     }
 
+    /// How many are due.
+    #[cfg(feature = "testing")]
+    pub(super) fn count_due(&self, now: u64) -> usize {
+        self.heap.iter().filter(|entry| entry.at <= now).count()
+    }
+
+    /// Takes out one of those that are due: the one with this number, in the order in which they would come out.
+    #[cfg(feature = "testing")]
+    pub(super) fn pop_nth_due(&mut self, now: u64, nth: usize) -> Option<T> {
+        let mut due: Vec<Entry> = self.heap.iter().copied().filter(|entry| entry.at <= now).collect();
+        due.sort_by(|a, b| b.is_before(a).cmp(&a.is_before(b)));
+        let slot = due.get(nth)?.slot;
+        let item = self.items[slot as usize];
+        self.remove(slot);
+        Some(item)
+    }
+
     fn vacate(&mut self, slot: Slot) {
         self.places[slot as usize] = self.free;
         self.free = slot;

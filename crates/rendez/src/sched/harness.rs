@@ -4,8 +4,8 @@
 //! of it is on the paths of other workers: they have another loop, and where a path is shared the question is asked on its
 //! slow side (a budget that is always used up leads to [`Worker::point`]).
 //!
-//! * **The clock** stands while anything can run. When nothing can, it jumps to the next time limit. It stands, too, while
-//!   somebody *holds* it ([`ClockHold`]): then something outside may still bring work, and the worker sleeps as others do.
+//! * **The clock** stands while anything can run. When nothing can, it jumps to the next time limit. (Time limits of the same
+//!   moment strike one by one, in an order that is part of the schedule.) It stands, too, while somebody *holds* it ([`ClockHold`]): then something outside may still bring work, and the worker sleeps as others do.
 //! * **Nothing can run and there is no time limit**: every goroutine waits for another one for ever, which is a deadlock, or
 //!   a leak if the main one has returned.
 //! * **The schedule**, if there is an [`Explorer`]: all that can run is kept in one list, by number, and at each switch and
@@ -14,12 +14,14 @@
 //! * **The end.** A failure is put into [`Control`], with the explorer, and then the runtime shuts down as any other: the
 //!   rest is unwound in the ordinary loop, by the ordinary order, while the clock goes on with the real one's pace.
 
-use super::{census::describe, config::Config, runtime::Shared, shared::WorkerShared, worker::Worker};
+use super::{
+    Inhabitant, census::describe, config::Config, runtime::Shared, shared::WorkerShared, worker::Worker,
+};
 use crate::{
     primitives::prefetch,
     sync::WaitGroup,
     task::{ForcedUnwind, Header, header},
-    testing::{CLOCK, Explorer, Inhabitant, Kind, Options, Running, panics, wrapped},
+    testing::{CLOCK, Explorer, Kind, Left, Options, Running, panics, wrapped},
     time::Instant,
     wait::{Outcome, Reason, Waiter},
 };
@@ -30,7 +32,7 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -41,6 +43,16 @@ const TESTED: u64 = 1 << 63;
 /// A block of numbers is enough for a schedule.
 const IDS: u64 = 1 << 32;
 static BLOCKS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there has been a runtime of this kind in the process. It is asked at the beginning of every operation, in programs and not in
+/// tests for the most part: a load of what nobody writes, and a branch that is never taken, are all that it costs them.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+#[inline(always)]
+pub(super) fn any() -> bool {
+    // Whoever can be under test has been started after it was set.
+    ANY.load(Ordering::Relaxed)
+}
 
 /// For how long, before it is called a deadlock that all wait, somebody outside has to bring something.
 const GRACE: Duration = Duration::from_millis(20);
@@ -88,7 +100,7 @@ impl Control {
     }
 
     /// The number of the first goroutine.
-    pub(super) fn first_id(&self) -> u64 {
+    fn first_id(&self) -> u64 {
         self.block + 1
     }
 
@@ -134,8 +146,23 @@ pub(crate) struct Start {
     pub(crate) explorer: Option<Box<Explorer>>,
 }
 
+impl Start {
+    /// The number of the first goroutine.
+    pub(super) fn first_id(&self) -> u64 {
+        self.control.first_id()
+    }
+
+    pub(super) fn attach(self, worker: &'static WorkerShared) -> Attached {
+        Box::new(Harness::new(self, worker))
+    }
+}
+
+/// As a worker has it.
+pub(super) type Attached = Box<Harness>;
+
 /// Starts a runtime of this kind.
 pub(crate) fn start(start: Start) -> io::Result<Arc<Shared>> {
+    ANY.store(true, Ordering::Relaxed);
     let config = Config { workers: Some(1), seed: Some(0), ..Config::default() };
     Shared::start_with(&config, Some(start))
 }
@@ -178,6 +205,8 @@ pub(crate) struct Harness {
     /// Since when the clock goes on by itself.
     released: Cell<Option<std::time::Instant>>,
     explorer: RefCell<Option<Box<Explorer>>>,
+    /// Whether its schedules are chosen: for this worker's life, and now.
+    explores: bool,
     exploring: Cell<bool>,
     early_timers: bool,
     ready: RefCell<Ready>,
@@ -185,6 +214,8 @@ pub(crate) struct Harness {
     last: Cell<u64>,
     next: Cell<*mut Header>,
     main_done: Cell<bool>,
+    /// How often the clock has struck.
+    strikes: Cell<u32>,
     /// Those who wait for the rest to end or to wait for ever, and how often the clock has struck meanwhile.
     rest: RefCell<Vec<*const Waiter>>,
     struck: Cell<u32>,
@@ -198,13 +229,14 @@ enum Choice {
 }
 
 impl Harness {
-    pub(super) fn new(start: Start, worker: &'static WorkerShared) -> Harness {
+    fn new(start: Start, worker: &'static WorkerShared) -> Harness {
         let Start { control, explorer } = start;
         assert!(control.worker.set(worker).is_ok(), "a control is for one runtime");
         Harness {
             control,
             clock: Cell::new(0),
             released: Cell::new(None),
+            explores: explorer.is_some(),
             exploring: Cell::new(explorer.is_some()),
             early_timers: explorer.as_ref().is_some_and(|explorer| explorer.has_early_timers()),
             explorer: RefCell::new(explorer),
@@ -212,6 +244,7 @@ impl Harness {
             last: Cell::new(0),
             next: Cell::new(ptr::null_mut()),
             main_done: Cell::new(false),
+            strikes: Cell::new(0),
             rest: RefCell::default(),
             struck: Cell::new(0),
         }
@@ -230,6 +263,11 @@ impl Harness {
     /// A number below `n` that the program draws, if somebody decides on it.
     pub(super) fn pick(&self, n: usize) -> Option<usize> {
         self.explorer.borrow_mut().as_mut().map(|explorer| explorer.pick(n))
+    }
+
+    /// A goroutine ends. What its parent was told about it is not asked for any more, so there is room for when that was.
+    fn note_end(&self, task: &Header) {
+        task.family.set(self.strikes.get());
     }
 
     /// Asks who goes on, or whether the `clock` strikes. The running goroutine is not in the list.
@@ -276,7 +314,9 @@ fn number(task: *mut Header) -> u64 {
 }
 
 impl Worker {
-    /// The loop, until the runtime shuts down.
+    /// The loop, until the runtime shuts down. Apart from the ordinary one, which is compiled the worse the more stands beside it.
+    #[cold]
+    #[inline(never)]
     pub(super) fn run_under_harness(&self, harness: &Harness) {
         // Until whoever starts the worker has entered it, nobody counts its goroutines, and all would seem to have ended.
         while self.runtime.started_workers() <= self.index {
@@ -311,7 +351,8 @@ impl Worker {
         self.set_budget(None);
         harness.released.set(Some(std::time::Instant::now()));
         let ready = harness.ready.take();
-        for task in ready.tasks {
+        let next = Some(harness.next.replace(ptr::null_mut())).filter(|next| !next.is_null());
+        for task in ready.tasks.into_iter().chain(next) {
             // SAFETY: it can run, and is in no other queue.
             unsafe { self.queue.push(task) };
         }
@@ -350,6 +391,11 @@ impl Worker {
             let (running, yielding) = {
                 let mut ready = harness.ready.borrow_mut();
                 if ready.ids.is_empty() {
+                    if self.next_deadline().is_some_and(|at| at <= harness.now()) {
+                        drop(ready);
+                        self.strike(harness);
+                        continue;
+                    }
                     return None;
                 }
                 // Who ran last and can run again has let others run.
@@ -378,6 +424,7 @@ impl Worker {
     #[cold]
     pub(super) fn point(&self) {
         let Some(harness) = &self.harness else { return };
+        crate::lock::assert_none_is_held();
         loop {
             let task = match self.goroutine() {
                 Some(task) if harness.is_exploring() && !self.runtime.is_stopping() => task,
@@ -404,16 +451,22 @@ impl Worker {
         }
     }
 
-    /// Whether a time limit may pass while others can run.
+    /// Whether a time limit may pass while others can run: any if that is allowed, else one whose moment has come.
     #[inline]
     fn may_strike(&self, harness: &Harness) -> bool {
-        harness.early_timers && self.next_deadline().is_some()
+        let early = harness.early_timers && !harness.control.is_held();
+        self.next_deadline().is_some_and(|at| early || at <= harness.now())
     }
 
-    /// Moves the clock to the next time limit.
+    /// Moves the clock to the next time limit. Under a chosen schedule one of those for which it is time strikes, and the
+    /// others stay among the options: what comes at the same moment comes in any order.
     fn strike(&self, harness: &Harness) {
-        if let Some(at) = self.next_deadline() {
-            harness.clock.set(harness.clock.get().max(at));
+        let Some(at) = self.next_deadline() else { return };
+        harness.clock.set(harness.clock.get().max(at));
+        harness.strikes.set(harness.strikes.get().wrapping_add(1));
+        if harness.is_exploring() {
+            self.fire_one(|due| harness.pick(due).unwrap_or(0));
+        } else {
             self.fire_timers();
         }
     }
@@ -441,7 +494,7 @@ impl Worker {
             return self.wake_rest(harness);
         }
         if harness.is_exploring() {
-            let left = self.census();
+            let left = self.left();
             let kind = if harness.main_done.get() { Kind::Leak(left) } else { Kind::Deadlock(left) };
             self.fail(harness, kind);
         } else if harness.main_done.get() {
@@ -449,7 +502,7 @@ impl Worker {
         } else {
             self.sleep_outside(harness, Some(GRACE));
             if !self.find_from_outside() && !self.runtime.is_stopping() && !harness.control.is_held() {
-                self.fail(harness, Kind::Deadlock(self.census()));
+                self.fail(harness, Kind::Deadlock(self.left()));
             }
         }
     }
@@ -482,11 +535,7 @@ impl Worker {
         harness.clock.set(0);
         harness.main_done.set(false);
         harness.last.set(0);
-        let (body, site) = {
-            let mut explorer = harness.explorer.borrow_mut();
-            let explorer = explorer.as_mut().expect("while exploring");
-            (explorer.begin(), explorer.site())
-        };
+        let (body, site) = harness.explorer.borrow_mut().as_mut().expect("while exploring").begin();
         let main = move || {
             let result = catch_unwind(AssertUnwindSafe(&*body));
             drop(body);
@@ -541,7 +590,7 @@ impl Worker {
     #[cold]
     fn fail_endless(&self, harness: &Harness) {
         let steps = harness.explorer.borrow().as_ref().map_or(0, |explorer| explorer.max_steps());
-        self.fail(harness, Kind::Endless(steps, self.census()));
+        self.fail(harness, Kind::Endless(steps, self.left()));
     }
 
     fn wake_rest(&self, harness: &Harness) {
@@ -556,6 +605,10 @@ impl Worker {
     }
 
     // ---- who is there ----
+
+    fn left(&self) -> Left {
+        Left { inhabitants: self.census(), panicked: panics::told() }
+    }
 
     /// The goroutines that have not ended.
     pub(super) fn census(&self) -> Vec<Inhabitant> {
@@ -611,9 +664,20 @@ fn with_harness<R>(f: impl FnOnce(&Worker, &Harness) -> R) -> Option<R> {
     })
 }
 
+/// See [`Worker::point`].
+#[cold]
+pub(super) fn point() {
+    with_harness(|worker, _| worker.point());
+}
+
 /// The present moment, where it is not the machine's.
-#[inline]
+#[inline(always)]
 pub(crate) fn virtual_now() -> Option<Instant> {
+    if any() { own_now() } else { None }
+}
+
+#[cold]
+fn own_now() -> Option<Instant> {
     with_harness(|_, harness| Instant::from_nanos(harness.now()))
 }
 
@@ -627,20 +691,55 @@ pub(crate) fn hold() -> Option<Hold> {
     with_harness(|_, harness| Hold::new(&harness.control))
 }
 
-/// Whether the caller runs under a chosen schedule.
+/// Whether the caller runs under a chosen schedule, or is unwound after one.
 pub(crate) fn is_exploring() -> bool {
-    with_harness(|_, harness| harness.is_exploring()).unwrap_or(false)
+    any() && with_harness(|_, harness| harness.explores).unwrap_or(false)
+}
+
+/// See [`Harness::note_end`].
+#[cold]
+pub(super) fn note_end(task: &Header) {
+    with_harness(|_, harness| harness.note_end(task));
+}
+
+/// Whether somebody who asks if `task` has ended, which it has, asks before it does. A goroutine runs on to its end after its last
+/// operation, but might have been held up there; until then whoever joins it would only have waited, so this is where the
+/// difference shows, and a point at the end of all goroutines would only multiply the schedules. It is said once of each,
+/// and not after the clock has moved, for which all have to wait.
+#[inline(always)]
+pub(crate) fn ends_late(task: &Header) -> bool {
+    any() && ends_late_here(task)
+}
+
+#[cold]
+fn ends_late_here(task: &Header) -> bool {
+    with_harness(|worker, harness| {
+        let is_here = worker.goroutine().is_some_and(|me| {
+            // SAFETY: the running goroutine's header.
+            unsafe { me.0.as_ref().id / IDS == task.id / IDS }
+        });
+        // Written by this thread alone, which runs all goroutines with such numbers.
+        let late = is_here
+            && harness.is_exploring()
+            && task.family.get() == harness.strikes.get()
+            && harness.pick(2) == Some(1);
+        if late {
+            task.family.set(harness.strikes.get().wrapping_sub(1));
+        }
+        late
+    })
+    .unwrap_or(false)
 }
 
 /// A goroutine that nobody joins has panicked. `false`: it is to be told as usual.
 pub(super) fn take_panic(task: &Header) -> bool {
     with_harness(|worker, harness| {
-        let takes = harness.is_exploring();
-        if takes {
+        // After a failure, what goroutines say that are being ended is of no interest.
+        if harness.is_exploring() {
             let message = panics::told_by(task.id);
             worker.fail(harness, Kind::Panic { title: task.title(), message });
         }
-        takes
+        harness.explores
     })
     .unwrap_or(false)
 }

@@ -4,7 +4,8 @@
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
-//! * [`census`]: who is there. [`deadlock`]: nothing can run any more. [`harness`]: a worker under test, whose clock and schedule are given.
+//! * [`census`]: who is there. [`deadlock`]: nothing can run any more. With the feature `testing`, `left_over`: who does not end;
+//!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
@@ -18,8 +19,14 @@ mod config;
 mod deadlines;
 pub(crate) mod deadlock;
 mod ending;
+#[cfg(feature = "testing")]
+pub(crate) mod harness;
+#[cfg(not(feature = "testing"))]
+#[path = "no_harness.rs"]
 pub(crate) mod harness;
 mod idle;
+#[cfg(feature = "testing")]
+mod left_over;
 mod placement;
 mod poller;
 mod polls;
@@ -32,8 +39,10 @@ mod timers;
 mod worker;
 
 pub(crate) use alarms::Alarm;
-pub(crate) use census::{census_of_all, left_over};
+pub(crate) use census::{Inhabitant, census_of_all};
 pub use config::PanicPolicy;
+#[cfg(feature = "testing")]
+pub(crate) use left_over::left_over;
 pub(crate) use poller::{Poller, poller_here};
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
@@ -284,15 +293,21 @@ pub(crate) fn spend_budget_on_call() {
 }
 
 /// An operation begins that spends no budget: whoever tests schedules may let somebody else go first.
+#[cfg(feature = "testing")]
 #[inline(always)]
 pub(crate) fn point() {
-    with_worker(|worker| {
-        if let Some(worker) = worker
-            && worker.harness.is_some()
-        {
-            worker.point();
-        }
-    });
+    if harness::any() {
+        harness::point();
+    }
+}
+
+/// A goroutine ends: from now on that can be seen.
+#[cfg(feature = "testing")]
+#[inline(always)]
+pub(crate) fn note_end(task: &Header) {
+    if harness::any() {
+        harness::note_end(task);
+    }
 }
 
 /// Panics if there is no runtime for a new task and none can be started.

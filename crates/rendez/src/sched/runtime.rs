@@ -17,8 +17,7 @@
 use super::{
     PanicPolicy, census,
     config::{self, Config},
-    deadlock,
-    harness::{self, Harness},
+    deadlock, harness,
     queue::Inbox,
     shared::{Fresh, WorkerShared},
     starved::Starved,
@@ -137,7 +136,7 @@ impl Shared {
             async_tasks: AsyncTasks::default(),
             threads: Mutex::default(),
             alive: WaitGroup::new(),
-            tested: harness.as_ref().map(|start| start.control.first_id()),
+            tested: harness.as_ref().map(harness::Start::first_id),
             harness: Mutex::new(harness),
             census_turn: crate::sync::Mutex::new(()),
             census_asked: AtomicU32::new(0),
@@ -171,7 +170,7 @@ impl Shared {
                 if harness.is_none() {
                     shared.adopt_poller(&runtime);
                 }
-                let harness = harness.map(|start| Harness::new(start, shared));
+                let harness = harness.map(|start| start.attach(shared));
                 super::enter(Worker::new(index, runtime, shared, deque, polls, harness));
                 alive.done();
             };
@@ -313,6 +312,7 @@ impl Shared {
     }
 
     /// Whether a goroutine runs at a worker other than the one with this number.
+    #[cfg(feature = "testing")]
     pub(super) fn runs_besides(&self, number: Option<usize>) -> bool {
         self.started_slots().any(|slot| slot.shared.is_running() && Some(slot.shared.number) != number)
     }
@@ -370,26 +370,30 @@ impl Shared {
     }
 
     /// Whether a goroutine has panicked that nobody joined: which.
+    #[cfg(feature = "testing")]
     pub(crate) fn detached_panic(&self) -> Option<&str> {
         self.detached_panic.get().map(String::as_str)
     }
 
     /// Runs `f` on a goroutine of this runtime while the caller waits; `f` may therefore borrow.
     #[track_caller]
-    pub(crate) fn run<F, R>(&self, f: F) -> R
+    fn run<F, R>(&self, f: F) -> R
     where
         F: FnOnce() -> R + Send,
         R: Send,
     {
-        match self.try_run(f) {
+        match self.try_run(std::panic::Location::caller(), f) {
             Ok(value) => value,
             Err(unfinished) => unfinished.pass_on(),
         }
     }
 
-    /// As [`run`](Self::run), but that `f` has not returned is returned.
-    #[track_caller]
-    pub(crate) fn try_run<F, R>(&self, f: F) -> Result<R, Unfinished>
+    /// As [`run`](Self::run), on a goroutine that was created at `site`; that `f` has not returned is returned.
+    pub(crate) fn try_run<F, R>(
+        &self,
+        site: &'static std::panic::Location<'static>,
+        f: F,
+    ) -> Result<R, Unfinished>
     where
         F: FnOnce() -> R + Send,
         R: Send,
@@ -424,7 +428,7 @@ impl Shared {
         let body = Body { f, slot: SendPtr(&raw mut result), done: Done(running.clone()) };
         let body = move || body.run();
         let id = self.tested.unwrap_or_else(super::next_id);
-        let header = header::allocate(body, id, std::panic::Location::caller(), None, 0);
+        let header = header::allocate(body, id, site, None, 0);
         // SAFETY: the closure and what it borrows are used only until `done` is dropped, which we wait for below; the
         // handle, whose result is `()`, is given up at once.
         unsafe {
@@ -560,6 +564,7 @@ impl Runtime {
     }
 
     /// What its workers share.
+    #[cfg(feature = "testing")]
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }

@@ -61,6 +61,21 @@ impl Timers {
         }
     }
 
+    /// How many are due.
+    #[cfg(feature = "testing")]
+    pub(super) fn count_due(&self, now: u64) -> usize {
+        self.heap().count_due(now)
+    }
+
+    /// Takes out one of those that are due.
+    #[cfg(feature = "testing")]
+    pub(super) fn take_nth_due(&self, now: u64, nth: usize) -> Option<*const Timer> {
+        let timer = self.heap().pop_nth_due(now, nth)?;
+        // SAFETY: a timer stays where it is while it is in the heap, and nothing has run since.
+        unsafe { (*timer).slot.set(NOWHERE) };
+        Some(timer)
+    }
+
     /// Takes timers that are due out, the earliest first, as many as `due` has room for; how many there were.
     ///
     /// What a timer leads to lies all over memory, and has not been touched for as long as it was set: it is fetched for

@@ -15,7 +15,7 @@
 //! while bursts are long) and whenever there is nothing to do.
 
 use super::{
-    harness::Harness,
+    harness,
     idle::Watch,
     placement::{self, Kind, Placer},
     poller::Turn,
@@ -134,7 +134,7 @@ pub(crate) struct Worker {
     /// What each burst begins with: [`BUDGET`], but for a worker whose schedule is chosen.
     full_budget: Cell<i32>,
     /// Of a runtime under test.
-    pub(super) harness: Option<Box<Harness>>,
+    pub(super) harness: Option<harness::Attached>,
     /// When its poller is looked at.
     pub(super) poll_turn: Turn,
     /// The last question of [`census`](super::census) that was answered here.
@@ -148,7 +148,7 @@ impl Worker {
         shared: &'static WorkerShared,
         fresh: Deque<Fresh>,
         polls: Deque<Fresh>,
-        harness: Option<Harness>,
+        harness: Option<harness::Attached>,
     ) -> Worker {
         let random =
             fastrand::Rng::with_seed(runtime.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -191,7 +191,7 @@ impl Worker {
             unwinding: Cell::new(0),
             cancelled: Cell::new(false),
             full_budget: Cell::new(BUDGET),
-            harness: harness.map(Box::new),
+            harness,
             poll_turn: Turn::default(),
             census_answered: Cell::new(0),
         }
@@ -332,55 +332,7 @@ impl Worker {
         true
     }
 
-    // ---- under a harness ----
-
-    /// As [`next`](Self::next).
-    pub(super) fn next_by_habit(&self, tick: u32) -> Option<*mut Header> {
-        self.next(tick)
-    }
-
-    /// Takes something that can run out of the queues, in no order that matters.
-    pub(super) fn take_any(&self) -> Option<*mut Header> {
-        let woken = self.woken.replace(ptr::null_mut());
-        if !woken.is_null() {
-            return Some(woken);
-        }
-        let other = self.queue.pop().or_else(|| self.polls.take());
-        other.or_else(|| self.fresh.pop().or_else(|| self.shared.take_handed()).map(|task| task.0.as_ptr()))
-    }
-
-    /// Whether there may be something in the queues that can run.
-    #[inline]
-    pub(super) fn has_news(&self) -> bool {
-        !self.woken.get().is_null()
-            || !self.queue.is_empty()
-            || !self.fresh.is_empty()
-            || self.polls.len() > 0
-            || !self.shared.inbox.is_empty()
-            || self.shared.incoming.load(Ordering::Relaxed) > 0
-            || !self.runtime.injector.is_empty()
-            || !self.runtime.woken.is_empty()
-    }
-
-    /// Leaves the running goroutine until it is resumed.
-    ///
-    /// # Safety
-    /// Whoever resumes it has been told of it, and does so after this.
-    #[inline]
-    pub(super) unsafe fn leave_to_others(&self) {
-        // SAFETY: it is the running goroutine's fiber; the rest is passed on.
-        unsafe { self.suspend(self.fiber.get(), self.is_unwinding()) };
-    }
-
-    /// Runs `task` for a burst that is not timed.
-    pub(super) fn execute_one(&self, task: *mut Header) {
-        self.execute(task, 1);
-    }
-
-    /// What a burst may spend; `None` for the usual.
-    pub(super) fn set_budget(&self, budget: Option<i32>) {
-        self.full_budget.set(budget.unwrap_or(BUDGET));
-    }
+    // ---- under test ----
 
     pub(super) fn is_exploring(&self) -> bool {
         self.harness.as_ref().is_some_and(|harness| harness.is_exploring())
@@ -617,24 +569,34 @@ impl Worker {
         if self.timers.is_empty() && alarms.next_deadline().is_none() {
             return false;
         }
+        if self.is_exploring() {
+            // That is a decision.
+            return false;
+        }
         let now = Instant::now().nanos();
         let mut fired = alarms.fire(now);
         let mut due = [ptr::null::<Timer>(); 16];
         loop {
             let len = self.timers.take_due(now, &mut due);
             for &timer in &due[..len] {
-                // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so
-                // its waiter and the goroutine are there.
-                unsafe {
-                    if (*(*timer).waiter).time_out() {
-                        self.queue.push((*timer).task.cast_mut());
-                        fired = true;
-                    }
-                }
+                fired |= self.time_out(timer);
             }
             if len < due.len() {
                 return fired;
             }
+        }
+    }
+
+    /// The time of a timer that has just been taken out has come. Whether that ends a wait.
+    fn time_out(&self, timer: *const Timer) -> bool {
+        // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so its
+        // waiter and the goroutine are there.
+        unsafe {
+            let strikes = (*(*timer).waiter).time_out();
+            if strikes {
+                self.queue.push((*timer).task.cast_mut());
+            }
+            strikes
         }
     }
 
@@ -721,6 +683,7 @@ impl Worker {
     /// As for [`Fiber::suspend`].
     #[inline(always)]
     unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool) {
+        crate::lock::assert_none_is_held();
         if unwinding {
             self.unwinding.set(self.unwinding.get() + 1);
         }
@@ -911,6 +874,69 @@ impl Worker {
             // SAFETY: idle, and this worker's.
             unsafe { Fiber::dispose(fiber) };
         }
+    }
+}
+
+/// For the [harness](super::harness).
+#[cfg(feature = "testing")]
+impl Worker {
+    /// As [`next`](Self::next).
+    pub(super) fn next_by_habit(&self, tick: u32) -> Option<*mut Header> {
+        self.next(tick)
+    }
+
+    /// Takes something that can run out of the queues, in no order that matters.
+    pub(super) fn take_any(&self) -> Option<*mut Header> {
+        let woken = self.woken.replace(ptr::null_mut());
+        if !woken.is_null() {
+            return Some(woken);
+        }
+        let other = self.queue.pop().or_else(|| self.polls.take());
+        other.or_else(|| self.fresh.pop().or_else(|| self.shared.take_handed()).map(|task| task.0.as_ptr()))
+    }
+
+    /// Whether there may be something in the queues that can run.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        !self.woken.get().is_null()
+            || !self.queue.is_empty()
+            || !self.fresh.is_empty()
+            || self.polls.len() > 0
+            || !self.shared.inbox.is_empty()
+            || self.shared.incoming.load(Ordering::Relaxed) > 0
+            || !self.runtime.injector.is_empty()
+            || !self.runtime.woken.is_empty()
+    }
+
+    /// Of the timers and alarms that are due, the one that `pick` chooses strikes.
+    pub(super) fn fire_one(&self, pick: impl FnOnce(usize) -> usize) {
+        let (now, alarms) = (Instant::now().nanos(), &self.shared.alarms);
+        let timers = self.timers.count_due(now);
+        let chosen = pick(timers + alarms.count_due(now));
+        match self.timers.take_nth_due(now, chosen) {
+            Some(timer) => _ = self.time_out(timer),
+            None => alarms.fire_nth(now, chosen - timers),
+        }
+    }
+
+    /// Leaves the running goroutine until it is resumed.
+    ///
+    /// # Safety
+    /// Whoever resumes it has been told of it, and does so after this.
+    #[inline]
+    pub(super) unsafe fn leave_to_others(&self) {
+        // SAFETY: it is the running goroutine's fiber; the rest is passed on.
+        unsafe { self.suspend(self.fiber.get(), self.is_unwinding()) };
+    }
+
+    /// Runs `task` for a burst that is not timed.
+    pub(super) fn execute_one(&self, task: *mut Header) {
+        self.execute(task, 1);
+    }
+
+    /// What a burst may spend; `None` for the usual.
+    pub(super) fn set_budget(&self, budget: Option<i32>) {
+        self.full_budget.set(budget.unwrap_or(BUDGET));
     }
 }
 

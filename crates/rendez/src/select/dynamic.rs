@@ -323,6 +323,7 @@ impl SelectedOperation<'_> {
     /// If the arm is not a receive from this receiver's channel.
     #[track_caller]
     pub fn recv<'r, T>(mut self, receiver: &'r Receiver<T>) -> Result<T, RecvError> {
+        crate::wait::point();
         let is_same = self.arm.kind() == (Kind::Recv, receiver.address());
         assert!(
             is_same,
@@ -343,6 +344,7 @@ impl SelectedOperation<'_> {
     /// If the arm is not a send to this sender's channel.
     #[track_caller]
     pub fn send<'s, T>(mut self, sender: &'s Sender<T>, value: T) -> Result<(), SendError<T>> {
+        crate::wait::point();
         let is_same = self.arm.kind() == (Kind::Send, sender.address());
         assert!(
             is_same,

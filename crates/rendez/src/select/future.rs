@@ -42,8 +42,11 @@ impl Registration {
     /// If the answer is `Pending`, neither the arms nor this may move or end before [`withdraw`](Self::withdraw), or a
     /// poll that is ready. The arms are the same at every poll.
     pub(super) unsafe fn poll<A: Arms + ?Sized>(&mut self, arms: &mut A, cx: &Context<'_>) -> Poll<usize> {
-        if self.waiter.is_none() && !wait::poll_budget(cx) {
-            return Poll::Pending;
+        match self.waiter {
+            None if !wait::poll_budget(cx) => return Poll::Pending,
+            None => {}
+            // A peer may decide the wait right now.
+            Some(_) => wait::point(),
         }
         loop {
             let mut chosen = None;
@@ -101,7 +104,9 @@ impl Registration {
 
     /// Ends a wait; the arm that a peer had chosen before, if it is done by that.
     pub(super) fn withdraw<A: Arms + ?Sized>(&mut self, arms: &mut A) -> Option<usize> {
-        let outcome = self.waiter.as_ref()?.end();
+        let waiter = self.waiter.as_ref()?;
+        wait::point();
+        let outcome = waiter.end();
         self.conclude(arms, outcome)
     }
 

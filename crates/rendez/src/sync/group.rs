@@ -113,6 +113,7 @@ impl<E> Group<E> {
     /// # Panics
     /// While goroutines of the group are running: `errgroup: modify limit while N goroutines in the group are still active`.
     pub fn limit(&self, most: usize) {
+        crate::wait::point();
         let mut limit = self.inner.limit.lock();
         let running = self.inner.running.load(Ordering::SeqCst);
         if running != 0 {
@@ -307,6 +308,7 @@ struct Place<E> {
 
 impl<E> Place<E> {
     fn of(inner: &Arc<Inner<E>>) -> Place<E> {
+        crate::wait::point();
         let limit = inner.limit.lock();
         // Before the lock goes: whoever sets a limit sees it.
         inner.running.fetch_add(1, Ordering::SeqCst);

@@ -108,7 +108,7 @@ impl Once {
     #[inline]
     #[track_caller]
     pub fn call_once<F: FnOnce()>(&self, f: F) {
-        if !self.is_completed() {
+        if !self.is_done() {
             self.call("Once", f);
         }
     }
@@ -132,6 +132,15 @@ impl Once {
     /// Whether the call has ended. If so, what it did is seen.
     #[inline]
     pub fn is_completed(&self) -> bool {
+        // (Once it has ended it stays so: then nobody can come between.)
+        self.is_done() || {
+            crate::wait::point();
+            self.is_done()
+        }
+    }
+
+    #[inline]
+    fn is_done(&self) -> bool {
         self.word.load(Ordering::Acquire) == DONE
     }
 
@@ -177,6 +186,7 @@ impl Once {
     }
 
     pub(super) fn complete(&self) {
+        crate::wait::point();
         let mut wakeups = WakeBatch::new();
         let mut waiters = self.waiters.lock();
         self.word.store(DONE, Ordering::Release);
@@ -200,12 +210,12 @@ impl Once {
 // SAFETY: all of it is made for any thread; waiters are decided under the queue's lock, by `complete`.
 unsafe impl Occurs for Once {
     fn has_occurred(&self) -> bool {
-        self.is_completed()
+        self.is_done()
     }
 
     unsafe fn queue(&self, node: &Node) -> bool {
         let mut waiters = self.waiters.lock();
-        if self.is_completed() {
+        if self.is_done() {
             return false;
         }
         // SAFETY: passed on.
@@ -227,7 +237,7 @@ impl Default for Once {
 
 impl fmt::Debug for Once {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Once").field("completed", &self.is_completed()).finish_non_exhaustive()
+        f.debug_struct("Once").field("completed", &self.is_done()).finish_non_exhaustive()
     }
 }
 

@@ -153,6 +153,7 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
         Fut: Future<Output = V>,
         V: Clone,
     {
+        crate::wait::point();
         loop {
             match self.enter(key, 0) {
                 Entry::Leads(leader) => {
@@ -193,6 +194,7 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
     /// assert_eq!(nested, 3);
     /// ```
     pub fn forget(&self, key: &K) {
+        crate::wait::point();
         let hash = self.hasher.hash_one(key);
         let candidates = self.flights.lock().get(&hash).cloned().unwrap_or_default();
         for flight in candidates {
@@ -257,6 +259,7 @@ impl<K, V> Leader<'_, K, V> {
     where
         V: Clone,
     {
+        crate::wait::point();
         self.flights.remove(&self.flight);
         // Off the table the flight has no new followers, so a one is a one. A clone that panics abandons it.
         if Arc::strong_count(&self.flight) > 1 {
@@ -267,6 +270,7 @@ impl<K, V> Leader<'_, K, V> {
 
     fn crash(self, payload: Box<dyn Any + Send>) -> ! {
         forget_unwound_frames();
+        crate::wait::point();
         if !payload.is::<ForcedUnwind>() {
             let _ = self.flight.landing.set(Landing::Panicked(text_of(&*payload)));
         }

@@ -210,6 +210,7 @@ impl WaitGroup {
     /// # Cancellation
     /// A runtime's shutdown unwinds a parked goroutine.
     pub fn wait(&self) {
+        crate::wait::point();
         self.wait_because(Reason::WaitGroup);
     }
 
@@ -219,8 +220,20 @@ impl WaitGroup {
         self.wait_because(Reason::Scope);
     }
 
+    /// [`done`](Self::done), of a child for which only [`wait_for_children`](Self::wait_for_children) waits: nobody can see when
+    /// that is but by waiting, so no schedule is told from another by it.
+    #[cfg(not(loom))]
+    pub(crate) fn child_done(&self) {
+        self.inner.add(-1);
+    }
+
+    /// [`add`](Self::add), of children as above.
+    #[cfg(not(loom))]
+    pub(crate) fn add_child(&self) {
+        self.inner.add(1);
+    }
+
     fn wait_because(&self, reason: Reason) {
-        crate::wait::point();
         if !self.inner.is_zero() && park(&*self.inner, reason) {
             self.inner.check_reuse();
         }
@@ -327,6 +340,7 @@ impl Future for WaitGroupFuture<'_> {
         assert!(!this.finished, "`wait_async` polled after it was ready");
         match &this.waiter {
             None => {
+                crate::wait::point();
                 let waiter: *const Waiter = this.waiter.insert(Waiter::task(cx.waker().clone()));
                 this.node.aim(waiter, 0, ptr::null_mut());
                 // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
@@ -335,6 +349,7 @@ impl Future for WaitGroupFuture<'_> {
                 }
             }
             Some(waiter) => {
+                crate::wait::point();
                 if waiter.poll(cx.waker()).is_none() {
                     return Poll::Pending;
                 }

@@ -380,6 +380,8 @@ pub(crate) unsafe fn abandon_parked(header: *const Header) {
 pub(super) unsafe fn complete(header: *const Header) {
     // SAFETY: the runner's reference lasts until `DONE` is set (then see the head of the file).
     unsafe {
+        #[cfg(feature = "testing")]
+        sched::note_end(&*header);
         let before = (*header).state.fetch_or(DONE, Ordering::AcqRel);
         if before & HANDLE == 0 {
             free_untaken(header);

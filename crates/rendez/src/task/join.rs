@@ -1,6 +1,7 @@
 //! Handles: waiting for a goroutine and taking what it returned.
 
 use super::header::{self, Header};
+use crate::sched::harness::{ends_late, shown_id};
 use std::{
     any::Any,
     error::Error,
@@ -31,12 +32,12 @@ unsafe impl Sync for SyncPayload {}
 impl JoinError {
     pub(super) fn cancelled(header: *const Header) -> JoinError {
         // SAFETY: called while the task runs, or is being cancelled: the header is there.
-        JoinError { id: unsafe { (*header).id }, cause: Cause::Cancelled }
+        JoinError { id: shown_id(unsafe { (*header).id }), cause: Cause::Cancelled }
     }
 
     pub(super) fn panicked(header: *const Header, payload: Box<dyn Any + Send>) -> JoinError {
         // SAFETY: as above.
-        JoinError { id: unsafe { (*header).id }, cause: Cause::Panic(SyncPayload(payload)) }
+        JoinError { id: shown_id(unsafe { (*header).id }), cause: Cause::Panic(SyncPayload(payload)) }
     }
 
     pub(super) fn of_panic(id: u64, payload: Box<dyn Any + Send>) -> JoinError {
@@ -123,7 +124,6 @@ impl<R> RawHandle<R> {
     }
 
     pub(super) fn join(self) -> Result<R, JoinError> {
-        crate::wait::point();
         self.header().wait_done();
         let header = self.header.as_ptr();
         std::mem::forget(self);
@@ -137,11 +137,11 @@ impl<R> RawHandle<R> {
 
     pub(super) fn is_finished(&self) -> bool {
         crate::wait::point();
-        self.header().is_done()
+        self.header().is_done() && !ends_late(self.header())
     }
 
     pub(super) fn id(&self) -> u64 {
-        crate::sched::harness::shown_id(self.header().id)
+        shown_id(self.header().id)
     }
 }
 
@@ -238,5 +238,5 @@ impl<R> fmt::Debug for LocalJoinHandle<R> {
 }
 
 pub(super) fn describe<R>(name: &str, handle: &RawHandle<R>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.debug_struct(name).field("id", &handle.id()).field("finished", &handle.is_finished()).finish()
+    f.debug_struct(name).field("id", &handle.id()).field("finished", &handle.header().is_done()).finish()
 }

@@ -79,7 +79,7 @@ impl<R> Future for JoinFuture<R> {
         let handle = this.handle.as_ref().expect("a handle polled after it was ready");
         match &this.waiter {
             None => {
-                if !handle.is_finished() {
+                if !handle.header().is_done() {
                     let waiter: *const Waiter = this.waiter.insert(Waiter::task(cx.waker().clone()));
                     this.node.aim(waiter, 0, ptr::null_mut());
                     // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
@@ -89,6 +89,7 @@ impl<R> Future for JoinFuture<R> {
                 }
             }
             Some(waiter) => {
+                crate::wait::point();
                 if waiter.poll(cx.waker()).is_none() {
                     return Poll::Pending;
                 }

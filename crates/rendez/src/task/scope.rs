@@ -49,7 +49,7 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.state.cancelled.fetch_or(!self.completed, Ordering::Relaxed);
-        self.state.running.done();
+        self.state.running.child_done();
     }
 }
 
@@ -134,7 +134,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> R + Send + 'scope,
         R: Send + 'scope,
     {
-        self.state.running.add(1);
+        self.state.running.add_child();
         let slot = Arc::new(Slot { result: Mutex::new(None), state: self.state.clone() });
         let child =
             Child { f, slot: slot.clone(), running: Running { state: self.state.clone(), completed: false } };

@@ -9,7 +9,12 @@ use super::{
     strategy::{self, Exhaustive, Pct, Random, Replay},
 };
 use crate::sched::harness::{self, Control, Start};
-use std::{io::Write, ops::Range, panic::Location, sync::Arc};
+use std::{
+    io::Write,
+    ops::Range,
+    panic::Location,
+    sync::{Arc, Once},
+};
 
 /// How [`explore`] goes about it. Write what differs, and `..Config::default()`.
 ///
@@ -208,8 +213,14 @@ fn replay_of(site: &Location<'_>) -> Option<Strategy> {
         ),
     };
     if place != format!("{}:{}", site.file(), site.line()) {
-        // Not `eprintln`, which panics when nobody reads the error stream any more.
-        let _ = writeln!(std::io::stderr(), "rendez: {REPLAY} is for {place}; {site} runs as usual");
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            // Not `eprintln`, which panics when nobody reads the error stream any more.
+            let _ = writeln!(
+                std::io::stderr(),
+                "rendez: {REPLAY} is for {place}; {site}, and any other, runs as usual"
+            );
+        });
         return None;
     }
     Some(Strategy::Replay(schedule.to_owned()))
@@ -225,21 +236,21 @@ fn chooser(strategy: &Strategy) -> Result<Box<dyn strategy::Strategy>, String> {
 }
 
 /// One call of [`explore`].
-struct Session<'a> {
-    config: &'a Config,
-    body: Body,
-    site: &'static Location<'static>,
-    replays: bool,
+pub(super) struct Session<'a> {
+    pub(super) config: &'a Config,
+    pub(super) body: Body,
+    pub(super) site: &'static Location<'static>,
+    pub(super) replays: bool,
 }
 
 impl Session<'_> {
-    fn explorer(&self, strategy: Box<dyn strategy::Strategy>, seed: u64, budget: u64) -> Explorer {
+    pub(super) fn explorer(&self, strategy: Box<dyn strategy::Strategy>, seed: u64, budget: u64) -> Explorer {
         Explorer::new(self.body.clone(), self.site, strategy, seed, budget)
             .limits(self.config.max_steps, self.config.early_timers)
     }
 
     /// Until all schedules have been run, or one has failed.
-    fn run(&self, mut explorer: Box<Explorer>) -> (Box<Explorer>, Option<Kind>) {
+    pub(super) fn run(&self, mut explorer: Box<Explorer>) -> (Box<Explorer>, Option<Kind>) {
         // Another runtime under test has to wait for this one.
         let _hold = harness::hold();
         loop {

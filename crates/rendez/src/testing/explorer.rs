@@ -118,8 +118,8 @@ impl Explorer {
 
     // ---- for the harness ----
 
-    /// A schedule begins: the program.
-    pub(crate) fn begin(&mut self) -> Body {
+    /// A schedule begins: the program, and whence it is.
+    pub(crate) fn begin(&mut self) -> (Body, &'static Location<'static>) {
         if self.begun > 0 {
             self.seed = next_seed(self.seed);
         }
@@ -131,11 +131,7 @@ impl Explorer {
             trace.clear();
         }
         self.strategy.begin(self.seed);
-        self.body.clone()
-    }
-
-    pub(crate) fn site(&self) -> &'static Location<'static> {
-        self.site
+        (self.body.clone(), self.site)
     }
 
     /// Which of the goroutines goes on. `None`: this has been going on for too long.

@@ -1,24 +1,8 @@
 //! How a run fails, and how that is told.
 
 use super::schedule::Schedule;
+use crate::sched::Inhabitant;
 use std::{fmt, panic::Location};
-
-/// A goroutine that has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Inhabitant {
-    pub(crate) id: u64,
-    /// As `goroutine 7 "printer"`.
-    pub(crate) title: String,
-    /// What it waits for, in Go's words.
-    pub(crate) state: &'static str,
-    pub(crate) site: &'static Location<'static>,
-}
-
-impl fmt::Display for Inhabitant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}]:\n\tcreated at {}", self.title, self.state, self.site)
-    }
-}
 
 /// What went wrong in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +12,18 @@ pub(crate) enum Kind {
         title: String,
         message: String,
     },
-    Deadlock(Vec<Inhabitant>),
-    Leak(Vec<Inhabitant>),
+    Deadlock(Left),
+    Leak(Left),
     /// After so many steps.
-    Endless(u64, Vec<Inhabitant>),
+    Endless(u64, Left),
+}
+
+/// What there is when a run comes to nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) inhabitants: Vec<Inhabitant>,
+    /// Who panicked before, and what he said: often that is why the others wait.
+    pub(crate) panicked: Vec<(u64, String)>,
 }
 
 impl Kind {
@@ -52,11 +44,15 @@ impl fmt::Display for Kind {
         let (left, text) = match self {
             Kind::Panic { title, message } => return write!(f, "{title} panicked: {message}"),
             Kind::Deadlock(left) => (left, "all goroutines are asleep - deadlock!".to_owned()),
-            Kind::Leak(left) => (left, leak_text(left.len())),
+            Kind::Leak(left) => (left, leak_text(left.inhabitants.len())),
             Kind::Endless(steps, left) => (left, format!("did not end within {steps} steps")),
         };
         f.write_str(&text)?;
-        write_inhabitants(f, left)
+        write_inhabitants(f, &left.inhabitants)?;
+        for (id, message) in &left.panicked {
+            write!(f, "\n\ngoroutine {id} has panicked: {message}")?;
+        }
+        Ok(())
     }
 }
 

@@ -26,6 +26,8 @@ mod leaks;
 pub(crate) mod panics;
 mod schedule;
 mod strategy;
+#[cfg(test)]
+mod tests;
 mod virtual_time;
 
 pub use explore::{Config, Explored, check, explore};
@@ -34,7 +36,7 @@ pub use leaks::{ClockHold, check_leaks};
 pub use virtual_time::virtual_time;
 
 pub(crate) use explorer::Explorer;
-pub(crate) use failure::{Inhabitant, Kind};
+pub(crate) use failure::{Kind, Left};
 pub(crate) use strategy::{CLOCK, Options, Running, wrapped};
 
 /// Who chooses the schedules of [`explore`]: at each step which goroutine goes on, and what a `select!` with several ready

@@ -56,6 +56,12 @@ pub(crate) fn told_by(id: u64) -> String {
     told.unwrap_or_else(|| "it said nothing".to_owned())
 }
 
+/// All that was said in this schedule, by the goroutines' numbers.
+pub(crate) fn told() -> Vec<(u64, String)> {
+    let named = |(id, text): &(Option<u64>, String)| Some((harness::shown_id((*id)?), text.clone()));
+    TOLD.with_borrow(|told| told.iter().filter_map(named).collect())
+}
+
 /// What the calling goroutine said with this payload: with the place, if that is known.
 pub(crate) fn told_of(payload: &(dyn Any + Send)) -> String {
     let text = text_of(payload).unwrap_or("a value that is no text");

@@ -4,7 +4,7 @@ use crate::sched::{
     Shared,
     harness::{self, Control, Start},
 };
-use std::sync::Arc;
+use std::{panic::Location, sync::Arc};
 
 /// Runs `f` in virtual time and returns what it returns.
 ///
@@ -77,7 +77,7 @@ where
         harness::note_main_done();
         result
     };
-    let result = runtime.try_run(body);
+    let result = runtime.try_run(Location::caller(), body);
     runtime.shutdown();
     match result {
         Ok(value) => (value, runtime),

@@ -23,7 +23,7 @@ use std::{
 pub struct Instant(std::time::Instant);
 
 impl Instant {
-    /// The present moment: of the machine's clock, or, in [virtual time](crate::testing::virtual_time), of that.
+    /// The present moment: of the machine's clock, or, in virtual time (`testing::virtual_time`), of that.
     #[inline]
     pub fn now() -> Instant {
         #[cfg(not(loom))]
@@ -79,6 +79,7 @@ impl Instant {
     }
 
     /// The moment with that [number](Self::nanos).
+    #[cfg(all(not(loom), feature = "testing"))]
     pub(crate) fn from_nanos(nanos: u64) -> Instant {
         Instant(*EPOCH.get_or_init(std::time::Instant::now) + Duration::from_nanos(nanos))
     }

@@ -85,7 +85,7 @@ pub(crate) fn spend_budget() {
 /// An operation that never waits, and so spends no budget, begins: under a chosen schedule somebody else may go first.
 #[inline(always)]
 pub(crate) fn point() {
-    #[cfg(not(loom))]
+    #[cfg(all(not(loom), feature = "testing"))]
     crate::sched::point();
 }
 
@@ -198,7 +198,7 @@ pub enum Reason {
     #[cfg_attr(loom, allow(dead_code))]
     Blocking,
     /// In a test, for the other goroutines to end.
-    #[cfg_attr(loom, allow(dead_code))]
+    #[cfg_attr(any(loom, not(feature = "testing")), allow(dead_code))]
     Rest,
 }
 

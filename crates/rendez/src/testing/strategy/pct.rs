@@ -64,7 +64,7 @@ impl Pct {
 
 impl Strategy for Pct {
     fn begin(&mut self, seed: u64) {
-        self.random = fastrand::Rng::with_seed(seed);
+        self.random = fastrand::Rng::with_seed(if self.measures() { 0 } else { seed });
         self.step = 0;
         self.priorities.clear();
         self.lowest = FALLEN;
@@ -98,7 +98,8 @@ impl Strategy for Pct {
     }
 
     fn pick(&mut self, n: usize) -> usize {
-        if self.steps.is_none() { 0 } else { self.random.usize(..n) }
+        // Also while the program is measured: it may count on a select that does not take the same arm for ever.
+        self.random.usize(..n)
     }
 
     fn measures(&self) -> bool {
