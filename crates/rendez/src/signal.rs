@@ -98,7 +98,9 @@ static LISTENERS: Mutex<Listeners> = Mutex::new(Listeners { handle: None, list: 
 /// When all receivers are gone that asked for a signal, it does again what it does by default, as after Go's `signal.Stop`: so
 /// who drops the receiver when it begins to shut down lets a second Ctrl-C end the process at once.
 ///
-/// A thread of the process, started by the first call, passes the signals on; when none comes it sleeps.
+/// A thread of the process, started by the first call, passes the signals on; when none comes it sleeps. From then on no deadlock is
+/// reported, since a signal may always come; as in Go. In a runtime under test a receive from this channel is one as any other:
+/// while a real signal is to be waited for, hold its clock (`testing::ClockHold`).
 ///
 /// # Errors
 /// The system's; also for signals that can't be caught (`SIGKILL`, `SIGSTOP`) or must not be (`SIGSEGV`, `SIGFPE`, `SIGILL`).

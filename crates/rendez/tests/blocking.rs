@@ -3,7 +3,7 @@
 
 mod setup;
 
-use rendez::{Runtime, blocking, chan, go, go_async, testing};
+use rendez::{Runtime, blocking, chan, go, go_async};
 use setup::{Drops, OnDrop, in_time, runtime, text};
 use std::{
     panic::catch_unwind,
@@ -155,11 +155,12 @@ fn more_calls_than_there_may_be_threads_are_all_made() {
     });
 }
 
+#[cfg(feature = "testing")]
 #[test]
 fn the_clock_of_a_test_stands_during_a_call() {
     in_time(|| {
         let start = Instant::now();
-        testing::virtual_time(|| {
+        rendez::testing::virtual_time(|| {
             let begin = rendez::time::Instant::now();
             let sleeper = go(|| rendez::sleep(Duration::from_secs(3600)));
             let passed = blocking(|| {

@@ -5,7 +5,7 @@ mod child;
 mod setup;
 
 use child::must_succeed_in_a_child;
-use rendez::{Event, block_on, blocking, go, go_local, net::UnixStream, testing, yield_now};
+use rendez::{Event, block_on, blocking, go, go_local, net::UnixStream, yield_now};
 use setup::{in_time, runtime};
 use std::{
     io::{Read, Write},
@@ -177,6 +177,7 @@ fn a_poller_whose_worker_has_ended_uses_no_processor() {
     });
 }
 
+#[cfg(feature = "testing")]
 #[test]
 fn a_runtime_under_test_leaves_the_sockets_of_one_that_has_ended_to_others() {
     must_succeed_in_a_child(|| {
@@ -191,12 +192,12 @@ fn a_runtime_under_test_leaves_the_sockets_of_one_that_has_ended_to_others() {
             });
             drop(first);
             // It takes what the other's worker left behind, but never looks there.
-            testing::virtual_time(move || {
+            rendez::testing::virtual_time(move || {
                 let reader = go(move || block_on(&mut read));
                 blocking(|| thread::sleep(SHORT));
                 theirs.write_all(b"x").unwrap();
                 // While this is waited for there is no deadlock to be seen.
-                let _hold = testing::ClockHold::new();
+                let _hold = rendez::testing::ClockHold::new();
                 assert_eq!(reader.join().unwrap(), 1);
             });
         });

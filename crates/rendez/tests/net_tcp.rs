@@ -9,7 +9,6 @@ use rendez::{
     net::{FuturesIo, Shutdown, TcpListener, TcpStream},
     select,
     sync::WaitGroup,
-    testing,
     time::timer,
 };
 use setup::{in_every_world, in_time, runtime};
@@ -696,6 +695,7 @@ fn the_futures_crates_traits_read_and_write_in_both_directions_at_once() {
     });
 }
 
+#[cfg(feature = "testing")]
 #[test]
 fn the_clock_of_a_test_stands_while_a_socket_is_waited_for() {
     in_time(|| {
@@ -703,7 +703,7 @@ fn the_clock_of_a_test_stands_while_a_socket_is_waited_for() {
             thread::sleep(SHORT);
             stream.write_all(b"x").unwrap();
         });
-        testing::virtual_time(move || {
+        rendez::testing::virtual_time(move || {
             let start = rendez::time::Instant::now();
             let sleeper = go(|| rendez::sleep(Duration::from_secs(3600)));
             let stream = TcpStream::connect(addr).unwrap();
