@@ -7,12 +7,15 @@
 //!   that sleeps with a full inbox; so it does without the mutex in `notify`, or if the worker waits without a check;
 //! * if a cancelled sleep stays `ASLEEP`, or a waker stores `NOTIFIED` where it should exchange, it finds notifications
 //!   that nobody needs;
+//! * a waker that takes `POLLING` for `AWAKE`, or does not ring, leaves a worker in its poller with a full inbox;
+//! * somebody else who hears the bell and does not ring it again leaves the worker in its poller, too;
 //! * if the word is loaded relaxed, or `is_empty` by less than a sequentially consistent load, it finds the lost wake-up;
 //! * if a push does not release, or a take does not acquire, it finds the data race in the task; if either does not
 //!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order;
 //! * if a push of a chain links its newest and not its oldest to what it found, it finds lost tasks.
 
 use super::{
+    bell::Bell,
     queue::{Chain, Inbox, Linked},
     sleep::{Sleep, Slept},
 };
@@ -129,6 +132,14 @@ impl Worker {
     /// One round of a worker that has nothing to do, as in `idle`.
     fn idle(&self, limit: Option<Duration>) -> Slept {
         self.sleep.sleep(|| !self.inbox.is_empty(), || limit)
+    }
+}
+
+impl Worker {
+    /// As [`idle`](Self::idle), of a worker that has a poller.
+    fn idle_polling(&self) -> Slept {
+        let bell = self.sleep.hang(Bell::new());
+        self.sleep.sleep_polling(|| !self.inbox.is_empty(), || None, |_| bell.hear())
     }
 }
 
@@ -337,6 +348,68 @@ fn a_notification_that_meets_a_cancellation_leaves_the_next_sleep_sound() {
     });
     CROSSED.check("the waker notified while the worker cancelled");
     NEXT_NOTIFIED.check("the sleep after the cancellation ended by a notification");
+}
+
+#[test]
+fn a_worker_that_sleeps_now_in_its_poller_and_now_elsewhere_misses_nothing() {
+    static RUNG: Seen = Seen::new();
+    static STALE: Seen = Seen::new();
+    static CHANGED: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let waker = spawn(&worker, |worker| {
+            worker.deliver(0, 0);
+            worker.deliver(0, 1)
+        });
+        let (mut got, mut slept) = (Vec::new(), Vec::new());
+        while got.len() < 2 {
+            worker.take(&mut got);
+            if got.len() < 2 {
+                slept.push(if slept.len() == 2 { worker.idle(None) } else { worker.idle_polling() });
+            }
+        }
+        let second = waker.join().unwrap();
+        check_all(&got, 1, 2);
+        RUNG.note(slept.first() == Some(&Slept::Notified));
+        STALE.note(slept.get(1) == Some(&Slept::TimedOut));
+        CHANGED.note(slept.get(2) == Some(&Slept::Notified) && second);
+    });
+    RUNG.check("it was woken from its poller");
+    STALE.check("a bell that rang late was heard in a later sleep");
+    CHANGED.check("it was woken from the other bed");
+}
+
+#[test]
+fn a_bell_that_somebody_else_hears_wakes_the_worker_all_the_same() {
+    static OVERHEARD: Seen = Seen::new();
+    static WOKEN: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        worker.sleep.hang(Bell::new());
+        let waker = spawn(&worker, |worker| worker.deliver(0, 0));
+        // As `look_for_worker`.
+        let other = spawn(&worker, |worker| {
+            let bell = worker.sleep.bell().unwrap();
+            let heard = bell.overhear();
+            if heard {
+                bell.ring();
+            }
+            heard
+        });
+        let (mut got, mut woken) = (Vec::new(), false);
+        while got.is_empty() {
+            worker.take(&mut got);
+            if got.is_empty() {
+                woken |= worker.idle_polling() == Slept::Notified;
+            }
+        }
+        waker.join().unwrap();
+        OVERHEARD.note(other.join().unwrap() && woken);
+        WOKEN.note(woken);
+        check_all(&got, 1, 1);
+    });
+    OVERHEARD.check("it was woken although somebody else had heard the bell");
+    WOKEN.check("it was woken");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
+//! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
 //! * [`census`]: who is there. [`deadlock`]: nothing can run any more. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
@@ -11,6 +12,7 @@
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
 
 mod alarms;
+mod bell;
 mod census;
 mod clock;
 mod config;
@@ -26,6 +28,7 @@ mod idle;
 #[cfg(feature = "testing")]
 mod left_over;
 mod placement;
+mod poller;
 mod polls;
 mod queue;
 mod runtime;
@@ -40,6 +43,7 @@ pub(crate) use census::{Inhabitant, census_of_all, count};
 pub use config::PanicPolicy;
 #[cfg(feature = "testing")]
 pub(crate) use left_over::left_over;
+pub(crate) use poller::{Poller, poller_here};
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
 pub(crate) use shared::WorkerShared;
@@ -349,6 +353,16 @@ pub(crate) fn spend_budget() {
     });
 }
 
+/// As [`spend_budget`], for a call of the system, which takes as long as many other operations.
+#[inline]
+pub(crate) fn spend_budget_on_call() {
+    with_worker(|worker| {
+        if let Some(worker) = worker {
+            worker.spend_budget_on_call();
+        }
+    });
+}
+
 /// An operation begins that spends no budget: whoever tests schedules may let somebody else go first.
 #[cfg(feature = "testing")]
 #[inline(always)]
@@ -399,6 +413,21 @@ pub(crate) fn spawn_on(runtime: &Shared, task: NonNull<Header>) {
         Some(worker) if ptr::eq(&*worker.runtime, runtime) => worker.spawn(task),
         _ => runtime.spawn_foreign(task),
     });
+}
+
+/// While there is one, the caller, a goroutine, waits for a call on the pool, and a shutdown does not give up on it.
+pub(crate) struct Offloaded(Arc<Shared>, #[allow(dead_code, reason = "held")] deadlock::Outside);
+
+pub(crate) fn count_offloaded() -> Offloaded {
+    let runtime = current_runtime();
+    runtime.offloaded.fetch_add(1, Ordering::Relaxed);
+    Offloaded(runtime, deadlock::Outside::new())
+}
+
+impl Drop for Offloaded {
+    fn drop(&mut self) {
+        self.0.offloaded.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Numbers are handed out in blocks of this size.

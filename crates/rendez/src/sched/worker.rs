@@ -11,13 +11,14 @@
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
 //! 4. the newest unstarted one.
 //!
-//! The inbox is looked at before every switch, the timers and the injector every [`MAINTAIN_EVERY`] switches (every one
+//! The inbox is looked at before every switch, the timers, the injector and the poller every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
 
 use super::{
     clock, harness,
     idle::Watch,
     placement::{self, Kind, Placer},
+    poller::Turn,
     polls::Polls,
     queue::RunQueue,
     runtime::Shared,
@@ -57,6 +58,11 @@ const SAMPLE_EVERY: u32 = 64;
 const WORKS_FOR: u32 = 32;
 /// Blocking operations that did not block before a goroutine yields.
 const BUDGET: i32 = 512;
+/// What a call of the system costs of it.
+const CALL: i32 = 8;
+/// What may pass in such a call without being the goroutine's work: on a socket, it is often spent on waking who reads
+/// at the other end.
+const IN_CALL: Duration = Duration::from_micros(10);
 /// How often in a row an async operation is told that the budget is used up.
 const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
@@ -110,13 +116,15 @@ pub(crate) struct Worker {
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
     /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
-    slow: Cell<bool>,
+    pub(super) slow: Cell<bool>,
     /// How many of the next bursts are to be timed whatever the tick says.
     curious: Cell<u32>,
     /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
     polls_work: Cell<u32>,
     /// Time spent on waking other workers since the start of the burst that is timed.
     pub(super) spent_waking: Cell<Duration>,
+    /// Calls of the system in it.
+    calls: Cell<u32>,
     /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
     pub(super) has_loot: Cell<bool>,
     /// How many goroutines are suspended in a destructor that an unwind runs.
@@ -129,6 +137,8 @@ pub(crate) struct Worker {
     pub(super) harness: Option<harness::Attached>,
     /// The time, in seconds, when this worker last looked around.
     seconds: Cell<u32>,
+    /// When its poller is looked at.
+    pub(super) poll_turn: Turn,
     /// The last question of [`census`](super::census) that was answered here.
     pub(super) census_answered: Cell<u32>,
 }
@@ -178,12 +188,14 @@ impl Worker {
             curious: Cell::new(0),
             polls_work: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
+            calls: Cell::new(0),
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
             cancelled: Cell::new(false),
             full_budget: Cell::new(BUDGET),
             harness,
             seconds: Cell::new(clock::coarse_seconds()),
+            poll_turn: Turn::default(),
             census_answered: Cell::new(0),
         }
     }
@@ -202,6 +214,7 @@ impl Worker {
             self.tick.set(tick);
             if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() {
                 self.maintain();
+                self.poll_in_turn();
             } else if self.shared.inbox.looks_filled() {
                 self.empty_inbox();
             }
@@ -382,13 +395,14 @@ impl Worker {
                 let (site, first) = ((*task).site, !(*fiber).owned.get());
                 let is_poll = (*task).has_flag(ASYNC);
                 self.spent_waking.set(Duration::ZERO);
+                self.calls.set(0);
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
                 let (burst, waking) = (start.elapsed(), self.spent_waking.get());
                 self.slow.set(burst >= placement::CHATTY);
                 // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
                 // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
-                let short = burst < placement::CHATTY;
+                let short = burst.saturating_sub(IN_CALL * self.calls.get()) < placement::CHATTY;
                 if if short { !first } else { waking.is_zero() } {
                     placement::learn(site, burst);
                 }
@@ -708,7 +722,7 @@ impl Worker {
     pub(super) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
         let fiber = self.fiber.get();
         let unwinding = self.is_unwinding();
-        if self.runtime.is_stopping() && reason != Reason::Scope && !unwinding && waiter.cancel() {
+        if self.runtime.is_stopping() && reason.is_interruptible() && !unwinding && waiter.cancel() {
             return;
         }
         // SAFETY: the running goroutine's fiber.
@@ -768,6 +782,17 @@ impl Worker {
         } else {
             self.budget_spent();
         }
+    }
+
+    /// For an operation that is a call of the system.
+    #[inline]
+    pub(super) fn spend_budget_on_call(&self) {
+        self.calls.set(self.calls.get().wrapping_add(1));
+        let left = self.budget.get();
+        if left > 0 {
+            self.budget.set((left - CALL + 1).max(1));
+        }
+        self.spend_budget();
     }
 
     #[cold]

@@ -154,6 +154,12 @@ pub enum Reason {
     /// In `block_on`, for a future's waker.
     #[cfg_attr(loom, allow(dead_code))]
     Future,
+    /// For a file descriptor: a socket, a pipe, a process.
+    #[cfg_attr(loom, allow(dead_code))]
+    IoWait,
+    /// In `blocking`, for the function to return. A shutdown does not interrupt this wait: the function may borrow.
+    #[cfg_attr(loom, allow(dead_code))]
+    Blocking,
     /// In a test, for the other goroutines to end.
     #[cfg_attr(any(loom, not(feature = "testing")), allow(dead_code))]
     Rest,
@@ -180,7 +186,15 @@ impl Reason {
             Reason::Select => "select",
             Reason::Sleep => "sleep",
             Reason::Future => "await",
+            Reason::IoWait => "IO wait",
+            Reason::Blocking => "blocking call",
             Reason::Rest => "check leaks",
         }
+    }
+
+    /// Whether a shutdown ends the wait before its time.
+    #[inline]
+    pub(crate) fn is_interruptible(self) -> bool {
+        !matches!(self, Reason::Scope | Reason::Blocking)
     }
 }
