@@ -12,7 +12,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 #[test]
@@ -159,7 +159,7 @@ fn more_calls_than_there_may_be_threads_are_all_made() {
 #[test]
 fn the_clock_of_a_test_stands_during_a_call() {
     in_time(|| {
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         rendez::testing::virtual_time(|| {
             let begin = rendez::time::Instant::now();
             let sleeper = go(|| rendez::sleep(Duration::from_secs(3600)));

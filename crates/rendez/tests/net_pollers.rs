@@ -5,7 +5,7 @@ mod child;
 mod setup;
 
 use child::must_succeed_in_a_child;
-use rendez::{Event, block_on, blocking, go, go_local, net::UnixStream, yield_now};
+use rendez::{Event, go, go_local, net::UnixStream, yield_now};
 use setup::{in_time, runtime};
 use std::{
     io::{Read, Write},
@@ -14,7 +14,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    task::Context,
     thread,
     time::Duration,
 };
@@ -187,14 +186,14 @@ fn a_runtime_under_test_leaves_the_sockets_of_one_that_has_ended_to_others() {
             let first = runtime(1);
             let mut read = first.run(move || {
                 let waker = futures_util::task::noop_waker();
-                assert!(read.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                assert!(read.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
                 read
             });
             drop(first);
             // It takes what the other's worker left behind, but never looks there.
             rendez::testing::virtual_time(move || {
-                let reader = go(move || block_on(&mut read));
-                blocking(|| thread::sleep(SHORT));
+                let reader = go(move || rendez::block_on(&mut read));
+                rendez::blocking(|| thread::sleep(SHORT));
                 theirs.write_all(b"x").unwrap();
                 // While this is waited for there is no deadlock to be seen.
                 let _hold = rendez::testing::ClockHold::new();

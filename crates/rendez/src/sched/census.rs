@@ -98,6 +98,7 @@ fn state_of(fiber: &Fiber) -> &'static str {
 
 impl Worker {
     /// What is parked here, and what runs.
+    #[cfg(feature = "testing")]
     pub(super) fn own_census(&self, mut tell: impl FnMut(Inhabitant)) {
         // SAFETY: what runs, and what is parked here, has not ended, and this is its worker's thread.
         unsafe {
@@ -108,13 +109,14 @@ impl Worker {
         }
     }
 
-    /// As [`own_census`](Self::own_census), with frames, and those that are alike taken together if they are many.
+    /// What runs here, and what is parked, with frames; those that are alike are taken together if they are many.
     fn bounded_census(&self) -> Vec<Inhabitant> {
         let mut all: Vec<Inhabitant> = Vec::new();
         // By site and state: how many, and where the last is that was told.
         let mut groups: HashMap<(*const Location<'static>, &'static str), (u64, usize)> = HashMap::new();
         let mut looked_at = 0;
-        // SAFETY: as there. What is shown has suspended, and does not run.
+        // SAFETY: what runs, and what is parked here, has not ended, and this is its worker's thread. What is shown of the latter
+        // has suspended, and does not run.
         unsafe {
             if let Some(running) = self.goroutine() {
                 all.push(Inhabitant { frames: frames::here(), ..describe(running.0.as_ref(), "running") });
