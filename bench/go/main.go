@@ -49,6 +49,8 @@ var timed = map[string]func(n int) time.Duration{
 	"stage":       stage,
 	"sleepers":    sleepers,
 	"context_100k": cancelMany,
+	"echo_1":      func(n int) time.Duration { return echo(1, n) },
+	"echo_100":    func(n int) time.Duration { return echo(100, n) },
 	"park_1m":     parkMany,
 	"flat_1k_1m":  cycleMany,
 }

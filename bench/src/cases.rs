@@ -373,6 +373,19 @@ pub(crate) const CASES: &[Case] = &[
         "sleepers by async tasks that await.",
     ),
     lower(
+        "echo_1",
+        Unit::NsPerOp,
+        Size::Steady,
+        "A TCP connection over the loopback, without delay, both ends in the process: a goroutine writes 64 bytes and reads \
+         64, another writes back what it reads into a buffer of 4096. One operation is one round trip.",
+    ),
+    lower(
+        "echo_100",
+        Unit::NsPerOp,
+        Size::Steady,
+        "The same with 100 connections at once, which share the round trips.",
+    ),
+    lower(
         "context_100k",
         Unit::NsPerOp,
         Size::Repeat { full: 100_000, quick: 10_000 },

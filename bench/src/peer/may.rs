@@ -11,10 +11,12 @@ use crate::gauge;
 use may::{
     coroutine::{sleep, yield_now},
     go,
+    net::{TcpListener, TcpStream},
     sync::{Condvar, Mutex, RwLock, WaitGroup, mpmc, mpsc},
 };
 use std::{
     hint::black_box,
+    io::{Read, Write},
     sync::{Arc, Once},
     time::{Duration, Instant},
 };
@@ -35,6 +37,8 @@ pub(super) fn find(case: &str) -> Answer {
         "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
         "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
         "context_100k" => Cannot("it has no contexts"),
+        "echo_1" => Does(Body::timed(|n| echo(1, n))),
+        "echo_100" => Does(Body::timed(|n| echo(100, n))),
         "sleepers" | "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => {
             Cannot(TOO_MANY)
         }
@@ -208,4 +212,42 @@ fn cond(n: u64) -> Duration {
             conds[1 - me as usize].notify_one();
         }
     })
+}
+
+/// `n` round trips over so many TCP connections.
+fn echo(connections: u64, n: u64) -> Duration {
+    configure();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("it has an address");
+    let server = go!(move || {
+        for stream in listener.incoming().take(connections as usize) {
+            let mut stream = stream.expect("a connection");
+            go!(move || {
+                stream.set_nodelay(true).expect("it is connected");
+                let mut buf = [0; 4096];
+                while let Ok(len @ 1..) = stream.read(&mut buf) {
+                    stream.write_all(&buf[..len]).expect("the other side reads");
+                }
+            });
+        }
+    });
+    let streams: Vec<_> =
+        (0..connections).map(|_| TcpStream::connect(addr).expect("the server accepts")).collect();
+    server.join().expect("it does not panic");
+    let start = Instant::now();
+    let clients: Vec<_> = streams
+        .into_iter()
+        .map(|mut stream| {
+            go!(move || {
+                stream.set_nodelay(true).expect("it is connected");
+                let mut buf = [7; 64];
+                for _ in 0..n / connections {
+                    stream.write_all(&buf).expect("the server reads");
+                    stream.read_exact(&mut buf).expect("the server answers");
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().expect("it does not panic"));
+    start.elapsed()
 }

@@ -48,6 +48,8 @@ pub(crate) fn find(case: &str) -> Answer {
         "ordered_1us" => Nearly(BUFFERED_TASKS, many::ordered(1)),
         "speedup_primes" => Cannot(ONE_RECEIVER),
         "sleepers" | "async_sleepers" => Does(timed(many::sleepers)),
+        "echo_1" => Does(timed(|n| many::echo(1, n))),
+        "echo_100" => Does(timed(|n| many::echo(100, n))),
         "context_100k" => Nearly(TOKENS, timed(many::cancel)),
         "once" => Cannot("a task can't wait for the standard library's, and tokio's OnceCell is a future"),
         "mutex_8" => Does(timed(|n| many::mutex(8, n))),

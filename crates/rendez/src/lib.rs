@@ -27,6 +27,8 @@
 //!   and an [`Event`] is such a thing as a value.
 //! * [`chan`] has bounded, unbounded and rendezvous channels; [`sync`] has locks, conditions, counters and pools: all of Go's,
 //!   and a [`Barrier`](sync::Barrier).
+//! * [`net`] has sockets in plain blocking style, [`fs`] files, [`process`] child processes, [`signal`] signals; [`blocking`](blocking()) makes any call that
+//!   blocks its thread.
 //! * [`Context`] says when to stop, and [`Context::bound`] has anything that blocks heed it; [`time`] has sleeps, timers and tickers.
 //! * [`testing`] has virtual time, chosen schedules and leak checks; [`#[rendez::test]`](macro@test) makes tests of them.
 //!
@@ -40,12 +42,13 @@
 //! * **Thread-locals are per worker, not per goroutine**: other goroutines of the worker see and change them while one is
 //!   parked. [`goroutine_local!`] declares values of a goroutine's own. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
 //!   blocking call, from two goroutines) are the one thing that can break soundness.
-//! * **A blocking system call blocks its worker.** Goroutines are not preempted.
+//! * **A blocking system call blocks its worker**, unless it is made by [`blocking`](blocking()), or here: [`net`], [`fs`]. Goroutines are not preempted.
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!
 //! The feature `testing`, on by default, has the module of that name, and in every operation the question whether it runs under test: a
-//! load and a branch. The feature `sink` adds `Sender::sink`, for code that uses the `futures` crates.
+//! load and a branch. The feature `sink` adds `Sender::sink`, and `futures-io` the `AsyncRead` and `AsyncWrite` of sockets and pipes, for code
+//! that uses the `futures` crates.
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
 
@@ -83,12 +86,20 @@ mod guide {
 #[cfg(not(loom))]
 extern crate self as rendez;
 
+#[cfg(not(loom))]
+mod blocking;
 pub mod chan;
 #[cfg(not(loom))]
 pub mod context;
 #[cfg(not(loom))]
 pub mod diag;
+#[cfg(not(loom))]
+mod fd;
+#[cfg(not(loom))]
+pub mod fs;
 mod lock;
+#[cfg(not(loom))]
+pub mod net;
 #[cfg(not(loom))]
 pub mod pattern;
 /// Of `task`, the part that loom can check.
@@ -97,13 +108,19 @@ pub mod pattern;
 mod poll_state;
 mod primitives;
 #[cfg(not(loom))]
+pub mod process;
+#[cfg(not(loom))]
 mod sched;
 #[cfg(all(loom, test))]
 #[path = "sched/loom.rs"]
 mod sched;
 pub mod select;
 #[cfg(not(loom))]
+pub mod signal;
+#[cfg(not(loom))]
 mod stack;
+#[cfg(not(loom))]
+mod stdin;
 pub mod sync;
 #[cfg(not(loom))]
 mod task;
@@ -112,6 +129,8 @@ pub mod testing;
 pub mod time;
 mod wait;
 
+#[cfg(not(loom))]
+pub use blocking::blocking;
 #[cfg(not(loom))]
 pub use context::{CancelFunc, Context, ContextError, StopFunc};
 #[cfg(all(not(loom), feature = "testing"))]
@@ -125,6 +144,8 @@ pub use sched::{PanicPolicy, Runtime, RuntimeBuilder, run, set_workers, workers,
 pub use select::{Event, choose};
 #[cfg(not(loom))]
 pub use select::{Select, SelectedOperation};
+#[cfg(not(loom))]
+pub use stdin::{Stdin, StdinEvent, stdin};
 #[doc(hidden)]
 #[cfg(not(loom))]
 pub use task::local::is_send as __is_send;

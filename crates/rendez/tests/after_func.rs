@@ -9,7 +9,7 @@ use rendez::{
     chan::{self, TryRecvError},
     time::{self, Instant, Timer, after_func},
 };
-use setup::{Drops, in_every_world, runtime};
+use setup::{Clock, Drops, in_every_world, in_worlds_of_time, runtime};
 use std::{
     sync::{
         Arc, OnceLock,
@@ -34,36 +34,46 @@ fn counting(duration: Duration) -> (Timer, Arc<AtomicUsize>) {
     (timer, calls)
 }
 
+/// In two milliseconds, on a goroutine, which may sleep.
+fn a_function_runs(clock: Clock) {
+    let (tx, rx) = chan::unbounded();
+    let start = Instant::now();
+    let timer = after_func(2 * MS, move || {
+        // It may block, as a goroutine.
+        rendez::yield_now();
+        time::sleep(MS);
+        tx.send((Instant::now(), rendez::workers())).unwrap();
+        rendez::go_local(|| ()).join().unwrap();
+    });
+    let (at, workers) = rx.recv().unwrap();
+    clock.meets(at, start + 3 * MS);
+    assert!(workers == rendez::workers());
+    time::sleep(MS);
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    assert!(!timer.stop());
+}
+
 #[test]
 fn the_function_runs_once_when_it_is_time_on_a_goroutine_of_its_own() {
-    in_every_world(|| {
-        let (tx, rx) = chan::unbounded();
-        let start = Instant::now();
-        let timer = after_func(2 * MS, move || {
-            // It may block, as a goroutine.
-            rendez::yield_now();
-            time::sleep(Duration::from_micros(10));
-            tx.send((Instant::now(), rendez::workers())).unwrap();
-            rendez::go_local(|| ()).join().unwrap();
-        });
-        let (at, workers) = rx.recv().unwrap();
-        assert!(at >= start + 2 * MS);
-        assert!(workers == rendez::workers());
-        time::sleep(MS);
-        assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
-        assert!(!timer.stop());
-    });
+    in_worlds_of_time(a_function_runs);
+}
+
+/// The one test of it by the machine's clock on one, two and eight real workers.
+#[test]
+fn the_function_runs_on_real_workers_too() {
+    in_every_world(|| a_function_runs(Clock::Machine));
 }
 
 #[test]
 fn stop_prevents_the_run_and_says_so() {
-    in_every_world(|| {
-        let (timer, calls) = counting(3 * MS);
-        if timer.stop() {
-            assert!(!timer.stop());
-            time::sleep(4 * MS);
-            assert_eq!(calls.load(Ordering::SeqCst), 0);
-        }
+    in_worlds_of_time(|clock| {
+        // By the machine's clock, three milliseconds may be over before it is stopped.
+        let soon = if clock.is_virtual() { 3 * MS } else { HOUR };
+        let (timer, calls) = counting(soon);
+        assert!(timer.stop());
+        assert!(!timer.stop());
+        time::sleep(4 * MS);
+        assert_eq!(calls.load(Ordering::SeqCst), 0);
         let (timer, calls) = counting(Duration::ZERO);
         wait_until(|| calls.load(Ordering::SeqCst) == 1);
         assert!(!timer.stop());
@@ -72,44 +82,51 @@ fn stop_prevents_the_run_and_says_so() {
 
 #[test]
 fn reset_has_it_run_at_another_moment_and_again() {
-    in_every_world(|| {
-        let (timer, calls) = counting(HOUR);
+    in_worlds_of_time(|clock| {
+        let (tx, rx) = chan::unbounded();
+        let timer = after_func(HOUR, move || tx.send(Instant::now()).unwrap());
         assert!(timer.reset(HOUR));
+        let before = Instant::now();
         assert!(timer.reset(MS));
-        wait_until(|| calls.load(Ordering::SeqCst) == 1);
+        clock.meets(rx.recv().unwrap(), before + MS);
+        let before = Instant::now();
         assert!(!timer.reset(MS));
-        wait_until(|| calls.load(Ordering::SeqCst) == 2);
+        clock.meets(rx.recv().unwrap(), before + MS);
         assert!(!timer.stop());
         assert!(!timer.reset(HOUR));
         assert!(timer.stop());
+        let before = Instant::now();
         assert!(!timer.reset(Duration::ZERO));
-        wait_until(|| calls.load(Ordering::SeqCst) == 3);
+        clock.meets(rx.recv().unwrap(), before);
     });
 }
 
 #[test]
 fn it_may_set_itself_again() {
-    in_every_world(|| {
+    in_worlds_of_time(|clock| {
         let timer = Arc::new(OnceLock::<Timer>::new());
         let (tx, rx) = chan::unbounded();
-        let (mine, mut runs) = (Arc::downgrade(&timer), 0);
+        let (mine, mut runs, start) = (Arc::downgrade(&timer), 0, Instant::now());
         let set = after_func(MS, move || {
             runs += 1;
-            tx.send(runs).unwrap();
+            tx.send((runs, Instant::now())).unwrap();
             if runs < 5
                 && let Some(timer) = mine.upgrade()
             {
-                assert!(!timer.wait().reset(Duration::from_micros(100)));
+                assert!(!timer.wait().reset(2 * MS));
             }
         });
         timer.set(set).unwrap();
-        assert_eq!(rx.iter().take(5).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        for (run, expected) in rx.iter().take(5).zip(1..) {
+            assert_eq!(run.0, expected);
+            clock.meets(run.1, start + MS + 2 * MS * (expected - 1));
+        }
     });
 }
 
 #[test]
 fn dropping_the_timer_does_not_stop_it() {
-    in_every_world(|| {
+    in_worlds_of_time(|_| {
         let (timer, calls) = counting(MS);
         drop(timer);
         wait_until(|| calls.load(Ordering::SeqCst) == 1);
@@ -118,15 +135,17 @@ fn dropping_the_timer_does_not_stop_it() {
 
 #[test]
 fn its_channel_never_yields() {
-    let (timer, calls) = counting(Duration::ZERO);
-    wait_until(|| calls.load(Ordering::SeqCst) == 1);
-    assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
-    assert!(!timer.c().close() && !timer.c().is_closed());
+    in_worlds_of_time(|_| {
+        let (timer, calls) = counting(Duration::ZERO);
+        wait_until(|| calls.load(Ordering::SeqCst) == 1);
+        assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
+        assert!(!timer.c().close() && !timer.c().is_closed());
+    });
 }
 
 #[test]
 fn the_function_is_dropped_as_soon_as_it_can_not_run_any_more() {
-    in_every_world(|| {
+    in_worlds_of_time(|_| {
         let drops = Drops::default();
         let make = |duration| {
             let token = drops.token();
@@ -175,7 +194,7 @@ fn a_runtime_that_ends_takes_its_functions_with_it() {
 
 #[test]
 fn one_that_is_due_again_while_it_runs_runs_again_afterwards_and_never_beside_itself() {
-    in_every_world(|| {
+    in_worlds_of_time(|_| {
         let (begun, running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (gate, rx) = chan::bounded::<()>(0);
         let (theirs, alone) = (begun.clone(), running.clone());
@@ -205,7 +224,7 @@ fn one_that_is_due_again_while_it_runs_runs_again_afterwards_and_never_beside_it
 
 #[test]
 fn a_panic_in_it_is_a_detached_goroutines_and_it_can_run_again() {
-    in_every_world(|| {
+    in_worlds_of_time(|_| {
         let calls = Arc::new(AtomicUsize::new(0));
         let theirs = calls.clone();
         let timer = after_func(Duration::ZERO, move || {
@@ -219,7 +238,7 @@ fn a_panic_in_it_is_a_detached_goroutines_and_it_can_run_again() {
     });
 }
 
-/// Each setting is prevented or runs, once.
+/// Each setting is prevented or runs, once. It is a race with the workers, so they are real ones.
 #[test]
 fn stops_and_resets_beside_runs_are_told_apart() {
     const ROUNDS: u32 = if cfg!(debug_assertions) { 500 } else { 5000 };

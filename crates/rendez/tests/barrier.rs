@@ -91,6 +91,7 @@ fn a_shutdown_takes_away_those_who_wait() {
             let (barrier, met) = (barrier.clone(), met.clone());
             second.spawn(move || met.send(barrier.wait()).unwrap());
         }
+        // Real runtimes were shut down, so the time is real as well; on a slow machine less is seen, and nothing fails.
         assert!(meets.recv_timeout(std::time::Duration::from_millis(5)).is_err(), "one is missing");
         let mine = barrier.wait();
         let last = (0..3).filter(|_| meets.recv().unwrap()).count() + usize::from(mine);

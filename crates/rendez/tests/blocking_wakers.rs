@@ -5,7 +5,7 @@
 mod worlds;
 
 use rendez::{
-    Event, Runtime, Select,
+    Context, Event, Runtime, Select,
     chan::{self, Receiver, RecvError, Sender},
     select,
     sync::{Cond, Mutex, MutexGuard},
@@ -274,5 +274,33 @@ fn a_shutdown_ends_one_that_leaves_a_mutex_for_a_condition_and_blocks_in_a_waker
         assert!(waits.join().unwrap_err().is_cancelled());
         assert!(shared.0.try_lock().is_some());
         assert!(format!("{:?}", shared.1).contains("awaited: false"));
+    }
+}
+
+#[test]
+fn a_waker_that_blocks_for_one_who_waits_for_another_context_of_the_same_tree_is_served() {
+    for workers in [1, 2] {
+        for waker_first in [true, false] {
+            let _watchdog = Watchdog::new(format!("{workers}, waker first: {waker_first}"));
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            let (ctx, cancel) = Context::background().with_cancel();
+            // Which is older decides whose end comes first.
+            let ((one, _cancel_one), (other, _cancel_other)) = (ctx.with_cancel(), ctx.with_cancel());
+            let (tasks, goroutines) = if waker_first { (one, other) } else { (other, one) };
+            let (meets, waker, met) = waker();
+            let mut ending = pin!(tasks.done().recv_async());
+            assert!(poll_with(ending.as_mut(), &waker).is_none());
+            let (step, steps) = chan::bounded(0);
+            let goroutine = runtime.spawn(move || {
+                step.send(()).unwrap();
+                goroutines.done().recv().unwrap_err();
+                met.recv()
+            });
+            steps.recv().unwrap();
+            cancel.cancel();
+            assert_eq!(meets.ended.load(Ordering::SeqCst), 1);
+            assert_eq!(goroutine.join().unwrap(), Ok(()));
+            assert!(poll_with(ending.as_mut(), &waker).is_some());
+        }
     }
 }

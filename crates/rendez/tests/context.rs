@@ -19,7 +19,7 @@ use std::{
     thread,
     time::Duration,
 };
-use worlds::{in_every_world, on_one_worker, poll_once};
+use worlds::{Crew, in_both_times, in_every_world, in_worlds_of_time, on_one_worker, poll_once};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SOON: Duration = Duration::from_millis(2);
@@ -30,14 +30,19 @@ fn is_closed(ctx: &Context) -> bool {
 
 #[test]
 fn the_roots_never_end_and_say_what_they_are() {
-    for (ctx, name) in [(Context::background(), "context.Background"), (Context::todo(), "context.TODO")] {
-        assert_eq!(ctx.to_string(), name);
-        assert!(ctx.err().is_none() && ctx.cause().is_none() && ctx.deadline().is_none());
-        assert!(!is_closed(&ctx));
-        assert_eq!((&ctx).wait_timeout(SOON), None);
-        assert_eq!(ctx.done().recv_timeout(SOON), Err(chan::RecvTimeoutError::Timeout));
-        assert!(!ctx.done().close(), "nobody can close it");
-    }
+    in_both_times(|clock| {
+        for (ctx, name) in [(Context::background(), "context.Background"), (Context::todo(), "context.TODO")]
+        {
+            assert_eq!(ctx.to_string(), name);
+            assert!(ctx.err().is_none() && ctx.cause().is_none() && ctx.deadline().is_none());
+            assert!(!is_closed(&ctx));
+            let start = Instant::now();
+            assert_eq!((&ctx).wait_timeout(SOON), None);
+            assert_eq!(ctx.done().recv_timeout(SOON), Err(chan::RecvTimeoutError::Timeout));
+            clock.has_passed(start, 2 * SOON);
+            assert!(!ctx.done().close(), "nobody can close it");
+        }
+    });
 }
 
 #[test]
@@ -178,19 +183,24 @@ fn a_parents_end_is_its_childrens_and_not_the_other_way_round() {
 
 #[test]
 fn a_cancel_func_that_is_dropped_cancels_and_one_that_is_detached_does_not() {
-    let (ctx, cancel) = Context::background().with_cancel();
-    drop(cancel);
-    assert_eq!(ctx.err(), Some(ContextError::Canceled));
-    let (ctx, cancel) = Context::background().with_timeout(Duration::from_millis(5));
-    cancel.detach();
-    assert_eq!(ctx.err(), None);
-    assert_eq!((&ctx).wait(), ContextError::DeadlineExceeded);
-    let (parent, cancel) = Context::background().with_cancel();
-    let (child, cancel_child) = parent.with_cancel();
-    cancel_child.detach();
-    assert_eq!(child.err(), None);
-    cancel.cancel();
-    assert_eq!(child.err(), Some(ContextError::Canceled));
+    in_both_times(|clock| {
+        let (ctx, cancel) = Context::background().with_cancel();
+        drop(cancel);
+        assert_eq!(ctx.err(), Some(ContextError::Canceled));
+        let start = Instant::now();
+        let (ctx, cancel) = Context::background().with_timeout(SOON);
+        cancel.detach();
+        // By the machine's clock, that may have been it already.
+        assert!(ctx.err().is_none() || !clock.is_virtual());
+        assert_eq!((&ctx).wait(), ContextError::DeadlineExceeded);
+        clock.has_passed(start, SOON);
+        let (parent, cancel) = Context::background().with_cancel();
+        let (child, cancel_child) = parent.with_cancel();
+        cancel_child.detach();
+        assert_eq!(child.err(), None);
+        cancel.cancel();
+        assert_eq!(child.err(), Some(ContextError::Canceled));
+    });
 }
 
 #[test]
@@ -217,51 +227,64 @@ fn a_cancel_func_that_a_panic_or_a_shutdown_drops_cancels() {
     assert!(ctx.err().is_some());
 }
 
+fn eight_deadlines(crew: &Crew) {
+    let roles: Vec<_> = (0..8)
+        .map(|i| {
+            crew.start(move |ops| async move {
+                let deadline = Instant::now() + Duration::from_micros(300 * i);
+                let (ctx, _cancel) = Context::background().with_deadline(deadline);
+                let (child, _cancel_child) = ctx.with_cancel();
+                assert_eq!(child.deadline(), Some(deadline));
+                assert_eq!(ops.event(&child).await, ContextError::DeadlineExceeded);
+                ops.clock().meets(Instant::now(), deadline);
+                assert_eq!(ctx.err(), Some(ContextError::DeadlineExceeded));
+                assert_eq!(child.cause().unwrap().to_string(), "context deadline exceeded");
+            })
+        })
+        .collect();
+    roles.into_iter().for_each(|role| role.join());
+}
+
 #[test]
 fn a_deadline_ends_it_in_every_world_and_not_before() {
-    in_every_world(|crew| {
-        let roles: Vec<_> = (0..8)
-            .map(|i| {
-                crew.start(move |ops| async move {
-                    let deadline = Instant::now() + Duration::from_micros(300 * i);
-                    let (ctx, _cancel) = Context::background().with_deadline(deadline);
-                    let (child, _cancel_child) = ctx.with_cancel();
-                    assert_eq!(child.deadline(), Some(deadline));
-                    assert_eq!(ops.event(&child).await, ContextError::DeadlineExceeded);
-                    assert!(Instant::now() >= deadline);
-                    assert_eq!(ctx.err(), Some(ContextError::DeadlineExceeded));
-                    assert_eq!(child.cause().unwrap().to_string(), "context deadline exceeded");
-                })
-            })
-            .collect();
-        roles.into_iter().for_each(|role| role.join());
-    });
+    in_worlds_of_time(eight_deadlines);
+}
+
+/// The one test of deadlines by the machine's clock on one, two and eight real workers.
+#[test]
+fn a_deadline_ends_it_on_real_workers_too() {
+    in_every_world(eight_deadlines);
 }
 
 #[test]
 fn a_parents_earlier_deadline_wins_and_a_later_one_does_not() {
-    let now = Instant::now();
-    let (near, far) = (now + Duration::from_secs(60), now + HOUR);
-    let (parent, _cancel) = Context::background().with_deadline(near);
-    let (later, _cancel_later) = parent.with_value("v").with_deadline(far);
-    assert_eq!(later.deadline(), Some(near));
-    let (earlier, _cancel_earlier) = later.with_deadline(now + Duration::from_secs(1));
-    assert_eq!(earlier.deadline(), Some(now + Duration::from_secs(1)));
-    let (soon, _cancel_soon) = Context::background().with_timeout(SOON);
-    let (child, _cancel_child) = soon.with_timeout(HOUR);
-    assert_eq!((&child).wait(), ContextError::DeadlineExceeded);
+    in_both_times(|clock| {
+        let now = Instant::now();
+        let (near, far) = (now + Duration::from_secs(60), now + HOUR);
+        let (parent, _cancel) = Context::background().with_deadline(near);
+        let (later, _cancel_later) = parent.with_value("v").with_deadline(far);
+        assert_eq!(later.deadline(), Some(near));
+        let (earlier, _cancel_earlier) = later.with_deadline(now + Duration::from_secs(1));
+        assert_eq!(earlier.deadline(), Some(now + Duration::from_secs(1)));
+        let (soon, _cancel_soon) = Context::background().with_timeout(SOON);
+        let (child, _cancel_child) = soon.with_timeout(HOUR);
+        assert_eq!((&child).wait(), ContextError::DeadlineExceeded);
+        clock.has_passed(now, SOON);
+    });
 }
 
 #[test]
 fn a_deadline_that_has_passed_cancels_at_once() {
-    for (ctx, _cancel) in [
-        Context::background().with_timeout(Duration::ZERO),
-        Context::background().with_deadline(Instant::now()),
-    ] {
-        assert_eq!(ctx.err(), Some(ContextError::DeadlineExceeded));
-        assert!(is_closed(&ctx));
-        assert!(ctx.deadline().is_some());
-    }
+    in_both_times(|_| {
+        for (ctx, _cancel) in [
+            Context::background().with_timeout(Duration::ZERO),
+            Context::background().with_deadline(Instant::now()),
+        ] {
+            assert_eq!(ctx.err(), Some(ContextError::DeadlineExceeded));
+            assert!(is_closed(&ctx));
+            assert!(ctx.deadline().is_some());
+        }
+    });
 }
 
 #[test]
@@ -272,6 +295,7 @@ fn more_time_than_the_clock_can_say_is_for_ever() {
     assert_eq!(ctx.err(), Some(ContextError::Canceled));
 }
 
+/// By the machine's clock: the virtual one stands while somebody computes.
 #[test]
 fn a_goroutine_that_computes_sees_the_deadline_though_its_worker_sees_to_no_timers() {
     on_one_worker(|| {
@@ -326,16 +350,20 @@ fn without_cancel_keeps_the_values_and_nothing_else() {
 
 #[test]
 fn a_context_tells_how_it_was_made() {
-    struct Key;
-    let (ctx, _cancel) = Context::todo().with_value(Key).with_cancel();
-    let (ctx, _cancel_inner) = ctx.without_cancel().with_timeout(HOUR);
-    let text = ctx.to_string();
-    assert!(text.starts_with("context.TODO.WithValue(type context::a_context_tells"), "{text}");
-    assert!(text.contains("Key).WithCancel.WithoutCancel.WithDeadline(in 3599."), "{text}");
-    let (past, _cancel_past) = Context::background().with_timeout(Duration::ZERO);
-    assert!(past.to_string().starts_with("context.Background.WithDeadline("), "{past}");
-    assert!(past.to_string().ends_with(" ago)"), "{past}");
-    assert!(format!("{past:?}").contains("DeadlineExceeded"));
+    in_both_times(|clock| {
+        struct Key;
+        let (ctx, _cancel) = Context::todo().with_value(Key).with_cancel();
+        let (ctx, _cancel_inner) = ctx.without_cancel().with_timeout(HOUR);
+        let text = ctx.to_string();
+        assert!(text.starts_with("context.TODO.WithValue(type context::a_context_tells"), "{text}");
+        let left = if clock.is_virtual() { "in 3600s)" } else { "in 3" };
+        assert!(text.contains(&format!("Key).WithCancel.WithoutCancel.WithDeadline({left}")), "{text}");
+        let (past, _cancel_past) = Context::background().with_timeout(Duration::ZERO);
+        rendez::sleep(SOON);
+        assert!(past.to_string().starts_with("context.Background.WithDeadline("), "{past}");
+        assert!(past.to_string().ends_with(if clock.is_virtual() { "(2ms ago)" } else { " ago)" }), "{past}");
+        assert!(format!("{past:?}").contains("DeadlineExceeded"));
+    });
 }
 
 #[test]
@@ -381,29 +409,31 @@ fn after_func_of_what_has_ended_runs_at_once_and_of_what_never_ends_never() {
 
 #[test]
 fn a_function_keeps_the_context_that_its_parent_or_its_deadline_can_end() {
-    let (parent, cancel) = Context::background().with_cancel();
-    let (tx, rx) = chan::bounded(2);
-    let other = tx.clone();
-    let (child, cancel_child) = parent.with_cancel();
-    drop(child.after_func(move || tx.send("parent").unwrap()));
-    cancel_child.detach();
-    drop(child);
-    let (timed, cancel_timed) = Context::background().with_timeout(SOON);
-    drop(timed.after_func(move || other.send("deadline").unwrap()));
-    cancel_timed.detach();
-    drop(timed);
-    assert_eq!(rx.recv(), Ok("deadline"));
-    cancel.cancel();
-    assert_eq!(rx.recv(), Ok("parent"));
-    assert!(rx.recv().is_err(), "both are gone");
-    // Nobody can end this one any more.
-    let drops = Drops::default();
-    let (ctx, cancel) = Context::background().with_cancel();
-    let token = drops.token();
-    drop(ctx.after_func(move || drop(token)));
-    cancel.detach();
-    drop(ctx);
-    assert_eq!(drops.count(), 1);
+    in_both_times(|_| {
+        let (parent, cancel) = Context::background().with_cancel();
+        let (tx, rx) = chan::bounded(2);
+        let other = tx.clone();
+        let (child, cancel_child) = parent.with_cancel();
+        drop(child.after_func(move || tx.send("parent").unwrap()));
+        cancel_child.detach();
+        drop(child);
+        let (timed, cancel_timed) = Context::background().with_timeout(SOON);
+        drop(timed.after_func(move || other.send("deadline").unwrap()));
+        cancel_timed.detach();
+        drop(timed);
+        assert_eq!(rx.recv(), Ok("deadline"));
+        cancel.cancel();
+        assert_eq!(rx.recv(), Ok("parent"));
+        assert!(rx.recv().is_err(), "both are gone");
+        // Nobody can end this one any more.
+        let drops = Drops::default();
+        let (ctx, cancel) = Context::background().with_cancel();
+        let token = drops.token();
+        drop(ctx.after_func(move || drop(token)));
+        cancel.detach();
+        drop(ctx);
+        assert_eq!(drops.count(), 1);
+    });
 }
 
 #[test]
@@ -442,7 +472,8 @@ fn stops_beside_the_end_are_told_apart() {
 
 #[test]
 fn everything_that_blocks_can_be_bounded() {
-    in_every_world(|crew| {
+    in_worlds_of_time(|crew| {
+        let start = Instant::now();
         let (ctx, _cancel) = Context::background().with_timeout(SOON);
         let role = crew.start(move |ops| async move {
             let late = ContextError::DeadlineExceeded;
@@ -462,12 +493,13 @@ fn everything_that_blocks_can_be_bounded() {
             assert!(mutex.try_lock().is_some() && semaphore.available() == 1);
         });
         role.join();
+        crew.clock().has_passed(start, SOON);
     });
 }
 
 #[test]
 fn a_bounded_event_that_happens_first_is_what_counts() {
-    in_every_world(|crew| {
+    in_worlds_of_time(|crew| {
         let (ctx, _cancel) = Context::background().with_cancel();
         let (tx, rx) = chan::bounded(0);
         let receiver = crew.start({
@@ -485,8 +517,10 @@ fn a_bounded_event_that_happens_first_is_what_counts() {
         }
         drop(tx);
         assert_eq!(receiver.join(), 4950);
+        let start = Instant::now();
         assert_eq!(ctx.bound(rendez::time::timer(SOON)).wait().err(), None);
         assert!(Context::background().bound(&ctx).wait_timeout(SOON).is_none());
+        crew.clock().has_passed(start, 2 * SOON);
     });
 }
 

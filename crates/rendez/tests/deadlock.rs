@@ -6,19 +6,26 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use rendez::{
-    Builder, Context, chan, go, go_async, select,
+    Builder, Context, Event, Runtime, blocking, chan, go, go_async,
+    net::UnixStream,
+    select, signal, stdin,
     sync::{Cond, Mutex, Once, RwLock, Semaphore, WaitGroup},
     time,
 };
 use std::{
     env,
-    process::{Command, ExitCode, Output},
+    io::{Read, Write},
+    net::Shutdown,
+    os::{fd::OwnedFd, unix},
+    process::{self, Command, ExitCode, Output, Stdio},
     sync::Arc,
     thread,
     time::Duration,
 };
 
 const CHILD: &str = "RENDEZ_DEADLOCK_PROGRAM";
+/// Longer than it takes to find a deadlock.
+const LONG: Duration = Duration::from_millis(900);
 
 /// What a program has to come to.
 enum End {
@@ -38,7 +45,7 @@ macro_rules! programs {
 }
 
 programs! {
-    a_receive_that_nobody_will_serve_is_a_deadlock => Dead(&["[join]:\n\tcreated at ", "\"printer\" [chan receive]:\n\tcreated at "]),
+    a_receive_that_nobody_will_serve_is_a_deadlock => Dead(&["[join]:\n\t", "\"printer\" [chan receive]:\n\t", "tests/deadlock.rs:", "\n\tcreated at crates/rendez/tests/deadlock.rs"]),
     every_kind_of_wait_is_told_by_its_name => Dead(&["[sync.Mutex.Lock]", "[sync.RWMutex.RLock]", "[sync.RWMutex.Lock]", "[semacquire]", "[sync.Cond.Wait]", "[sync.Once.Do]", "[select]", "[await]", "[sync.WaitGroup.Wait]"]),
     a_deadlock_of_a_crowd_is_told_in_groups => Dead(&["(and 19999 more like it)"]),
     a_deadlock_that_comes_after_work_and_timers_is_found => Dead(&["[chan receive]"]),
@@ -47,6 +54,13 @@ programs! {
     threads_and_timers_that_may_still_wake_somebody_are_waited_for => Alive,
     a_main_thread_that_works_is_waited_for => Alive,
     goroutines_that_are_left_when_main_returns_are_no_deadlock => Alive,
+    a_socket_that_is_waited_for_is_waited_for => Alive,
+    a_socket_whose_runtime_has_ended_is_waited_for => Alive,
+    a_blocking_call_is_waited_for => Alive,
+    a_child_and_its_pipe_are_waited_for => Alive,
+    a_signal_is_waited_for => Alive,
+    standard_input_is_waited_for => Alive,
+    after_sockets_calls_and_children_a_deadlock_is_still_found => Dead(&["[chan receive]"]),
 }
 
 fn main() -> ExitCode {
@@ -63,10 +77,20 @@ fn main() -> ExitCode {
 fn check(name: &str, end: &End) -> Result<(), Failed> {
     // One that is not ended by its deadlock is ended by this.
     let mut command = Command::new("timeout");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.args(["30"]).arg(env::current_exe()?).env(CHILD, name).env("RENDEZ_WORKERS", "2");
     // What a program that ends so has not freed is no leak.
     command.env("ASAN_OPTIONS", "detect_leaks=0");
-    let Output { status, stderr, .. } = command.output()?;
+    let mut child = command.spawn()?;
+    let mut stdin = child.stdin.take().expect("it is piped");
+    // For the one that waits for it, and longer than it takes to find a deadlock.
+    let writer = thread::spawn(move || {
+        thread::sleep(LONG);
+        // Others have ended by then.
+        let _ = stdin.write_all(b"x");
+    });
+    let Output { status, stderr, .. } = child.wait_with_output()?;
+    writer.join().expect("it does not panic");
     let err = String::from_utf8_lossy(&stderr);
     match end {
         Alive if status.success() => Ok(()),
@@ -169,21 +193,21 @@ fn a_thread_that_ends_without_a_word_leaves_a_deadlock() {
 fn threads_and_timers_that_may_still_wake_somebody_are_waited_for() {
     let (tx, rx) = chan::bounded(0);
     let thread = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(900));
+        thread::sleep(LONG);
         tx.send(1).unwrap();
     });
     assert_eq!(rendez::run(|| rx.recv()), Ok(1));
     thread.join().unwrap();
-    rendez::run(|| time::sleep(Duration::from_millis(900)));
-    rendez::run(|| rendez::block_on(time::sleep_async(Duration::from_millis(900))));
-    let woken = rendez::run(|| chan::never::<()>().recv_timeout(Duration::from_millis(900)));
+    rendez::run(|| time::sleep(LONG));
+    rendez::run(|| rendez::block_on(time::sleep_async(LONG)));
+    let woken = rendez::run(|| chan::never::<()>().recv_timeout(LONG));
     assert!(woken.is_err());
 }
 
 fn a_main_thread_that_works_is_waited_for() {
     let (tx, rx) = chan::bounded(0);
     let handle = go(move || rx.recv());
-    thread::sleep(Duration::from_millis(900));
+    thread::sleep(LONG);
     tx.send(5).unwrap();
     assert_eq!(handle.join().unwrap(), Ok(5));
 }
@@ -205,4 +229,101 @@ fn a_main_thread_that_waits_for_a_goroutine_is_no_way_out() {
     // Not in a runtime's main: the thread itself waits.
     let _ = handle.join();
     drop(tx);
+}
+
+/// A socket at whose other end another process writes something after a while, and that process.
+fn socket() -> (UnixStream, process::Child) {
+    let (ours, theirs) = unix::net::UnixStream::pair().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "sleep 0.9; echo x"]).stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
+    (UnixStream::from(ours), shell.spawn().unwrap())
+}
+
+fn a_socket_that_is_waited_for_is_waited_for() {
+    let (mut ours, mut shell) = socket();
+    rendez::run(move || go(move || ours.read_exact(&mut [0])).join().unwrap()).unwrap();
+    shell.wait().unwrap();
+    // By an event, and from a thread that is no worker, while a goroutine waits for that thread.
+    let (ours, mut shell) = socket();
+    let (tx, rx) = chan::bounded(0);
+    go(move || tx.send(ours.read_event(&mut [0]).wait().unwrap()));
+    assert_eq!(rx.recv(), Ok(1));
+    shell.wait().unwrap();
+    let (mut ours, mut shell) = socket();
+    let (tx, rx) = chan::bounded(0);
+    let other = go(move || rx.recv());
+    tx.send(ours.read(&mut [0]).unwrap()).unwrap();
+    assert_eq!(other.join().unwrap(), Ok(1));
+    shell.wait().unwrap();
+}
+
+fn a_socket_whose_runtime_has_ended_is_waited_for() {
+    let (ours, mut shell) = socket();
+    let ours = Arc::new(ours);
+    let [runtime, others] = [1, 3].map(|workers| Runtime::builder().workers(workers).build().unwrap());
+    let reader = ours.clone();
+    runtime.run(move || {
+        // So it is registered here.
+        assert!(reader.read_event(&mut [0]).wait_timeout(Duration::from_millis(1)).is_none());
+    });
+    let mut future = Box::pin(async move { ours.read_async(&mut [0]).await });
+    // A wait that is left to the poller of the worker which ends.
+    runtime.run(|| {
+        let waker = futures_util::task::noop_waker();
+        assert!(future.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    });
+    drop(runtime);
+    // What is left of these is used again first.
+    drop(others);
+    assert_eq!(rendez::run(move || rendez::block_on(future)).unwrap(), 1);
+    shell.wait().unwrap();
+}
+
+fn a_blocking_call_is_waited_for() {
+    rendez::run(|| blocking(|| thread::sleep(LONG)));
+    // By a goroutine that waits for the one that waits.
+    rendez::run(|| go(|| blocking(|| thread::sleep(LONG))).join().unwrap());
+}
+
+fn a_child_and_its_pipe_are_waited_for() {
+    use rendez::process::{Command, Stdio};
+
+    rendez::run(|| {
+        assert!(Command::new("sleep").arg("0.9").status().unwrap().success());
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", "sleep 0.9; echo x"]).stdout(Stdio::piped()).spawn().unwrap();
+        assert_eq!(shell.wait_with_output().unwrap().stdout, b"x\n");
+    });
+}
+
+fn a_signal_is_waited_for() {
+    let signals = signal::notify([signal::Signal::USER1]).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("sleep 0.9; kill -USR1 {}", process::id())]);
+    let mut shell = shell.spawn().unwrap();
+    assert_eq!(rendez::run(|| signals.recv()), Ok(signal::Signal::USER1));
+    shell.wait().unwrap();
+}
+
+fn standard_input_is_waited_for() {
+    rendez::run(|| stdin().read_exact(&mut [0]).unwrap());
+}
+
+fn after_sockets_calls_and_children_a_deadlock_is_still_found() {
+    rendez::run(|| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let reader = go(move || (&ours).read(&mut [0]).unwrap());
+        rendez::yield_now();
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(reader.join().unwrap(), 0);
+        assert_eq!(blocking(|| 1), 1);
+        assert!(rendez::process::Command::new("true").status().unwrap().success());
+    });
+    // From a thread as well: then there is a service.
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let writer = go(move || drop(theirs));
+    assert_eq!(ours.read(&mut [0]).unwrap(), 0);
+    writer.join().unwrap();
+    drop(ours);
+    rendez::run(|| chan::never::<()>().recv().unwrap());
 }

@@ -1,10 +1,37 @@
-//! Who is there, and what they wait for.
+//! Who is there, what they wait for, and where.
 
-use rendez::{Builder, chan, diag, go};
+use rendez::{
+    Builder, Runtime,
+    chan::{self, Receiver},
+    diag, go, scope,
+};
+use std::hint::black_box;
+
+#[inline(never)]
+fn waits_here(rx: &Receiver<i32>) -> i32 {
+    rx.recv().map_or(0, |value| value + 1)
+}
+
+fn on_workers(f: impl Fn(&Runtime)) {
+    for workers in [1, 2, 8] {
+        f(&Runtime::builder().workers(workers).build().unwrap());
+    }
+}
+
+/// Until `is_there` says so of the text.
+fn dump_with(is_there: impl Fn(&str) -> bool) -> diag::Dump {
+    loop {
+        let dump = diag::dump();
+        if is_there(&dump.to_string()) {
+            return dump;
+        }
+        rendez::yield_now();
+    }
+}
 
 #[test]
 fn a_dump_says_who_is_there() {
-    let runtime = rendez::Runtime::builder().workers(2).build().unwrap();
+    let runtime = Runtime::builder().workers(2).build().unwrap();
     runtime.run(|| {
         let (tx, rx) = chan::bounded::<i32>(0);
         for _ in 0..100 {
@@ -13,15 +40,107 @@ fn a_dump_says_who_is_there() {
         }
         let named = Builder::new().name("sender").spawn(move || chan::never::<()>().recv()).unwrap();
         // Until all of them have parked.
-        let dump = loop {
-            let dump = diag::dump();
-            if dump.to_string().contains("(and 99 more like it)") && dump.to_string().contains("\"sender\"") {
-                break dump;
-            }
-            rendez::yield_now();
-        };
+        let dump = dump_with(|text| {
+            text.contains("(and 99 more like it)") && text.contains("\"sender\" [chan receive]")
+        });
         assert!(dump.len() >= 102, "{dump}");
-        assert!(dump.to_string().contains("[running]:\n\tcreated at"), "{dump}");
+        assert!(dump.to_string().contains(" [running]:\n"), "{dump}");
         drop((tx, named));
+    });
+}
+
+#[test]
+fn a_dump_shows_the_stacks_of_those_that_wait() {
+    on_workers(|runtime| {
+        runtime.run(|| {
+            let (tx, rx) = chan::bounded::<i32>(0);
+            let waits = Builder::new().name("waits").spawn(move || waits_here(&rx)).unwrap();
+            let text = dump_with(|text| text.contains("\"waits\" [chan receive]")).to_string();
+            let (_, told) = text.split_once("\"waits\" [chan receive]:\n").unwrap();
+            let (told, _) = told.split_once("\n\n").unwrap();
+            let lines: Vec<&str> = told.lines().collect();
+            // The operation, whatever is below it; who called it; where it was made; and no more.
+            assert!(lines[0].contains("recv"), "{told}");
+            assert!(told.contains("waits_here"), "{told}");
+            assert!(told.contains("tests/dump.rs"), "{told}");
+            assert!(lines.last().unwrap().starts_with("\tcreated at "), "{told}");
+            assert!(!told.contains("corosensei") && !told.contains("catch_unwind"), "{told}");
+            // It was looked at, and goes on as if nothing had been.
+            tx.send(41).unwrap();
+            assert_eq!(waits.join().unwrap(), 42);
+        });
+    });
+}
+
+#[test]
+fn a_crowd_is_told_in_a_few_lines_and_none_is_left_out() {
+    const MANY: usize = 20_000;
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    runtime.run(|| {
+        let (tx, rx) = chan::bounded::<i32>(0);
+        let rx = &rx;
+        scope(|s| {
+            for _ in 0..MANY {
+                s.go(move || waits_here(rx));
+            }
+            let dump = dump_with(|text| {
+                let told = text.split("(and ").filter_map(|part| part.split_once(" more like it)"));
+                told.filter_map(|(n, _)| n.parse::<usize>().ok()).sum::<usize>() >= MANY - 10
+            });
+            assert!(dump.len() > MANY, "{}", dump.len());
+            assert!(dump.to_string().len() < 50_000, "{dump}");
+            drop(tx);
+        });
+    });
+}
+
+#[test]
+fn a_stack_with_no_room_left_is_not_looked_at() {
+    /// Calls itself until so many bytes below `start` are in use.
+    #[inline(never)]
+    fn deep(rx: &Receiver<i32>, start: usize, bytes: usize) -> i32 {
+        let here = black_box(0_u8);
+        match start - (&raw const here).addr() >= bytes {
+            true => waits_here(rx),
+            false => deep(rx, start, bytes) + i32::from(here),
+        }
+    }
+    on_workers(|runtime| {
+        runtime.run(|| {
+            let (tx, rx) = chan::bounded::<i32>(0);
+            let builder = Builder::new().name("deep").stack_size(64 * 1024);
+            let deep = builder
+                .spawn(move || {
+                    let start = black_box(0_u8);
+                    deep(&rx, (&raw const start).addr(), 42 * 1024)
+                })
+                .unwrap();
+            let text = dump_with(|text| text.contains("\"deep\" [chan receive]")).to_string();
+            assert!(text.contains("\"deep\" [chan receive]:\n\tcreated at "), "{text}");
+            tx.send(1).unwrap();
+            assert_eq!(deep.join().unwrap(), 2);
+        });
+    });
+}
+
+#[test]
+fn a_thread_may_ask_while_goroutines_come_and_go() {
+    on_workers(|runtime| {
+        runtime.run(|| {
+            let (tx, rx) = chan::bounded::<u32>(1);
+            let asks = std::thread::spawn(move || {
+                for _ in 0..50 {
+                    let _ = diag::dump().to_string();
+                }
+                rx.close();
+                diag::dump().len()
+            });
+            scope(|s| {
+                for _ in 0..4 {
+                    s.go(|| while tx.send(1).is_ok() {});
+                }
+            });
+            asks.join().unwrap();
+        });
     });
 }

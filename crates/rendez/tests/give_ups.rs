@@ -1,5 +1,7 @@
 //! Who gives up waiting for a lock, in whatever way and at whatever moment, takes nothing with it: neither the lock nor somebody
 //! else's wake-up.
+//!
+//! The limits are races with the other threads, so the time is the machine's. Nothing is said of how long anything takes.
 
 mod worlds;
 

@@ -391,7 +391,8 @@ fn a_value_that_asks_for_itself_panics() {
 #[test]
 fn a_static_is_made_by_a_goroutine_that_parks_while_others_of_its_worker_wait() {
     static WORDS: OnceValue<Vec<&str>, fn() -> Vec<&'static str>> = OnceValue::from_fn(|| {
-        rendez::sleep(Duration::from_millis(1));
+        // It parks.
+        go(|| ()).join().unwrap();
         vec!["hello", "greetings"]
     });
     on_one_worker(|| {

@@ -1,4 +1,6 @@
 //! The alarms of a worker that does not come to them are fired by others, whatever those did before.
+//!
+//! That is about real workers, which sleep in the kernel, so the time is the machine's; no test asks that anything be quick.
 #![cfg(not(loom))]
 
 use rendez::{

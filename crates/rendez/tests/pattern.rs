@@ -11,8 +11,9 @@ use rendez::{
         repeat_with, take, tee, tee_n,
     },
     sync::Barrier,
+    time::Instant,
 };
-use setup::{in_every_world, in_time, runtime};
+use setup::{in_every_world, in_time, in_worlds_of_time, runtime};
 use stages::{STAGES, filled};
 use std::{
     sync::{
@@ -81,21 +82,19 @@ fn any_two_stages_make_a_pipeline() {
 
 #[test]
 fn stages_between_a_slow_producer_and_a_slow_consumer_lose_nothing() {
-    in_time(|| {
-        runtime(2).run(|| {
-            for stage in STAGES {
-                let slowly = |n: u64| {
-                    if n.is_multiple_of(5) {
-                        rendez::sleep(Duration::from_micros(100));
-                    }
-                    n
-                };
-                let output = (stage.start)(&background(), generator(&background(), (0..40).map(slowly)));
-                let mut values: Vec<u64> = output.iter().map(|n| slowly(n + 2) - 2).collect();
-                values.sort_unstable();
-                assert_eq!(values, (0..40).collect::<Vec<_>>(), "{}", stage.name);
-            }
-        });
+    in_worlds_of_time(|_| {
+        for stage in STAGES {
+            let slowly = |n: u64| {
+                if n.is_multiple_of(5) {
+                    rendez::sleep(Duration::from_micros(100));
+                }
+                n
+            };
+            let output = (stage.start)(&background(), generator(&background(), (0..40).map(slowly)));
+            let mut values: Vec<u64> = output.iter().map(|n| slowly(n + 2) - 2).collect();
+            values.sort_unstable();
+            assert_eq!(values, (0..40).collect::<Vec<_>>(), "{}", stage.name);
+        }
     });
 }
 
@@ -174,12 +173,14 @@ fn the_function_of_a_stage_may_keep_state_and_may_block() {
 
 #[test]
 fn a_buffer_lets_the_stage_before_it_go_on_by_its_capacity() {
-    in_every_world(|| {
+    in_worlds_of_time(|clock| {
         let (tx, rx) = chan::bounded(0);
         let buffered = buffer(&background(), rx, 3);
         // Three in the buffer and one in the stage's hands, with nobody there to receive.
         (0..4).for_each(|n| tx.send(n).unwrap());
+        let start = Instant::now();
         assert!(tx.send_timeout(4, Duration::from_millis(1)).is_err());
+        clock.has_passed(start, Duration::from_millis(1));
         drop(tx);
         assert_eq!(buffered.iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
     });
@@ -202,7 +203,11 @@ fn or_closes_with_the_first_of_any_number() {
 
 #[test]
 fn or_of_none_never_closes() {
-    assert!(or([]).recv_timeout(Duration::from_millis(1)) == Err(chan::RecvTimeoutError::Timeout));
+    in_worlds_of_time(|clock| {
+        let start = Instant::now();
+        assert_eq!(or([]).recv_timeout(Duration::from_millis(1)), Err(chan::RecvTimeoutError::Timeout));
+        clock.has_passed(start, Duration::from_millis(1));
+    });
 }
 
 #[test]
@@ -309,16 +314,14 @@ fn fan_out_to_nobody_lets_go_of_its_input() {
 
 #[test]
 fn ordered_map_keeps_the_order_whichever_takes_longest() {
-    in_time(|| {
-        runtime(2).run(|| {
-            for workers in [1, 2, 3, 16] {
-                let uneven = ordered_map(&background(), generator(&background(), 0..60_u64), workers, |n| {
-                    rendez::sleep(Duration::from_micros(n * 37 % 11 * 100));
-                    n
-                });
-                assert_eq!(uneven.iter().collect::<Vec<_>>(), (0..60).collect::<Vec<_>>());
-            }
-        });
+    in_worlds_of_time(|_| {
+        for workers in [1, 2, 3, 16] {
+            let uneven = ordered_map(&background(), generator(&background(), 0..60_u64), workers, |n| {
+                rendez::sleep(Duration::from_micros(n * 37 % 11 * 100));
+                n
+            });
+            assert_eq!(uneven.iter().collect::<Vec<_>>(), (0..60).collect::<Vec<_>>());
+        }
     });
 }
 

@@ -9,8 +9,9 @@ use rendez::{
     chan::{Receiver, Sender},
     go,
     pattern::{self, fan_out, filter, generator, map, or, ordered_map, repeat_with, tee},
+    time::Instant,
 };
-use setup::{Drops, in_every_world, in_time, runtime};
+use setup::{Drops, in_every_world, in_time, in_worlds_of_time, runtime};
 use stages::{STAGES, can_leave_its_input, counting, filled, wait_until_let_go};
 use std::{
     panic::resume_unwind,
@@ -75,12 +76,15 @@ fn a_stage_of_a_context_that_has_ended_ends_at_once() {
 
 #[test]
 fn a_stage_ends_by_a_deadline_as_by_a_cancel() {
-    in_time(|| {
+    in_worlds_of_time(|clock| {
+        let limit = std::time::Duration::from_millis(2);
         for stage in STAGES.iter().filter(|stage| can_leave_its_input(stage)) {
-            let (ctx, _cancel) = Context::background().with_timeout(std::time::Duration::from_millis(2));
+            let start = Instant::now();
+            let (ctx, _cancel) = Context::background().with_timeout(limit);
             let (tx, rx) = chan::bounded(0);
             assert!((stage.start)(&ctx, rx).recv().is_err(), "{}", stage.name);
             wait_until_let_go(&tx);
+            clock.has_passed(start, limit);
         }
     });
 }

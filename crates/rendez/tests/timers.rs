@@ -21,7 +21,10 @@ use std::{
     thread,
     time::Duration,
 };
-use worlds::{Crew, Ops, Wakes, in_every_world, on_one_worker, poll_once, poll_with, until};
+use worlds::{
+    Crew, Ops, Wakes, in_both_times, in_every_world, in_worlds_of_time, on_one_worker, poll_once, poll_with,
+    until,
+};
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -49,7 +52,7 @@ async fn receive(ops: Ops, form: usize, rx: Receiver<Instant>) -> Instant {
                 Ok(value) => return value,
                 Err(error) => assert_eq!(error, TryRecvError::Empty),
             }
-            ops.pause().await;
+            ops.let_time_pass().await;
         },
         (2, _) => ops.event(rx.recv_event()).await.unwrap(),
         (3, false) => rx.recv_timeout(HOUR).unwrap(),
@@ -76,7 +79,7 @@ async fn receive(ops: Ops, form: usize, rx: Receiver<Instant>) -> Instant {
             if let Some(value) = rx.try_iter().next() {
                 return value;
             }
-            ops.pause().await;
+            ops.let_time_pass().await;
         },
         (3..6, true) => pin!(rx.stream()).next().await.unwrap(),
         (6, true) => {
@@ -97,30 +100,38 @@ async fn receive(ops: Ops, form: usize, rx: Receiver<Instant>) -> Instant {
 
 const FORMS: usize = 10;
 
+/// Each form receives from a timer of its own, not before its moment, and nothing afterwards.
+fn every_form_in_turn(crew: &Crew) {
+    for form in 0..FORMS {
+        let before = Instant::now();
+        let rx = chan::after(2 * MS);
+        let theirs = rx.clone();
+        let role = crew.start(async move |ops| {
+            let value = receive(ops, form, theirs).await;
+            ops.clock().meets(Instant::now(), value);
+            value
+        });
+        crew.clock().meets(role.join(), before + 2 * MS);
+        // There is one, and the channel does not end.
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+        assert!(!rx.is_closed());
+    }
+}
+
 #[test]
 fn every_form_of_receiving_takes_the_moment_once_it_has_come_and_not_before() {
-    in_every_world(|crew: &Crew| {
-        for form in 0..FORMS {
-            let before = Instant::now();
-            let rx = chan::after(2 * MS);
-            let theirs = rx.clone();
-            let role = crew.start(async move |ops| {
-                let value = receive(ops, form, theirs).await;
-                assert!(Instant::now() >= value);
-                value
-            });
-            let value = role.join();
-            assert!(value >= before + 2 * MS);
-            // There is one, and the channel does not end.
-            assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
-            assert!(!rx.is_closed());
-        }
-    });
+    in_worlds_of_time(every_form_in_turn);
+}
+
+/// The one test of a timer by the machine's clock on one, two and eight real workers.
+#[test]
+fn every_form_of_receiving_takes_the_moment_on_real_workers_too() {
+    in_every_world(every_form_in_turn);
 }
 
 #[test]
 fn a_moment_that_has_passed_is_there_at_once_in_every_form() {
-    in_every_world(|crew: &Crew| {
+    in_worlds_of_time(|crew: &Crew| {
         for form in 0..FORMS {
             let moment = Instant::now();
             let rx = chan::at(moment);
@@ -132,45 +143,51 @@ fn a_moment_that_has_passed_is_there_at_once_in_every_form() {
 
 #[test]
 fn a_timers_channel_has_no_length_and_no_capacity_at_any_time() {
-    let look = |rx: &Receiver<Instant>| {
-        assert_eq!((rx.len(), rx.capacity()), (0, Some(0)));
-        assert!(rx.is_empty() && rx.is_full() && !rx.is_closed());
-    };
-    let timer = Timer::new(MS);
-    look(timer.c());
-    time::sleep(2 * MS);
-    look(timer.c());
-    timer.c().recv().unwrap();
-    look(timer.c());
-    timer.stop();
-    look(timer.c());
+    in_both_times(|_| {
+        let look = |rx: &Receiver<Instant>| {
+            assert_eq!((rx.len(), rx.capacity()), (0, Some(0)));
+            assert!(rx.is_empty() && rx.is_full() && !rx.is_closed());
+        };
+        let timer = Timer::new(MS);
+        look(timer.c());
+        time::sleep(2 * MS);
+        look(timer.c());
+        timer.c().recv().unwrap();
+        look(timer.c());
+        timer.stop();
+        look(timer.c());
+    });
 }
 
 #[test]
 fn who_only_looks_finds_nothing_before_it_is_due_and_the_value_afterwards() {
-    let timer = Timer::new(HOUR);
-    assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
-    assert_eq!(timer.c().recv_timeout(MS), Err(RecvTimeoutError::Timeout));
-    assert_eq!(timer.c().recv_deadline(Instant::now()), Err(RecvTimeoutError::Timeout));
-    let (_tx, silent) = chan::bounded::<()>(0);
-    let look = |timer: &Timer| {
-        select! {
-            recv(timer.c()) -> value => value.is_ok(),
-            recv(silent) -> _ => unreachable!("nobody sends"),
-            default => false,
-        }
-    };
-    assert!(!look(&timer));
-    assert!(timer.reset(Duration::ZERO));
-    assert!(look(&timer) && !look(&timer));
-    timer.reset(Duration::ZERO);
-    // With a limit that has passed, what is there is still taken.
-    assert!(timer.c().recv_timeout(Duration::ZERO).is_ok());
+    in_both_times(|clock| {
+        let (timer, start) = (Timer::new(HOUR), Instant::now());
+        assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(timer.c().recv_timeout(MS), Err(RecvTimeoutError::Timeout));
+        clock.has_passed(start, MS);
+        assert_eq!(timer.c().recv_deadline(Instant::now()), Err(RecvTimeoutError::Timeout));
+        let (_tx, silent) = chan::bounded::<()>(0);
+        let look = |timer: &Timer| {
+            select! {
+                recv(timer.c()) -> value => value.is_ok(),
+                recv(silent) -> _ => unreachable!("nobody sends"),
+                default => false,
+            }
+        };
+        assert!(!look(&timer));
+        assert!(timer.reset(Duration::ZERO));
+        assert!(look(&timer) && !look(&timer));
+        timer.reset(Duration::ZERO);
+        // With a limit that has passed, what is there is still taken.
+        assert!(timer.c().recv_timeout(Duration::ZERO).is_ok());
+    });
 }
 
 #[test]
 fn a_select_with_a_default_that_waits_takes_a_timer_that_is_due_first() {
-    in_every_world(|crew: &Crew| {
+    in_worlds_of_time(|crew: &Crew| {
+        let start = Instant::now();
         let role = crew.start(async |_| {
             let (rx, late) = (chan::after(MS), chan::after(HOUR));
             select! {
@@ -180,6 +197,7 @@ fn a_select_with_a_default_that_waits_takes_a_timer_that_is_due_first() {
             }
         });
         assert!(role.join());
+        crew.clock().has_passed(start, MS);
         let role = crew.start(async |_| {
             select! {
                 recv(chan::after(HOUR)) -> _ => false,
@@ -187,12 +205,13 @@ fn a_select_with_a_default_that_waits_takes_a_timer_that_is_due_first() {
             }
         });
         assert!(role.join());
+        crew.clock().has_passed(start, 2 * MS);
     });
 }
 
 #[test]
 fn of_several_that_receive_one_gets_the_value() {
-    in_every_world(|crew: &Crew| {
+    in_worlds_of_time(|crew: &Crew| {
         let timer = Timer::new(HOUR);
         let got = Arc::new(AtomicUsize::new(0));
         let roles: Vec<_> = (0..8)
@@ -222,40 +241,46 @@ fn of_several_that_receive_one_gets_the_value() {
 
 #[test]
 fn stop_says_whether_a_value_was_to_come_and_none_comes() {
-    let timer = Timer::new(HOUR);
-    assert!(timer.stop());
-    assert!(!timer.stop());
-    // One that was due and had not been received.
-    assert!(!timer.reset(Duration::ZERO));
-    time::sleep(MS);
-    assert!(timer.stop());
-    assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
-    assert_eq!(timer.c().recv_timeout(MS), Err(RecvTimeoutError::Timeout));
-    // One that was received.
-    timer.reset(Duration::ZERO);
-    timer.c().recv().unwrap();
-    assert!(!timer.stop());
+    in_both_times(|_| {
+        let timer = Timer::new(HOUR);
+        assert!(timer.stop());
+        assert!(!timer.stop());
+        // One that was due and had not been received.
+        assert!(!timer.reset(Duration::ZERO));
+        time::sleep(MS);
+        assert!(timer.stop());
+        assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(timer.c().recv_timeout(MS), Err(RecvTimeoutError::Timeout));
+        // One that was received.
+        timer.reset(Duration::ZERO);
+        timer.c().recv().unwrap();
+        assert!(!timer.stop());
+    });
 }
 
 #[test]
 fn reset_says_whether_a_value_was_to_come_and_the_one_of_before_does_not() {
-    let timer = due();
-    time::sleep(MS);
-    let before = Instant::now();
-    assert!(timer.reset(2 * MS));
-    assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
-    assert!(timer.c().recv().unwrap() >= before + 2 * MS);
-    assert!(!timer.reset(HOUR));
-    assert!(timer.reset(Duration::ZERO));
-    assert!(timer.c().recv().is_ok());
-    assert!(!timer.stop());
-    assert!(!timer.reset(MS));
-    assert!(timer.c().recv().is_ok());
+    in_both_times(|clock| {
+        let timer = due();
+        time::sleep(MS);
+        // By the machine's clock, two milliseconds may be over before one has looked.
+        assert!(timer.reset(if clock.is_virtual() { 2 * MS } else { HOUR }));
+        assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
+        let before = Instant::now();
+        assert!(timer.reset(2 * MS));
+        clock.meets(timer.c().recv().unwrap(), before + 2 * MS);
+        assert!(!timer.reset(HOUR));
+        assert!(timer.reset(Duration::ZERO));
+        assert!(timer.c().recv().is_ok());
+        assert!(!timer.stop());
+        assert!(!timer.reset(MS));
+        assert!(timer.c().recv().is_ok());
+    });
 }
 
 #[test]
 fn a_timer_that_is_set_earlier_wakes_those_who_wait_and_one_that_is_stopped_does_not() {
-    in_every_world(|crew: &Crew| {
+    in_worlds_of_time(|crew: &Crew| {
         for form in [0, 2, 3, 7, 8] {
             for stop in [false, true] {
                 let timer = Timer::new(if form % 2 == 0 { HOUR } else { 2 * MS });
@@ -282,7 +307,7 @@ fn a_timer_that_is_set_earlier_wakes_those_who_wait_and_one_that_is_stopped_does
                 }
                 let before = Instant::now();
                 assert_eq!(timer.reset(MS), !stop);
-                assert!(role.join() >= before + MS);
+                crew.clock().meets(role.join(), before + MS);
             }
         }
     });
@@ -290,7 +315,7 @@ fn a_timer_that_is_set_earlier_wakes_those_who_wait_and_one_that_is_stopped_does
 
 #[test]
 fn a_timer_that_is_set_later_makes_those_who_wait_wait_longer() {
-    in_every_world(|crew: &Crew| {
+    in_worlds_of_time(|crew: &Crew| {
         for form in [0, 2, 3, 7, 8] {
             let mut reset_at = Instant::now();
             let timer = Timer::new(5 * MS);
@@ -301,16 +326,18 @@ fn a_timer_that_is_set_later_makes_those_who_wait_wait_longer() {
                 let before = Instant::now();
                 if !timer.reset(5 * MS) {
                     // It was received, on a slow machine: there would be nobody for the next one.
+                    assert!(!crew.clock().is_virtual());
                     break;
                 }
                 reset_at = before;
             }
-            assert!(role.join() >= reset_at + 5 * MS);
+            crew.clock().meets(role.join(), reset_at + 5 * MS);
         }
     });
 }
 
-/// Settings are prevented or received, each once; the tally of both is kept by who sets and who receives.
+/// Settings are prevented or received, each once; the tally of both is kept by who sets and who receives. It is a race of
+/// threads, so they are real ones.
 #[test]
 fn resets_and_stops_beside_receives_never_let_a_stale_value_through() {
     const ROUNDS: u32 = if cfg!(debug_assertions) { 300 } else { 1000 };
@@ -392,38 +419,40 @@ fn resets_and_stops_beside_receives_never_let_a_stale_value_through() {
 
 #[test]
 fn a_value_that_was_received_and_given_back_can_be_received_unless_the_timer_was_set_since() {
-    // By an operation that is dropped.
-    let timer = due();
-    let mut select = Select::new();
-    select.recv(timer.c());
-    drop(select.try_wait().expect("it is due"));
-    assert!(timer.c().try_recv().is_ok());
-    timer.reset(Duration::ZERO);
-    let operation = select.try_wait().expect("it is due");
-    // It counts as received meanwhile.
-    assert!(!timer.stop());
-    drop(operation);
-    assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
-    // By a future that was handed it.
-    for stop in [false, true] {
-        let timer = Timer::new(MS);
-        let (wakes, waker) = Wakes::new();
-        {
-            let mut receive = pin!(timer.c().recv_async());
-            assert!(poll_with(receive.as_mut(), &waker).is_none());
-            wait_until(|| wakes.count() == 1);
-            if stop {
-                assert!(!timer.reset(HOUR));
+    in_both_times(|_| {
+        // By an operation that is dropped.
+        let timer = due();
+        let mut select = Select::new();
+        select.recv(timer.c());
+        drop(select.try_wait().expect("it is due"));
+        assert!(timer.c().try_recv().is_ok());
+        timer.reset(Duration::ZERO);
+        let operation = select.try_wait().expect("it is due");
+        // It counts as received meanwhile.
+        assert!(!timer.stop());
+        drop(operation);
+        assert_eq!(timer.c().try_recv(), Err(TryRecvError::Empty));
+        // By a future that was handed it.
+        for stop in [false, true] {
+            let timer = Timer::new(MS);
+            let (wakes, waker) = Wakes::new();
+            {
+                let mut receive = pin!(timer.c().recv_async());
+                assert!(poll_with(receive.as_mut(), &waker).is_none());
+                wait_until(|| wakes.count() == 1);
+                if stop {
+                    assert!(!timer.reset(HOUR));
+                }
             }
+            assert_eq!(timer.c().try_recv().is_ok(), !stop);
+            assert_eq!(timer.stop(), stop);
         }
-        assert_eq!(timer.c().try_recv().is_ok(), !stop);
-        assert_eq!(timer.stop(), stop);
-    }
+    });
 }
 
 #[test]
 fn a_value_that_is_given_back_goes_to_one_who_waits() {
-    in_every_world(|crew: &Crew| {
+    in_worlds_of_time(|crew: &Crew| {
         let timer = due();
         let mut select = Select::new();
         select.recv(timer.c());
@@ -443,7 +472,7 @@ fn a_value_that_is_given_back_goes_to_one_who_waits() {
 
 #[test]
 fn closing_a_timers_channel_ends_those_who_wait_and_the_timer_for_good() {
-    in_every_world(|crew: &Crew| {
+    in_worlds_of_time(|crew: &Crew| {
         let timer = Timer::new(HOUR);
         let roles: Vec<_> = (0..4)
             .map(|_| {
@@ -463,48 +492,61 @@ fn closing_a_timers_channel_ends_those_who_wait_and_the_timer_for_good() {
 
 #[test]
 fn more_time_than_the_clock_can_say_never_passes() {
-    let timer = Timer::new(Duration::MAX);
-    assert_eq!(timer.c().recv_timeout(MS), Err(RecvTimeoutError::Timeout));
-    assert!(timer.stop());
-    assert_eq!(chan::after(Duration::MAX).try_recv(), Err(TryRecvError::Empty));
-    let mut sleeping = pin!(time::sleep_async(Duration::MAX));
-    assert!(poll_once(sleeping.as_mut()).is_none());
-    assert!(poll_once(sleeping.as_mut()).is_none());
+    in_both_times(|_| {
+        let timer = Timer::new(Duration::MAX);
+        assert_eq!(timer.c().recv_timeout(MS), Err(RecvTimeoutError::Timeout));
+        assert!(timer.stop());
+        assert_eq!(chan::after(Duration::MAX).try_recv(), Err(TryRecvError::Empty));
+        let mut sleeping = pin!(time::sleep_async(Duration::MAX));
+        assert!(poll_once(sleeping.as_mut()).is_none());
+        assert!(poll_once(sleeping.as_mut()).is_none());
+    });
 }
 
 #[test]
 fn receivers_outlive_their_timer() {
-    let rx = Timer::new(MS).c().clone();
-    assert!(rx.recv().is_ok());
+    in_both_times(|_| {
+        let rx = Timer::new(MS).c().clone();
+        assert!(rx.recv().is_ok());
+    });
 }
 
 // ---- sleeping ----
 
+/// Sleeps of each form, one after the other.
+fn every_sleep_in_turn(crew: &Crew) {
+    let role = crew.start(async |ops: Ops| {
+        let (start, clock) = (Instant::now(), ops.clock());
+        ops.sleep(MS).await;
+        clock.has_passed(start, MS);
+        if ops.awaits() {
+            time::sleep_until_async(start + 3 * MS).await;
+            clock.has_passed(start, 3 * MS);
+            time::sleep_until_async(start).await;
+        } else {
+            time::sleep_until(start + 3 * MS);
+            clock.has_passed(start, 3 * MS);
+            time::sleep_until(start);
+        }
+        ops.sleep(Duration::ZERO).await;
+        clock.has_passed(start, 3 * MS);
+    });
+    role.join();
+}
+
 #[test]
 fn sleeping_takes_its_time_in_every_world_and_none_for_what_has_passed() {
-    in_every_world(|crew: &Crew| {
-        let role = crew.start(async |ops: Ops| {
-            let start = Instant::now();
-            if ops.awaits() {
-                time::sleep_async(MS).await;
-                assert!(start.elapsed() >= MS);
-                time::sleep_until_async(start + 3 * MS).await;
-                assert!(start.elapsed() >= 3 * MS);
-                time::sleep_until_async(start).await;
-                time::sleep_async(Duration::ZERO).await;
-            } else {
-                time::sleep(MS);
-                assert!(start.elapsed() >= MS);
-                time::sleep_until(start + 3 * MS);
-                assert!(start.elapsed() >= 3 * MS);
-                time::sleep_until(start);
-                time::sleep(Duration::ZERO);
-            }
-        });
-        role.join();
+    in_worlds_of_time(every_sleep_in_turn);
+    in_both_times(|_| {
+        assert!(poll_once(pin!(time::sleep_async(Duration::ZERO))).is_some());
+        assert!(poll_once(pin!(time::sleep_until_async(Instant::now()))).is_some());
     });
-    assert!(poll_once(pin!(time::sleep_async(Duration::ZERO))).is_some());
-    assert!(poll_once(pin!(time::sleep_until_async(Instant::now()))).is_some());
+}
+
+/// The one test of sleeping by the machine's clock on one, two and eight real workers.
+#[test]
+fn sleeping_takes_its_time_on_real_workers_too() {
+    in_every_world(every_sleep_in_turn);
 }
 
 #[test]
@@ -524,6 +566,9 @@ fn an_async_goroutine_that_sleeps_until_moments_that_have_passed_lets_others_run
     });
     assert!(rounds < MANY);
 }
+
+// Those that follow are of real workers: of the alarms that each has, and of who sees to them when it doesn't. Some are of
+// thousands of them, of other threads, or of the end of a runtime. None asks for more than a time that has passed.
 
 #[test]
 fn many_async_sleepers_all_wake_and_none_early() {

@@ -14,7 +14,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 // ---- destructors that wait ----
@@ -78,7 +78,6 @@ fn goroutines_that_share_a_worker_with_a_destructor_that_waits_for_them_are_ende
                 }
             },
         ];
-        let start = Instant::now();
         for (i, &other) in others.iter().enumerate() {
             let runtime = runtime(1);
             let drops = Drops::default();
@@ -103,10 +102,9 @@ fn goroutines_that_share_a_worker_with_a_destructor_that_waits_for_them_are_ende
             });
             wait.recv().unwrap();
             runtime.shutdown();
-            assert_eq!(rx.recv(), Ok(true), "case {i}");
+            assert_eq!(rx.try_recv(), Ok(true), "case {i}: it was left behind");
             assert_eq!(drops.count(), 1, "case {i}");
         }
-        assert!(start.elapsed() < Duration::from_secs(2), "something was left behind");
     });
 }
 
@@ -233,11 +231,9 @@ fn a_future_whose_destructor_waits_is_ended_by_a_shutdown() {
                 })
                 .collect();
             (0..10).for_each(|_| wait.recv().unwrap());
-            let start = Instant::now();
             runtime.shutdown();
-            assert!(start.elapsed() < Duration::from_secs(1), "something was left behind");
+            assert_eq!(drops.count(), 10, "something was left behind");
             assert!(handles.into_iter().all(|handle| handle.join().unwrap_err().is_cancelled()));
-            assert_eq!(drops.count(), 10);
         }
     });
 }

@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     sync::{Mutex, RwLock, Semaphore},
     task::yield_now,
     time::sleep,
@@ -253,6 +255,47 @@ fn fork_join(n: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
         let other = fork_join(n - 2).await;
         half.await.expect("a half does not panic") + other
     })
+}
+
+/// `n` round trips over so many TCP connections.
+pub(crate) async fn echo(connections: u64, n: u64) -> Duration {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("it has an address");
+    let server = tokio::spawn(async move {
+        for _ in 0..connections {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            tokio::spawn(async move {
+                stream.set_nodelay(true).expect("it is connected");
+                let mut buf = [0; 4096];
+                while let Ok(len @ 1..) = stream.read(&mut buf).await {
+                    stream.write_all(&buf[..len]).await.expect("the other side reads");
+                }
+            });
+        }
+    });
+    let mut streams = Vec::new();
+    for _ in 0..connections {
+        streams.push(TcpStream::connect(addr).await.expect("the server accepts"));
+    }
+    server.await.expect("it does not panic");
+    let start = Instant::now();
+    let clients: Vec<_> = streams
+        .into_iter()
+        .map(|mut stream| {
+            tokio::spawn(async move {
+                stream.set_nodelay(true).expect("it is connected");
+                let mut buf = [7; 64];
+                for _ in 0..n / connections {
+                    stream.write_all(&buf).await.expect("the server reads");
+                    stream.read_exact(&mut buf).await.expect("the server answers");
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.expect("it does not panic");
+    }
+    start.elapsed()
 }
 
 /// Numbers through a stream that adds one to each.

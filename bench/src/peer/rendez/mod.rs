@@ -3,6 +3,7 @@
 mod arms;
 mod awaiting;
 mod channels;
+mod echo;
 #[cfg(feature = "testing")]
 mod explored;
 mod many;
@@ -67,6 +68,8 @@ pub(super) fn find(case: &str) -> Answer {
         "ordered_1us" => patterns::ordered(1),
         "sleepers" => Body::timed(many::sleepers),
         "async_sleepers" => Body::timed(many::async_sleepers),
+        "echo_1" => Body::timed(|n| echo::round_trips(1, n)),
+        "echo_100" => Body::timed(|n| echo::round_trips(100, n)),
         "context_100k" => Body::timed(many::context),
         #[cfg(feature = "testing")]
         "explore_small" => Body::timed(explored::small_at_random),

@@ -437,28 +437,31 @@ impl<T> Channel<T> {
 
     /// Closes the channel and wakes everybody: receivers first, then senders, then who watches for it. `false` if it was closed before.
     pub(super) fn close(&self) -> bool {
+        self.close_with(&mut WakeBatch::new())
+    }
+
+    /// As [`close`](Self::close), but who is last to be woken is left in `batch`, for the caller to wake.
+    pub(super) fn close_with(&self, batch: &mut WakeBatch) -> bool {
         if self.clock.is_some() {
             return self.close_timed();
         }
-        let mut batch = WakeBatch::new();
         let mut state = self.state.lock();
         if mem::replace(&mut state.closed, true) {
             return false;
         }
         loop {
-            let winner = state.receivers.pop_winner().or_else(|| state.senders.pop_winner());
-            let Some(winner) = winner else { break };
-            batch.push(winner.complete(Status::Closed));
             if batch.is_full() {
                 drop(state);
                 batch.wake_all();
                 state = self.state.lock();
             }
+            let winner = state.receivers.pop_winner().or_else(|| state.senders.pop_winner());
+            let Some(winner) = winner else { break };
+            batch.push(winner.complete(Status::Closed));
         }
         drop(state);
-        batch.wake_all();
         #[cfg(not(loom))]
-        self.end_watch.tell();
+        self.end_watch.tell(batch);
         true
     }
 

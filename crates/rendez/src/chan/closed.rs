@@ -31,30 +31,29 @@ struct Watch {
 }
 
 impl EndWatch {
-    pub(super) fn tell(&self) {
+    /// Who is last to be woken is left in `batch`, for the caller to wake.
+    pub(super) fn tell(&self, batch: &mut WakeBatch) {
         if let Some(watch) = self.0.get() {
-            watch.close();
+            watch.close(batch);
         }
     }
 }
 
 impl Watch {
     #[cold]
-    fn close(&self) {
-        let mut batch = WakeBatch::new();
+    fn close(&self, batch: &mut WakeBatch) {
         let mut queue = self.queue.lock();
         // Under the lock, so that nobody queues up after the queue has been emptied.
         self.closed.store(true, Ordering::Release);
-        while let Some(winner) = queue.pop_winner() {
-            batch.push(winner.complete(Status::Done));
+        loop {
             if batch.is_full() {
                 drop(queue);
                 batch.wake_all();
                 queue = self.queue.lock();
             }
+            let Some(winner) = queue.pop_winner() else { return };
+            batch.push(winner.complete(Status::Done));
         }
-        drop(queue);
-        batch.wake_all();
     }
 }
 
@@ -86,7 +85,7 @@ impl<T> Channel<T> {
             Box::new(Watch { closed: AtomicBool::new(false), queue: SpinLock::new(WaitQueue::new()) })
         });
         if !watch.has_occurred() && self.is_closed() {
-            watch.close();
+            watch.close(&mut WakeBatch::new());
         }
         watch
     }

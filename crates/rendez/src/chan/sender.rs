@@ -159,6 +159,13 @@ impl<T> Sender<T> {
         self.channel.close()
     }
 
+    /// As [`close`](Self::close), but leaves those who are last to be woken to the caller.
+    #[cfg(not(loom))]
+    pub(crate) fn close_with(&self, batch: &mut wait::WakeBatch) {
+        wait::point();
+        self.channel.close_with(batch);
+    }
+
     /// Whether the channel is closed.
     pub fn is_closed(&self) -> bool {
         wait::point();

@@ -5,7 +5,7 @@
 //! A node is kept by its handles, by its children (each has one reference to its parent), by the functions of `after_func` that
 //! are to run, and by itself: by the alarm of its own deadline while that is set, else, if it has an ancestor that can end it, from
 //! when somebody asks for `done` until it ends. A parent does not keep its children: those
-//! that can be cancelled are linked into a list of their nearest cancellable ancestor, and unlink themselves, under its lock,
+//! that can be cancelled are in a list of their nearest cancellable ancestor, and unlink themselves, under its lock,
 //! before they are freed. So a child that ends leaves nothing behind, and who walks such a list finds memory that is there;
 //! whether somebody still wants it says the count, which is never raised from zero.
 //!
@@ -16,7 +16,9 @@
 //! Freeing goes up the chain of parents in a loop, so a chain may be of any length.
 
 use super::scope::Scope;
+use crate::{primitives::prefetch, task::heap};
 use std::{
+    alloc::Layout,
     any::Any,
     fmt,
     mem::ManuallyDrop,
@@ -25,6 +27,9 @@ use std::{
     ptr::NonNull,
     sync::atomic::{AtomicUsize, Ordering, fence},
 };
+
+/// Of a cache.
+const LINE: usize = 64;
 
 /// What a [`Context`](super::Context) is.
 #[derive(Clone)]
@@ -74,6 +79,13 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 impl Node {
+    /// Has the processor fetch a node; null is as good.
+    pub(super) fn prefetch(node: *const Node) {
+        for at in (0..size_of::<Node>()).step_by(LINE) {
+            prefetch(node.cast::<u8>().wrapping_add(at));
+        }
+    }
+
     pub(super) fn parent(&self) -> &Repr {
         &self.parent
     }
@@ -177,15 +189,10 @@ impl NodeRef {
             Kind::WithoutCancel => None,
             _ => parent.cancellable().map(NonNull::from),
         };
-        let this = NonNull::from(Box::leak(Box::new(Node {
-            refs: AtomicUsize::new(1),
-            this: NonNull::dangling(),
-            parent: ManuallyDrop::new(parent),
-            above,
-            kind,
-        })));
-        // SAFETY: nobody else knows of it. (Written through the pointer itself, so that it stays good for all of the node.)
-        unsafe { (*this.as_ptr()).this = this };
+        let this = heap::allocate(Layout::new::<Node>()).cast::<Node>();
+        let node = Node { refs: AtomicUsize::new(1), this, parent: ManuallyDrop::new(parent), above, kind };
+        // SAFETY: the place is made for it.
+        unsafe { this.write(node) };
         NodeRef(this)
     }
 
@@ -212,6 +219,16 @@ impl Drop for NodeRef {
     }
 }
 
+/// Where a node was, to be freed.
+struct Memory(NonNull<Node>);
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: `NodeRef::new` allocated it, and whoever made this has dropped the node, or is about to leave it.
+        unsafe { heap::free(self.0.cast(), Layout::new::<Node>()) };
+    }
+}
+
 /// Gives up a reference, and frees what nobody has any more by that, upwards.
 ///
 /// # Safety
@@ -229,10 +246,10 @@ unsafe fn release(mut node: NonNull<Node>) {
             if let (Kind::Cancel(_), Some(above)) = (&node.as_ref().kind, node.as_ref().above()) {
                 above.scope().unlink(node.as_ref());
             }
-            let mut freed = Box::from_raw(node.as_ptr());
+            let _memory = Memory(node);
             // Taken first, so that it is released even if something in the node panics as it is dropped.
-            let parent = ManuallyDrop::take(&mut freed.parent);
-            drop(freed);
+            let parent = ManuallyDrop::take(&mut node.as_mut().parent);
+            node.drop_in_place();
             parent
         };
         match parent {

@@ -1,9 +1,11 @@
 //! Which goroutines there are, and what they wait for.
 
+use super::backtrace;
 use crate::sched::{self, Inhabitant};
 use std::fmt;
 
-/// The goroutines of the process at one moment; shown as Go does: `goroutine 7 "printer" [chan receive]:` and where each was created.
+/// The goroutines of the process at one moment; shown as Go does: `goroutine 7 "printer" [chan receive, 2 minutes]:`, the calls on its
+/// stack, from the operation that it waits in to its closure, and where it was created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {
     goroutines: Vec<Inhabitant>,
@@ -13,7 +15,12 @@ pub struct Dump {
 /// Says which goroutines there are in all runtimes of the process.
 ///
 /// Each worker answers for its own when it next looks around. One that is kept by a long burst for more than a second is left
-/// out, and its goroutines with it. Those that have not started are counted only.
+/// out, and its goroutines with it. Those that have not started are counted only. How long one has waited is said from a minute on.
+///
+/// Of a crowd that was created at one place and waits for the same kind of thing the first few are looked at, and the others told as
+/// a number: a million goroutines make no longer text than a hundred. To be looked at, a goroutine's stack is resumed for a
+/// moment, and may keep some kilobytes more of memory afterwards; one that has hardly any room left is not, and has no calls
+/// shown. Nor has an async goroutine, which has no stack while it waits, or one that runs on another thread.
 ///
 /// # Blocking
 /// Parks the goroutine, or the OS thread, until the workers have answered.
@@ -39,7 +46,7 @@ pub fn dump() -> Dump {
 impl Dump {
     /// How many goroutines there are: running, waiting, or not started.
     pub fn len(&self) -> usize {
-        self.goroutines.len() + self.unstarted as usize
+        (sched::count(&self.goroutines) + self.unstarted) as usize
     }
 
     /// Whether there are none.
@@ -59,33 +66,49 @@ impl fmt::Display for Dump {
     }
 }
 
-/// Goroutines that were created at the same place and wait for the same are told once, with their number, when they are many.
+/// Each with the frames of its stack, where they were looked at. When they are many, those that were created at the same place,
+/// wait for the same kind of thing, and have the same frames, are told once, with their number.
 pub(crate) fn write_all(f: &mut impl fmt::Write, all: &[Inhabitant]) -> fmt::Result {
-    let mut groups: Vec<(&Inhabitant, usize)> = Vec::new();
-    if all.len() <= MANY {
-        groups.extend(all.iter().map(|inhabitant| (inhabitant, 1)));
-    } else {
-        let mut sorted: Vec<&Inhabitant> = all.iter().collect();
-        let key = |i: &Inhabitant| (i.site.file(), i.site.line(), i.site.column(), i.state);
-        sorted.sort_by_key(|i| (key(i), i.id));
-        for inhabitant in sorted {
-            match groups.last_mut() {
-                Some((first, n)) if key(first) == key(inhabitant) => *n += 1,
-                _ => groups.push((inhabitant, 1)),
-            }
+    let stack = |inhabitant: &Inhabitant| {
+        let mut stack = String::new();
+        // Into a String, which takes all.
+        let _ = backtrace::write(&mut stack, &inhabitant.frames);
+        stack
+    };
+    let told: Vec<(&Inhabitant, String)> = all.iter().zip(all.iter().map(stack)).collect();
+    for (first, stack, n) in groups(&told) {
+        first.write_title(f)?;
+        write!(f, "\n{stack}\tcreated at {}\n", first.site)?;
+        if n > 1 {
+            writeln!(f, "\t(and {} more like it)", n - 1)?;
         }
-        groups.sort_by_key(|(first, _)| first.id);
-    }
-    for (first, n) in groups {
-        writeln!(f, "{first}")?;
-        match n {
-            1 => {}
-            2 => writeln!(f, "\t(and 1 more like it)")?,
-            n => writeln!(f, "\t(and {} more like it)", n - 1)?,
-        }
-        writeln!(f)?;
+        f.write_char('\n')?;
     }
     Ok(())
+}
+
+/// The first of each group, with its stack, and how many it has.
+fn groups<'a>(all: &'a [(&'a Inhabitant, String)]) -> Vec<(&'a Inhabitant, &'a str, u64)> {
+    if all.len() <= MANY {
+        return all.iter().map(|(one, stack)| (*one, &**stack, 1 + one.alike)).collect();
+    }
+    let site = |i: &Inhabitant| (i.site.file(), i.site.line(), i.site.column(), i.state);
+    // Those whose stacks are not known come after all others of their site, and are taken to be like those.
+    let mut sorted: Vec<&(&Inhabitant, String)> = all.iter().collect();
+    sorted.sort_by_key(|(one, stack)| (site(one), stack.is_empty(), stack, one.id));
+    let mut groups: Vec<(&'a Inhabitant, &'a str, u64)> = Vec::new();
+    for (one, stack) in sorted {
+        match groups.last_mut() {
+            Some((first, first_stack, n))
+                if site(first) == site(one) && (first_stack == stack || stack.is_empty()) =>
+            {
+                *n += 1 + one.alike;
+            }
+            _ => groups.push((one, stack, 1 + one.alike)),
+        }
+    }
+    groups.sort_by_key(|(first, ..)| first.id);
+    groups
 }
 
 /// Up to so many are told one by one.

@@ -3,10 +3,19 @@
 //! What is parked belongs to its worker, so each worker is asked, and answers when it next looks around (`maintain`): it
 //! writes its list into the request. One that is kept by a long burst does not answer in time, and is left out. Async
 //! goroutines are on the runtime's own list; those that have not started are in queues and are counted, not named.
+//!
+//! Of goroutines that were created at one place and wait for the same kind of thing, the first few are told with the frames of
+//! their stacks, some more by name, and the rest as a number: a million cost no more memory than a hundred.
 
 use super::{runtime::Shared, worker::Worker};
-use crate::{select::Event, sync::WaitGroup, task::Header, wait::Reason};
+use crate::{
+    select::Event,
+    sync::WaitGroup,
+    task::{Header, fiber::Fiber, frames},
+    wait::Reason,
+};
 use std::{
+    collections::HashMap,
     fmt,
     panic::Location,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
@@ -15,6 +24,12 @@ use std::{
 
 /// For how long a worker is waited for.
 const ANSWER: Duration = Duration::from_secs(1);
+/// Of goroutines that are alike, each worker tells so many by name.
+const NAMED: u64 = 100;
+/// And of so many the frames.
+const LOOKED_AT: u64 = 20;
+/// Of so many in all, which takes some milliseconds, and a part of a stack that was not in memory for each.
+const LOOKED_AT_IN_ALL: u64 = 2000;
 
 /// A goroutine that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +39,38 @@ pub(crate) struct Inhabitant {
     pub(crate) title: String,
     /// What it waits for, in Go's words.
     pub(crate) state: &'static str,
+    /// For how long it has, in seconds; about.
+    pub(crate) seconds: u32,
     pub(crate) site: &'static Location<'static>,
+    /// Of its stack, the innermost first; none if they were not looked at.
+    pub(crate) frames: Vec<usize>,
+    /// How many more there are of the same site and state that are not told apart.
+    pub(crate) alike: u64,
+}
+
+impl Inhabitant {
+    /// As `goroutine 7 "printer" [chan receive, 2 minutes]:`.
+    pub(crate) fn write_title(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        write!(f, "{} [{}", self.title, self.state)?;
+        match self.seconds / 60 {
+            0 => {}
+            1 => f.write_str(", 1 minute")?,
+            minutes => write!(f, ", {minutes} minutes")?,
+        }
+        f.write_str("]:")
+    }
 }
 
 impl fmt::Display for Inhabitant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}]:\n\tcreated at {}", self.title, self.state, self.site)
+        self.write_title(f)?;
+        write!(f, "\n\tcreated at {}", self.site)
     }
+}
+
+/// How many goroutines these are.
+pub(crate) fn count(inhabitants: &[Inhabitant]) -> u64 {
+    inhabitants.iter().map(|inhabitant| 1 + inhabitant.alike).sum()
 }
 
 /// A question to all workers of a runtime.
@@ -41,21 +81,72 @@ pub(super) struct Request {
 }
 
 pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
-    Inhabitant { id: super::harness::shown_id(task.id), title: task.title(), state, site: task.site }
+    Inhabitant {
+        id: super::harness::shown_id(task.id),
+        title: task.title(),
+        state,
+        seconds: 0,
+        site: task.site,
+        frames: Vec::new(),
+        alike: 0,
+    }
+}
+
+fn state_of(fiber: &Fiber) -> &'static str {
+    fiber.reason.get().map_or("runnable", Reason::text)
 }
 
 impl Worker {
     /// What is parked here, and what runs.
+    #[cfg(feature = "testing")]
     pub(super) fn own_census(&self, mut tell: impl FnMut(Inhabitant)) {
         // SAFETY: what runs, and what is parked here, has not ended, and this is its worker's thread.
         unsafe {
             if let Some(running) = self.goroutine() {
                 tell(describe(running.0.as_ref(), "running"));
             }
-            self.for_each_parked(|task, reason| {
-                tell(describe(task, reason.map_or("runnable", Reason::text)))
+            self.for_each_parked(|fiber, task| tell(describe(task, state_of(fiber))));
+        }
+    }
+
+    /// What runs here, and what is parked, with frames; those that are alike are taken together if they are many.
+    fn bounded_census(&self) -> Vec<Inhabitant> {
+        let mut all: Vec<Inhabitant> = Vec::new();
+        // By site and state: how many, and where the last is that was told.
+        let mut groups: HashMap<(*const Location<'static>, &'static str), (u64, usize)> = HashMap::new();
+        let mut looked_at = 0;
+        // SAFETY: what runs, and what is parked here, has not ended, and this is its worker's thread. What is shown of the latter
+        // has suspended, and does not run.
+        unsafe {
+            if let Some(running) = self.goroutine() {
+                all.push(Inhabitant { frames: frames::here(), ..describe(running.0.as_ref(), "running") });
+            }
+            self.for_each_parked(|fiber, task| {
+                let state = state_of(fiber);
+                let (n, last) = groups.entry((&raw const *task.site, state)).or_default();
+                *n += 1;
+                if *n > NAMED {
+                    all[*last].alike += 1;
+                    return;
+                }
+                let mut inhabitant = describe(task, state);
+                if fiber.reason.get().is_some() {
+                    inhabitant.seconds = self.parked_for(fiber);
+                }
+                if *n <= LOOKED_AT && looked_at < LOOKED_AT_IN_ALL {
+                    looked_at += 1;
+                    inhabitant.frames = Fiber::frames(fiber);
+                }
+                *last = all.len();
+                all.push(inhabitant);
             });
         }
+        all
+    }
+
+    /// Whether there is a question that this worker has not answered.
+    pub(super) fn is_asked(&self) -> bool {
+        self.runtime.census_asked.load(Ordering::SeqCst) != self.census_answered.get()
     }
 
     /// Answers the question that has been asked, if there is one that this worker has not answered.
@@ -64,8 +155,7 @@ impl Worker {
         self.census_answered.set(asked);
         let request = self.runtime.census.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(request) = request else { return };
-        let mut found = Vec::new();
-        self.own_census(|inhabitant| found.push(inhabitant));
+        let found = self.bounded_census();
         request.found.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
         request.unanswered.done();
     }
@@ -106,7 +196,7 @@ pub(crate) fn census_of_all() -> (Vec<Inhabitant>, u64) {
     let (mut all, mut unstarted) = (Vec::new(), 0);
     for runtime in super::deadlock::runtimes() {
         let some = runtime.census();
-        unstarted += runtime.counts().1.saturating_sub(some.len() as u64);
+        unstarted += runtime.counts().1.saturating_sub(count(&some));
         all.extend(some);
     }
     all.sort_by_key(|inhabitant| inhabitant.id);

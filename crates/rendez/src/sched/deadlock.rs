@@ -4,7 +4,8 @@
 //!
 //! 1. Are there goroutines that have not ended, of this runtime, and of no runtime is a worker awake, or has a timer or an
 //!    alarm set, or a queue that is not empty? (`published.timed` is stored before each sleep.)
-//! 2. Is every OS thread of the process one that we know: a worker that sleeps, the thread of the alarms (with none set), or one that
+//! 2. Does no poller have a source (whether or not somebody waits for it), and nobody wait for a call on the pool?
+//!    Is every OS thread of the process one that we know: a worker that sleeps, the thread of the alarms (with none set), or one that
 //!    waits, without a limit, for something of rendez? Any other may be about to send.
 //! 3. Has nothing moved between the first look and the last?
 //!
@@ -14,7 +15,7 @@
 //!
 //! How many threads there are is read from `/proc`; where there is none, nothing is ever said.
 
-use super::{alarms, runtime::Shared, worker::Worker};
+use super::{alarms, poller, runtime::Shared, worker::Worker};
 use std::{
     io::Write,
     sync::{
@@ -35,10 +36,6 @@ static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Outside(());
 
 impl Outside {
-    #[allow(
-        dead_code,
-        reason = "for what waits on the system: sockets, child processes, calls on other threads"
-    )]
     pub(crate) fn new() -> Outside {
         OUTSIDE.fetch_add(1, Ordering::SeqCst);
         Outside(())
@@ -116,7 +113,7 @@ fn look(runtimes: &[Arc<Shared>], me: &Worker) -> Look {
         }
     }
     let (service, is_set) = alarms::service();
-    if is_set || OUTSIDE.load(Ordering::SeqCst) > 0 {
+    if is_set || OUTSIDE.load(Ordering::SeqCst) > 0 || poller::has_sources(runtimes) {
         return Look::Alive;
     }
     let known = workers + usize::from(service) + WAITING.load(Ordering::SeqCst);

@@ -25,13 +25,15 @@ impl Worker {
             // SAFETY: fibers in the list are there; a waiter that is set is in the frame of the parked goroutine.
             unsafe {
                 let this = &*fiber;
-                let waiter = this.waiter.get();
+                let waiter = this.timer.waiter.get();
                 if !waiter.is_null()
-                    && this.reason.get() != Some(Reason::Scope)
+                    && !this.timer.has_ended_sleep()
+                    && this.reason.get().is_none_or(Reason::is_interruptible)
                     && !this.unwinding.get()
                     && (*waiter).cancel()
                 {
-                    self.queue.push(this.task.get().cast_mut());
+                    self.timers.remove(&this.timer);
+                    self.queue.push(this.timer.task.get().cast_mut());
                 }
                 fiber = this.next.get();
             }
@@ -45,18 +47,17 @@ impl Worker {
         let mut next = self.owned.get();
         while let Some(fiber) = NonNull::new(next) {
             let fiber = fiber.as_ptr();
-            // SAFETY: in the list, and this worker's; a waiter and a timer that are set are in the parked frame. After the
+            // SAFETY: in the list, and this worker's; a waiter that is set is in the parked frame. After the
             // cancellation nothing leads to the goroutine any more, and it is not resumed.
             unsafe {
                 next = (*fiber).next.get();
-                let waiter = (*fiber).waiter.get();
-                if waiter.is_null() || !(*waiter).cancel() {
+                let timer = &(*fiber).timer;
+                let waiter = timer.waiter.get();
+                if waiter.is_null() || timer.has_ended_sleep() || !(*waiter).cancel() {
                     continue;
                 }
-                if let Some(timer) = (*fiber).timer.get().as_ref() {
-                    self.timers.remove(timer);
-                }
-                let task = (*fiber).task.get();
+                self.timers.remove(timer);
+                let task = timer.task.get();
                 if cfg!(panic = "unwind") {
                     let _ = writeln!(
                         std::io::stderr(),

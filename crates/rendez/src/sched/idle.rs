@@ -19,7 +19,8 @@
 //!   no fence is issued: who goes to sleep while another is awake becomes the sentinel if there is none.
 
 use super::{
-    alarms::OVERDUE, placement::SLACK, runtime::Victim, shared::WorkerShared, sleep::Slept, worker::Worker,
+    alarms::OVERDUE, placement::SLACK, poller::Events, runtime::Victim, shared::WorkerShared, sleep::Slept,
+    worker::Worker,
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
@@ -40,14 +41,15 @@ const SENTINEL_MAX: Duration = Duration::from_millis(10);
 /// How often a worker tries again to find a stack for a task, at first and at last.
 const STARVED_RETRY: Duration = Duration::from_millis(5);
 const STARVED_RETRY_MAX: Duration = Duration::from_millis(80);
-/// When all have slept for this long, the memory of free stacks goes back.
+/// When all have slept for this long, the memory of all free stacks goes back. (Of more than there is any use for, it does so
+/// before: see `stack`.)
 const TIDY_AFTER: Duration = Duration::from_millis(200);
 
 impl Worker {
     /// One look everywhere. Returns whether there is something to run.
     pub(super) fn find_work(&self) -> bool {
         self.maintain();
-        self.has_work() || self.steal() || self.fire_overdue()
+        self.has_work() || self.poll_now() || self.steal() || self.fire_overdue()
     }
 
     /// Fires the alarms of workers that don't come to it.
@@ -188,8 +190,15 @@ impl Worker {
         }
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
+        let mut switches = Vec::new();
         let mut doubt = 0;
         loop {
+            // A slab at a time, for somebody may bring work.
+            while self.runtime.stacks.settle() {
+                if self.find_work() {
+                    return;
+                }
+            }
             match self.sleep(period, retry, tidy_at) {
                 Woken::Work | Woken::Notified => return,
                 Woken::Timer => {
@@ -202,7 +211,7 @@ impl Worker {
                     }
                 }
                 Woken::Sentinel => {
-                    if self.find_work() {
+                    if self.find_work() || self.poll_for_others(&mut switches) {
                         // The watch goes on: where there was something there may be more.
                         self.runtime.wake_one();
                         return;
@@ -236,7 +245,7 @@ impl Worker {
             rounds += 1;
             if rounds.is_multiple_of(8) {
                 stolen = self.steal();
-                if stolen || self.fire_timers() || runtime.is_stopping() {
+                if stolen || self.poll_now() || self.fire_timers() || runtime.is_stopping() {
                     break true;
                 }
                 if start.elapsed() >= SPIN {
@@ -308,6 +317,7 @@ impl Worker {
                 || self.shared.incoming.load(Ordering::SeqCst) > 0
                 || runtime.is_stopping()
                 || self.is_requested()
+                || self.is_asked()
                 || (active
                     && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
         };
@@ -328,7 +338,13 @@ impl Worker {
             let starved = self.is_starved().then_some(retry);
             [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min()
         };
-        let slept = self.shared.sleep.sleep(has_work, timeout);
+        let mut events = None;
+        let slept = match self.poller() {
+            Some(poller) => self.shared.sleep.sleep_polling(has_work, timeout, |timeout| {
+                poller.wait(events.insert(Events::new()), timeout);
+            }),
+            None => self.shared.sleep.sleep(has_work, timeout),
+        };
         runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
         if sentinel {
             runtime.sentinel.store(false, Ordering::SeqCst);
@@ -336,6 +352,12 @@ impl Worker {
         if let Some(at) = watch {
             // Unless another one watches from an earlier moment on.
             let _ = runtime.watched.compare_exchange(at, u64::MAX, Ordering::SeqCst, Ordering::Relaxed);
+        }
+        if let Some(events) = events {
+            events.pass_on();
+            if self.has_work() {
+                return Woken::Work;
+            }
         }
         match (slept, sentinel) {
             (Slept::FoundWork, _) => Woken::Work,

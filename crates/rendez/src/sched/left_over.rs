@@ -35,6 +35,6 @@ pub(crate) fn left_over(patience: Duration, limit: Duration) -> (Vec<Inhabitant>
     let named: Vec<Inhabitant> = runtime.census().into_iter().filter(|other| Some(other.id) != me).collect();
     // Some may have ended meanwhile.
     let left = runtime.counts().1.saturating_sub(alone);
-    let unnamed = left.saturating_sub(named.len() as u64);
+    let unnamed = left.saturating_sub(super::census::count(&named));
     (named, unnamed)
 }

@@ -7,12 +7,16 @@
 //!   that sleeps with a full inbox; so it does without the mutex in `notify`, or if the worker waits without a check;
 //! * if a cancelled sleep stays `ASLEEP`, or a waker stores `NOTIFIED` where it should exchange, it finds notifications
 //!   that nobody needs;
+//! * a waker that takes `POLLING` for `AWAKE`, or does not ring, leaves a worker in its poller with a full inbox;
+//! * somebody else who hears the bell and does not ring it again leaves the worker in its poller, too;
 //! * if the word is loaded relaxed, or `is_empty` by less than a sequentially consistent load, it finds the lost wake-up;
 //! * if a push does not release, or a take does not acquire, it finds the data race in the task; if either does not
-//!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order.
+//!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order;
+//! * if a push of a chain links its newest and not its oldest to what it found, it finds lost tasks.
 
 use super::{
-    queue::{Inbox, Linked},
+    bell::Bell,
+    queue::{Chain, Inbox, Linked},
     sleep::{Sleep, Slept},
 };
 use crate::primitives::{
@@ -22,6 +26,7 @@ use crate::primitives::{
 };
 use loom::thread::{self, JoinHandle};
 use std::{
+    ops::Range,
     ptr,
     sync::atomic::{AtomicUsize as Uncounted, Ordering::Relaxed},
     time::Duration,
@@ -64,6 +69,13 @@ struct Task {
     content: UnsafeCell<(usize, usize)>,
 }
 
+impl Task {
+    fn new(pusher: usize, number: usize) -> *mut Task {
+        let link = AtomicPtr::new(ptr::null_mut());
+        Box::into_raw(Box::new(Task { link, content: UnsafeCell::new((pusher, number)) }))
+    }
+}
+
 impl Linked for Task {
     fn link(&self) -> &AtomicPtr<Task> {
         &self.link
@@ -86,10 +98,19 @@ impl Worker {
 
     /// Puts a task into the inbox.
     fn push(&self, pusher: usize, number: usize) {
-        let link = AtomicPtr::new(ptr::null_mut());
-        let task = Box::into_raw(Box::new(Task { link, content: UnsafeCell::new((pusher, number)) }));
         // SAFETY: just made, and freed by the taker.
-        unsafe { self.inbox.push(task) };
+        unsafe { self.inbox.push(Task::new(pusher, number)) };
+    }
+
+    /// Puts tasks of these numbers into the inbox, all at once, and wakes the worker, as `WorkerShared::push_chain`.
+    fn deliver_chain(&self, pusher: usize, numbers: Range<usize>) -> bool {
+        let mut chain = Chain::new();
+        // SAFETY: as in `push`; and there are some.
+        unsafe {
+            numbers.for_each(|number| chain.add(Task::new(pusher, number)));
+            self.inbox.push_chain(chain);
+        }
+        self.sleep.notify().is_some()
     }
 
     /// As `WorkerShared::push`. Whether it was needed to wake the worker.
@@ -111,6 +132,14 @@ impl Worker {
     /// One round of a worker that has nothing to do, as in `idle`.
     fn idle(&self, limit: Option<Duration>) -> Slept {
         self.sleep.sleep(|| !self.inbox.is_empty(), || limit)
+    }
+}
+
+impl Worker {
+    /// As [`idle`](Self::idle), of a worker that has a poller.
+    fn idle_polling(&self) -> Slept {
+        let bell = self.sleep.hang(Bell::new());
+        self.sleep.sleep_polling(|| !self.inbox.is_empty(), || None, |_| bell.hear())
     }
 }
 
@@ -151,6 +180,64 @@ fn an_inbox_loses_nothing_and_keeps_the_order_of_each_pusher() {
         check_all(&got, 2, 2);
     });
     IN_BETWEEN.check("the first take had some and left some");
+}
+
+#[test]
+fn a_chain_comes_out_whole_in_order_and_after_what_its_pusher_pushed_before() {
+    static TOGETHER: Seen = Seen::new();
+    static BETWEEN: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let crowd = spawn(&worker, |worker| {
+            worker.push(0, 0);
+            worker.deliver_chain(0, 1..4);
+        });
+        let single = spawn(&worker, |worker| {
+            worker.push(1, 0);
+            worker.push(1, 1);
+        });
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            worker.take(&mut got);
+            let of_crowd = got.iter().filter(|task| task.0 == 0).count();
+            assert!([0, 1, 4].contains(&of_crowd), "a part of a chain came alone: {got:?}");
+            TOGETHER.note(got.len() == 6);
+        }
+        crowd.join().unwrap();
+        single.join().unwrap();
+        worker.take(&mut got);
+        let chain = got.iter().position(|&task| task == (0, 1)).expect("the chain came");
+        assert_eq!(got[chain..chain + 3], [(0, 1), (0, 2), (0, 3)], "somebody came in between");
+        BETWEEN.note(chain > 1 && chain + 3 < got.len());
+        let of_crowd = got.iter().filter(|task| task.0 == 0).map(|task| task.1);
+        let of_single = got.iter().filter(|task| task.0 == 1).map(|task| task.1);
+        assert!(of_crowd.eq(0..4) && of_single.eq(0..2), "lost, doubled or out of order: {got:?}");
+    });
+    TOGETHER.check("the chain and the others were taken at once");
+    BETWEEN.check("the chain's exchange came between those of the other pusher");
+}
+
+#[test]
+fn a_chain_wakes_a_worker_that_goes_to_sleep_once_and_for_all_of_it() {
+    static NOTIFIED: Seen = Seen::new();
+    static FOUND: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let waker = spawn(&worker, |worker| worker.deliver_chain(0, 0..3));
+        let (mut got, mut rounds) = (Vec::new(), 0);
+        while got.is_empty() {
+            worker.take(&mut got);
+            if got.is_empty() {
+                NOTIFIED.note(worker.idle(None) == Slept::Notified);
+                rounds += 1;
+            }
+        }
+        check_all(&got, 1, 3);
+        assert!(rounds < 2, "woken for nothing");
+        FOUND.note(!waker.join().unwrap());
+    });
+    NOTIFIED.check("the worker slept and was woken");
+    FOUND.check("the worker needed no waking");
 }
 
 #[test]
@@ -261,6 +348,68 @@ fn a_notification_that_meets_a_cancellation_leaves_the_next_sleep_sound() {
     });
     CROSSED.check("the waker notified while the worker cancelled");
     NEXT_NOTIFIED.check("the sleep after the cancellation ended by a notification");
+}
+
+#[test]
+fn a_worker_that_sleeps_now_in_its_poller_and_now_elsewhere_misses_nothing() {
+    static RUNG: Seen = Seen::new();
+    static STALE: Seen = Seen::new();
+    static CHANGED: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        let waker = spawn(&worker, |worker| {
+            worker.deliver(0, 0);
+            worker.deliver(0, 1)
+        });
+        let (mut got, mut slept) = (Vec::new(), Vec::new());
+        while got.len() < 2 {
+            worker.take(&mut got);
+            if got.len() < 2 {
+                slept.push(if slept.len() == 2 { worker.idle(None) } else { worker.idle_polling() });
+            }
+        }
+        let second = waker.join().unwrap();
+        check_all(&got, 1, 2);
+        RUNG.note(slept.first() == Some(&Slept::Notified));
+        STALE.note(slept.get(1) == Some(&Slept::TimedOut));
+        CHANGED.note(slept.get(2) == Some(&Slept::Notified) && second);
+    });
+    RUNG.check("it was woken from its poller");
+    STALE.check("a bell that rang late was heard in a later sleep");
+    CHANGED.check("it was woken from the other bed");
+}
+
+#[test]
+fn a_bell_that_somebody_else_hears_wakes_the_worker_all_the_same() {
+    static OVERHEARD: Seen = Seen::new();
+    static WOKEN: Seen = Seen::new();
+    explore(|| {
+        let worker = Worker::new();
+        worker.sleep.hang(Bell::new());
+        let waker = spawn(&worker, |worker| worker.deliver(0, 0));
+        // As `look_for_worker`.
+        let other = spawn(&worker, |worker| {
+            let bell = worker.sleep.bell().unwrap();
+            let heard = bell.overhear();
+            if heard {
+                bell.ring();
+            }
+            heard
+        });
+        let (mut got, mut woken) = (Vec::new(), false);
+        while got.is_empty() {
+            worker.take(&mut got);
+            if got.is_empty() {
+                woken |= worker.idle_polling() == Slept::Notified;
+            }
+        }
+        waker.join().unwrap();
+        OVERHEARD.note(other.join().unwrap() && woken);
+        WOKEN.note(woken);
+        check_all(&got, 1, 1);
+    });
+    OVERHEARD.check("it was woken although somebody else had heard the bell");
+    WOKEN.check("it was woken");
 }
 
 #[test]

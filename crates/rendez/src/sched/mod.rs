@@ -3,6 +3,7 @@
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
+//! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
 //! * [`census`]: who is there. [`deadlock`]: nothing can run any more. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
@@ -11,6 +12,7 @@
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
 
 mod alarms;
+mod bell;
 mod census;
 mod clock;
 mod config;
@@ -26,6 +28,7 @@ mod idle;
 #[cfg(feature = "testing")]
 mod left_over;
 mod placement;
+mod poller;
 mod polls;
 mod queue;
 mod runtime;
@@ -36,10 +39,11 @@ mod timers;
 mod worker;
 
 pub(crate) use alarms::Alarm;
-pub(crate) use census::{Inhabitant, census_of_all};
+pub(crate) use census::{Inhabitant, census_of_all, count};
 pub use config::PanicPolicy;
 #[cfg(feature = "testing")]
 pub(crate) use left_over::left_over;
+pub(crate) use poller::{Poller, poller_here};
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
 pub(crate) use shared::WorkerShared;
@@ -51,9 +55,11 @@ use crate::{
     wait::{self, Outcome, Reason, Waiter},
 };
 use alarms::{AlarmSet, Service};
+use queue::Chain;
 use std::{
     cell::Cell,
     io::Write,
+    mem,
     ptr::{self, NonNull},
     sync::{
         Arc,
@@ -225,6 +231,75 @@ pub(crate) unsafe fn ready(goroutine: Goroutine) {
     });
 }
 
+/// Goroutines that are made ready together: those of this worker at once, those of others when this is dropped, in a chain for
+/// each worker.
+pub(crate) struct Crowd {
+    worker: *const Worker,
+    /// The first `len` have tasks in them.
+    chains: [(*const WorkerShared, Chain<Header>); Self::HOMES],
+    len: usize,
+}
+
+impl Crowd {
+    /// For so many other workers at once; more are served one after another.
+    const HOMES: usize = 4;
+
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Crowd { worker: WORKER.get(), chains: [const { (ptr::null(), Chain::new()) }; Self::HOMES], len: 0 }
+    }
+
+    /// # Safety
+    /// As for [`ready`]; nothing runs on this thread before this is dropped.
+    #[inline]
+    pub(crate) unsafe fn ready(&mut self, goroutine: Goroutine) {
+        let task = goroutine.0.as_ptr();
+        // SAFETY: as in `ready`; the worker of this thread is there.
+        unsafe {
+            let home = (*task).worker.get();
+            match self.worker.as_ref() {
+                Some(worker) if ptr::eq(worker.shared, home) => worker.ready(task),
+                _ => self.chain(home).add(task),
+            }
+        }
+    }
+
+    fn chain(&mut self, home: *const WorkerShared) -> &mut Chain<Header> {
+        let known = self.chains[..self.len].iter().position(|chain| ptr::eq(chain.0, home));
+        let index = known.unwrap_or_else(|| {
+            if self.len == Self::HOMES {
+                self.send();
+            }
+            self.chains[self.len].0 = home;
+            self.len += 1;
+            self.len - 1
+        });
+        &mut self.chains[index].1
+    }
+
+    fn send(&mut self) {
+        for (home, chain) in &mut self.chains[..self.len] {
+            let chain = mem::replace(chain, Chain::new());
+            // SAFETY: what a worker shares is never freed; the tasks are as in `ready`.
+            let took = unsafe { (**home).push_chain(chain) };
+            // SAFETY: the worker of this thread.
+            if let (Some(took), Some(worker)) = (took, unsafe { self.worker.as_ref() }) {
+                worker.spent_waking.set(worker.spent_waking.get() + took);
+            }
+        }
+        self.len = 0;
+    }
+}
+
+impl Drop for Crowd {
+    #[inline]
+    fn drop(&mut self) {
+        if self.len > 0 {
+            self.send();
+        }
+    }
+}
+
 /// Parks the running goroutine until `waiter` is decided.
 #[inline]
 pub(crate) fn park(waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
@@ -274,6 +349,16 @@ pub(crate) fn spend_budget() {
     with_worker(|worker| {
         if let Some(worker) = worker {
             worker.spend_budget();
+        }
+    });
+}
+
+/// As [`spend_budget`], for a call of the system, which takes as long as many other operations.
+#[inline]
+pub(crate) fn spend_budget_on_call() {
+    with_worker(|worker| {
+        if let Some(worker) = worker {
+            worker.spend_budget_on_call();
         }
     });
 }
@@ -328,6 +413,21 @@ pub(crate) fn spawn_on(runtime: &Shared, task: NonNull<Header>) {
         Some(worker) if ptr::eq(&*worker.runtime, runtime) => worker.spawn(task),
         _ => runtime.spawn_foreign(task),
     });
+}
+
+/// While there is one, the caller, a goroutine, waits for a call on the pool, and a shutdown does not give up on it.
+pub(crate) struct Offloaded(Arc<Shared>, #[allow(dead_code, reason = "held")] deadlock::Outside);
+
+pub(crate) fn count_offloaded() -> Offloaded {
+    let runtime = current_runtime();
+    runtime.offloaded.fetch_add(1, Ordering::Relaxed);
+    Offloaded(runtime, deadlock::Outside::new())
+}
+
+impl Drop for Offloaded {
+    fn drop(&mut self) {
+        self.0.offloaded.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Numbers are handed out in blocks of this size.

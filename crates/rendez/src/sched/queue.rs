@@ -7,6 +7,7 @@
 //! | --- | --- | --- | --- |
 //! | look | anyone | reads it | |
 //! | push | any thread | exchanges what it read for its own task, or tries again | its task's, before the exchange: what it read |
+//! | push a chain | any thread | exchanges what it read for the newest of several tasks, or tries again | all of these', before the exchange: each has the one before it, and the oldest what it read |
 //! | take | the worker | exchanges it for null | all of the chain's, after the exchange: it reverses them |
 //!
 //! * A task's link belongs to the pusher until its exchange, and to the taker from his: the exchange of the one releases
@@ -87,6 +88,35 @@ impl<T: Linked> RunQueue<T> {
     }
 }
 
+/// Tasks on their way into one inbox, linked as they will be there: each to the one that was added before it.
+pub(super) struct Chain<T> {
+    newest: *mut T,
+    oldest: *mut T,
+}
+
+impl<T: Linked> Chain<T> {
+    pub(super) const fn new() -> Self {
+        Chain { newest: ptr::null_mut(), oldest: ptr::null_mut() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.newest.is_null()
+    }
+
+    /// # Safety
+    /// As for [`Inbox::push`].
+    #[inline]
+    pub(super) unsafe fn add(&mut self, task: *mut T) {
+        if self.is_empty() {
+            self.oldest = task;
+        } else {
+            // SAFETY: by contract it lives, and its link is ours.
+            unsafe { (*task).link().store(self.newest, Ordering::Relaxed) };
+        }
+        self.newest = task;
+    }
+}
+
 /// Many pushers, one taker who takes all at once.
 #[repr(align(128))]
 pub(super) struct Inbox<T> {
@@ -114,11 +144,22 @@ impl<T: Linked> Inbox<T> {
     /// # Safety
     /// `task` is unfinished and in no queue; it stays unfinished until it is taken.
     pub(super) unsafe fn push(&self, task: *mut T) {
+        // SAFETY: passed on.
+        unsafe { self.push_chain(Chain { newest: task, oldest: task }) };
+    }
+
+    /// All at once, in the order in which they were added.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push), of every task of the chain, which is not empty.
+    pub(super) unsafe fn push_chain(&self, chain: Chain<T>) {
         let mut newest = self.newest.load(Ordering::Relaxed);
         loop {
             // SAFETY: ours until the exchange succeeds.
-            unsafe { (*task).link().store(newest, Ordering::Relaxed) };
-            match self.newest.compare_exchange_weak(newest, task, Ordering::SeqCst, Ordering::Relaxed) {
+            unsafe { (*chain.oldest).link().store(newest, Ordering::Relaxed) };
+            let exchange =
+                self.newest.compare_exchange_weak(newest, chain.newest, Ordering::SeqCst, Ordering::Relaxed);
+            match exchange {
                 Ok(_) => return,
                 Err(changed) => newest = changed,
             }

@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(super) tidied: AtomicU64,
     pub(super) seed: u64,
     panic_policy: PanicPolicy,
+    /// How many goroutines wait for calls on the pool.
+    pub(super) offloaded: AtomicUsize,
     /// The first panic that nobody asked about, in words.
     detached_panic: OnceLock<String>,
     pub(crate) async_tasks: AsyncTasks,
@@ -129,6 +131,7 @@ impl Shared {
             tidied: AtomicU64::new(0),
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             panic_policy: config.panic_policy,
+            offloaded: AtomicUsize::new(0),
             detached_panic: OnceLock::new(),
             async_tasks: AsyncTasks::default(),
             threads: Mutex::default(),
@@ -164,6 +167,9 @@ impl Shared {
             let harness = self.harness.lock().unwrap_or_else(PoisonError::into_inner).take();
             let body = move || {
                 let alive = runtime.alive.clone();
+                if harness.is_none() {
+                    shared.adopt_poller(&runtime);
+                }
                 let harness = harness.map(|start| start.attach(shared));
                 super::enter(Worker::new(index, runtime, shared, deque, polls, harness));
                 alive.done();
@@ -203,9 +209,10 @@ impl Shared {
         Some(Victim { shared: slot.shared, fresh: &slot.stealer, polls: &slot.polls })
     }
 
-    /// Whether some worker runs a goroutine, or has one that will be woken by a timer.
+    /// Whether some worker runs a goroutine, or has one that will be woken by a timer or by a call on the pool.
     pub(super) fn is_busy(&self) -> bool {
-        self.started_slots().any(|slot| slot.shared.is_running() || slot.shared.is_timed())
+        self.offloaded.load(Ordering::Relaxed) > 0
+            || self.started_slots().any(|slot| slot.shared.is_running() || slot.shared.is_timed())
     }
 
     fn started_slots(&self) -> impl Iterator<Item = &Slot> {

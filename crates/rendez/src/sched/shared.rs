@@ -3,7 +3,8 @@
 use super::{
     alarms::AlarmSet,
     clock::ThreadClock,
-    queue::{Inbox, Linked},
+    poller::Poller,
+    queue::{Chain, Inbox, Linked},
     sleep::Sleep,
 };
 use crate::{primitives::atomic::AtomicPtr, task::Header};
@@ -12,7 +13,7 @@ use crossbeam_utils::CachePadded;
 use std::{
     ptr::NonNull,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -47,6 +48,8 @@ pub(crate) struct WorkerShared {
     pub(super) clock: ThreadClock,
     /// Set by this worker; cleared, and when they are overdue fired, by others too.
     pub(super) alarms: CachePadded<AlarmSet>,
+    /// Once somebody has waited for a file descriptor here.
+    pub(super) poller: OnceLock<Poller>,
     /// Unstarted tasks that others have chosen this worker for. Thieves may take them when they lie there.
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
@@ -73,6 +76,11 @@ pub(super) struct Published {
 static MADE: AtomicUsize = AtomicUsize::new(0);
 static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
 
+/// Whether there is one among those that no worker has.
+pub(super) fn any_retired(f: impl FnMut(&'static WorkerShared) -> bool) -> bool {
+    RETIRED.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().any(f)
+}
+
 impl WorkerShared {
     pub(super) fn obtain() -> &'static WorkerShared {
         let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -84,6 +92,7 @@ impl WorkerShared {
                 published: CachePadded::default(),
                 clock: ThreadClock::new(),
                 alarms: CachePadded::new(AlarmSet::new()),
+                poller: OnceLock::new(),
                 handed: Injector::new(),
                 incoming: CachePadded::default(),
             }))
@@ -95,6 +104,7 @@ impl WorkerShared {
         self.published.finished.store(0, Ordering::Relaxed);
         self.published.load.store(0, Ordering::Relaxed);
         self.incoming.store(0, Ordering::Relaxed);
+        self.orphan_poller();
         RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
 
@@ -105,6 +115,16 @@ impl WorkerShared {
     pub(super) unsafe fn push(&self, task: *mut Header) -> Option<Duration> {
         // SAFETY: passed on.
         unsafe { self.inbox.push(task) };
+        self.sleep.notify()
+    }
+
+    /// As [`push`](Self::push), of several.
+    ///
+    /// # Safety
+    /// As for [`Inbox::push_chain`], and as for `push` of each.
+    pub(super) unsafe fn push_chain(&self, chain: Chain<Header>) -> Option<Duration> {
+        // SAFETY: passed on.
+        unsafe { self.inbox.push_chain(chain) };
         self.sleep.notify()
     }
 

@@ -52,6 +52,10 @@ impl Starved {
 const SPARED: usize = 64;
 /// How many looks make a while: some milliseconds.
 const LOOKS: u32 = 2048;
+/// How many go to the pool at once, under one hold of its lock.
+const SHED: usize = 256;
+/// How many looks go by between two at the pool's surplus.
+const SETTLE_EVERY: u32 = 64;
 
 impl Worker {
     /// Has a task wait for a stack.
@@ -110,13 +114,18 @@ impl Worker {
         let next = if starving { self.take_starved() } else { None };
         // SAFETY: by contract; starved tasks are unstarted and in no queue any more.
         unsafe {
-            if (*fiber).special || next.is_none() && (starving || self.runners.borrow().len() >= kept) {
+            if (*fiber).special || next.is_none() && starving {
                 Fiber::dispose(fiber);
                 if starving {
                     self.runtime.wake_hungry();
                 }
             } else {
-                self.runners.borrow_mut().push(fiber);
+                let mut runners = self.runners.borrow_mut();
+                runners.push(fiber);
+                if runners.len() >= kept + SHED {
+                    drop(runners);
+                    self.shed_runners(SHED);
+                }
             }
             if let Some(task) = next {
                 self.queue.push(task);
@@ -172,6 +181,9 @@ impl Worker {
         let (looks, least) = self.idle_runners.get();
         let least = least.min(self.runners.borrow().len());
         self.idle_runners.set((looks + 1, least));
+        if looks.is_multiple_of(SETTLE_EVERY) && self.runtime.stacks.may_settle() {
+            self.runtime.stacks.settle();
+        }
         if looks >= LOOKS {
             self.idle_runners.set((0, usize::MAX));
             if least > SPARED {
@@ -183,10 +195,14 @@ impl Worker {
     #[cold]
     fn shed_runners(&self, count: usize) {
         let shed: Vec<*mut Fiber> = self.runners.borrow_mut().drain(..count).collect();
-        for fiber in shed {
-            // SAFETY: idle, and this worker's.
-            unsafe { Fiber::dispose(fiber) };
-        }
+        self.end_runners(shed);
+    }
+
+    /// Gives the stacks of runners that have been taken out of the list to the pool.
+    pub(super) fn end_runners(&self, runners: Vec<*mut Fiber>) {
+        // SAFETY: idle, and this worker's.
+        let stacks = runners.into_iter().filter_map(|fiber| unsafe { Fiber::end(fiber) }).collect();
+        self.runtime.stacks.give_back_all(stacks);
     }
 
     /// Gives the stacks of idle runners to the pool, except for so many.
@@ -198,10 +214,7 @@ impl Worker {
             runners.split_off(kept)
         };
         let any = !surplus.is_empty();
-        for fiber in surplus {
-            // SAFETY: idle, and this worker's.
-            unsafe { Fiber::dispose(fiber) };
-        }
+        self.end_runners(surplus);
         heap::flush();
         if any && self.runtime.starved.any() {
             self.runtime.wake_hungry();

@@ -1,23 +1,53 @@
 //! A worker's own timers: the time limits of the goroutines that are parked on it. Only the worker touches them, so they need
 //! no lock. What others may set or clear is in [`alarms`](super::alarms).
+//!
+//! A timer lies in the books of its goroutine's fiber, and not in the frame that waits: these lie close together, and of a goroutine
+//! that only sleeps nothing else is touched when its time has come. Its wait is decided by nobody but the timer, a shutdown,
+//! and so by this thread alone; so who fires it leaves that to the goroutine, which is about to touch its stack anyway.
+//! (Measured: when 200,000 sleep, each pays for one miss of the TLB less.)
 
 use super::deadlines::{Deadlines, SLOTS, Slot};
 use crate::{primitives::prefetch, task::Header, time::Instant, wait::Waiter};
-use std::cell::{Cell, UnsafeCell};
+use std::{
+    cell::{Cell, UnsafeCell},
+    ptr,
+};
 
 const NOWHERE: Slot = SLOTS;
 
-/// A time limit of one parked goroutine; it lives in the parking frame.
+/// The time limit of a goroutine, while it is parked with one, and what is to be woken by it.
 #[derive(Debug)]
 pub(crate) struct Timer {
     slot: Cell<Slot>,
-    pub(super) waiter: *const Waiter,
-    pub(super) task: *const Header,
+    /// Its goroutine waits for nothing but this.
+    alone: Cell<bool>,
+    /// What the goroutine waits for, while it does, with a time limit or without.
+    pub(crate) waiter: Cell<*const Waiter>,
+    /// From its start to its end.
+    pub(crate) task: Cell<*const Header>,
 }
 
 impl Timer {
-    pub(super) fn new(waiter: *const Waiter, task: *const Header) -> Timer {
-        Timer { slot: Cell::new(NOWHERE), waiter, task }
+    pub(crate) const fn new() -> Timer {
+        Timer {
+            slot: Cell::new(NOWHERE),
+            alone: Cell::new(false),
+            waiter: Cell::new(ptr::null()),
+            task: Cell::new(ptr::null()),
+        }
+    }
+
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.get()
+    }
+
+    pub(super) fn set_alone(&self, alone: bool) {
+        self.alone.set(alone);
+    }
+
+    /// Its goroutine only sleeps, and is awake but for running: it is queued.
+    pub(super) fn has_ended_sleep(&self) -> bool {
+        self.alone.get() && self.slot.get() == NOWHERE
     }
 }
 
@@ -78,8 +108,8 @@ impl Timers {
 
     /// Takes timers that are due out, the earliest first, as many as `due` has room for; how many there were.
     ///
-    /// What a timer leads to lies all over memory, and has not been touched for as long as it was set: it is fetched for
-    /// several at once, in as many steps as there are pointers to follow.
+    /// What a timer leads to has not been touched for as long as it was set: it is fetched for several at once, in as many steps as
+    /// there are pointers to follow.
     pub(super) fn take_due(&self, now: u64, due: &mut [*const Timer]) -> usize {
         let heap = self.heap();
         let mut len = 0;
@@ -94,8 +124,10 @@ impl Timers {
             // SAFETY: a timer stays where it is while it is in the heap, and nothing has run since.
             let timer = unsafe { &*timer };
             timer.slot.set(NOWHERE);
-            prefetch(timer.waiter);
-            prefetch(timer.task);
+            prefetch(timer.task.get());
+            if !timer.is_alone() {
+                prefetch(timer.waiter.get());
+            }
         }
         len
     }
@@ -104,14 +136,14 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{ptr, time::Duration};
+    use std::time::Duration;
 
     #[test]
     fn timers_come_out_in_order_and_removed_ones_do_not() {
         let timers = Timers::new();
         let start = Instant::now();
         let mut random = fastrand::Rng::with_seed(7);
-        let nodes: Vec<Timer> = (0..2000).map(|_| Timer::new(ptr::null(), ptr::null())).collect();
+        let nodes: Vec<Timer> = (0..2000).map(|_| Timer::new()).collect();
         let mut expected = Vec::new();
         for (i, node) in nodes.iter().enumerate() {
             let delay = random.u64(0..500);

@@ -11,13 +11,14 @@
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
 //! 4. the newest unstarted one.
 //!
-//! The inbox is looked at before every switch, the timers and the injector every [`MAINTAIN_EVERY`] switches (every one
+//! The inbox is looked at before every switch, the timers, the injector and the poller every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
 
 use super::{
-    harness,
+    clock, harness,
     idle::Watch,
     placement::{self, Kind, Placer},
+    poller::Turn,
     polls::Polls,
     queue::RunQueue,
     runtime::Shared,
@@ -57,10 +58,15 @@ const SAMPLE_EVERY: u32 = 64;
 const WORKS_FOR: u32 = 32;
 /// Blocking operations that did not block before a goroutine yields.
 const BUDGET: i32 = 512;
+/// What a call of the system costs of it.
+const CALL: i32 = 8;
+/// What may pass in such a call without being the goroutine's work: on a socket, it is often spent on waking who reads
+/// at the other end.
+const IN_CALL: Duration = Duration::from_micros(10);
 /// How often in a row an async operation is told that the budget is used up.
 const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
-/// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, which is a lock and a new fiber.
+/// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, some at a time.
 const KEPT_RUNNERS: usize = 1024;
 
 /// When nothing moves and it is not certain that nothing will, it is asked again after twice this, then four times, and so on.
@@ -110,13 +116,15 @@ pub(crate) struct Worker {
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
     /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
-    slow: Cell<bool>,
+    pub(super) slow: Cell<bool>,
     /// How many of the next bursts are to be timed whatever the tick says.
     curious: Cell<u32>,
     /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
     polls_work: Cell<u32>,
     /// Time spent on waking other workers since the start of the burst that is timed.
     pub(super) spent_waking: Cell<Duration>,
+    /// Calls of the system in it.
+    calls: Cell<u32>,
     /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
     pub(super) has_loot: Cell<bool>,
     /// How many goroutines are suspended in a destructor that an unwind runs.
@@ -127,6 +135,10 @@ pub(crate) struct Worker {
     full_budget: Cell<i32>,
     /// Of a runtime under test.
     pub(super) harness: Option<harness::Attached>,
+    /// The time, in seconds, when this worker last looked around.
+    seconds: Cell<u32>,
+    /// When its poller is looked at.
+    pub(super) poll_turn: Turn,
     /// The last question of [`census`](super::census) that was answered here.
     pub(super) census_answered: Cell<u32>,
 }
@@ -176,11 +188,14 @@ impl Worker {
             curious: Cell::new(0),
             polls_work: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
+            calls: Cell::new(0),
             has_loot: Cell::new(false),
             unwinding: Cell::new(0),
             cancelled: Cell::new(false),
             full_budget: Cell::new(BUDGET),
             harness,
+            seconds: Cell::new(clock::coarse_seconds()),
+            poll_turn: Turn::default(),
             census_answered: Cell::new(0),
         }
     }
@@ -189,6 +204,7 @@ impl Worker {
 
     pub(super) fn run(&self) {
         self.shared.clock.adopt();
+        self.runtime.stacks.look_after();
         self.reserve_runner();
         if let Some(harness) = &self.harness {
             self.run_under_harness(harness);
@@ -198,6 +214,7 @@ impl Worker {
             self.tick.set(tick);
             if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() {
                 self.maintain();
+                self.poll_in_turn();
             } else if self.shared.inbox.looks_filled() {
                 self.empty_inbox();
             }
@@ -330,18 +347,26 @@ impl Worker {
         decided.unwrap_or_else(|| self.random.borrow_mut().usize(..n))
     }
 
-    /// Shows all goroutines that have parked and not ended.
+    /// Shows the stacks of all goroutines that have parked and not ended, but for the one that runs.
     ///
     /// # Safety
     /// Called on this worker's thread.
-    pub(super) unsafe fn for_each_parked(&self, mut f: impl FnMut(&Header, Option<Reason>)) {
+    pub(super) unsafe fn for_each_parked(&self, mut f: impl FnMut(&Fiber, &Header)) {
+        let running = self.goroutine().map(|_| self.fiber.get().cast_const());
         let mut fiber = self.owned.get().cast_const();
         // SAFETY: fibers in the list are there, with their goroutines.
         while let Some(this) = unsafe { fiber.as_ref() } {
-            // SAFETY: as above.
-            f(unsafe { &*this.task.get() }, this.reason.get());
+            if Some(fiber) != running {
+                // SAFETY: as above.
+                f(this, unsafe { &*this.timer.task.get() });
+            }
             fiber = this.next.get();
         }
+    }
+
+    /// For how many seconds the goroutine that is parked on `fiber` has been that; about.
+    pub(super) fn parked_for(&self, fiber: &Fiber) -> u32 {
+        clock::coarse_seconds().saturating_sub(fiber.since.get())
     }
 
     /// Starts or resumes `task` and sees to what it leaves behind.
@@ -370,13 +395,14 @@ impl Worker {
                 let (site, first) = ((*task).site, !(*fiber).owned.get());
                 let is_poll = (*task).has_flag(ASYNC);
                 self.spent_waking.set(Duration::ZERO);
+                self.calls.set(0);
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
                 let (burst, waking) = (start.elapsed(), self.spent_waking.get());
                 self.slow.set(burst >= placement::CHATTY);
                 // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
                 // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
-                let short = burst < placement::CHATTY;
+                let short = burst.saturating_sub(IN_CALL * self.calls.get()) < placement::CHATTY;
                 if if short { !first } else { waking.is_zero() } {
                     placement::learn(site, burst);
                 }
@@ -427,7 +453,7 @@ impl Worker {
                 self.starve(NonNull::new_unchecked(task));
                 return None;
             };
-            (*fiber).task.set(task);
+            (*fiber).timer.task.set(task);
             (*fiber).unwinding.set(false);
             (*task).worker.set(self.shared);
             Some(fiber)
@@ -505,6 +531,7 @@ impl Worker {
 
     /// The inbox, the timers, the injector, a shutdown.
     pub(super) fn maintain(&self) {
+        self.seconds.set(clock::coarse_seconds());
         self.empty_inbox();
         self.fire_timers();
         if self.index < self.runtime.active_workers() {
@@ -575,12 +602,13 @@ impl Worker {
 
     /// The time of a timer that has just been taken out has come. Whether that ends a wait.
     fn time_out(&self, timer: *const Timer) -> bool {
-        // SAFETY: the timer is in the frame of a goroutine of this worker that is parked or about to be resumed, so its
-        // waiter and the goroutine are there.
+        // SAFETY: the timer is a goroutine's of this worker that is parked or about to be resumed, so it is there, and its waiter
+        // as well. One that only sleeps is in no queue: who ends its sleep otherwise removes the timer.
         unsafe {
-            let strikes = (*(*timer).waiter).time_out();
+            let timer = &*timer;
+            let strikes = timer.is_alone() || (*timer.waiter.get()).time_out();
             if strikes {
-                self.queue.push((*timer).task.cast_mut());
+                self.queue.push(timer.task.get().cast_mut());
             }
             strikes
         }
@@ -694,30 +722,35 @@ impl Worker {
     pub(super) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
         let fiber = self.fiber.get();
         let unwinding = self.is_unwinding();
-        if self.runtime.is_stopping() && reason != Reason::Scope && !unwinding && waiter.cancel() {
+        if self.runtime.is_stopping() && reason.is_interruptible() && !unwinding && waiter.cancel() {
             return;
         }
         // SAFETY: the running goroutine's fiber.
         let this = unsafe { &*fiber };
-        this.waiter.set(waiter);
+        this.timer.waiter.set(waiter);
         this.reason.set(Some(reason));
+        this.since.set(self.seconds.get());
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
         match deadline {
             // SAFETY: we run on it.
             None => unsafe { self.suspend(fiber, unwinding) },
             Some(deadline) => {
-                let timer = Timer::new(waiter, self.current.get());
-                this.timer.set(&timer);
-                // SAFETY: the timer is taken out before the frame ends; and we run on the fiber.
+                let alone = reason == Reason::Sleep;
+                this.timer.set_alone(alone);
+                // SAFETY: the timer is taken out before the goroutine ends; and we run on the fiber.
                 unsafe {
-                    self.timers.set(&timer, deadline);
+                    self.timers.set(&this.timer, deadline);
                     self.suspend(fiber, unwinding);
                 }
-                this.timer.set(ptr::null());
-                self.timers.remove(&timer);
+                self.timers.remove(&this.timer);
+                if alone {
+                    this.timer.set_alone(false);
+                    // Unless a shutdown has.
+                    waiter.time_out();
+                }
             }
         }
-        this.waiter.set(ptr::null());
+        this.timer.waiter.set(ptr::null());
         this.reason.set(None);
     }
 
@@ -749,6 +782,17 @@ impl Worker {
         } else {
             self.budget_spent();
         }
+    }
+
+    /// For an operation that is a call of the system.
+    #[inline]
+    pub(super) fn spend_budget_on_call(&self) {
+        self.calls.set(self.calls.get().wrapping_add(1));
+        let left = self.budget.get();
+        if left > 0 {
+            self.budget.set((left - CALL + 1).max(1));
+        }
+        self.spend_budget();
     }
 
     #[cold]
@@ -845,10 +889,8 @@ impl Worker {
 
     /// Gives everything back; nothing runs here any more.
     fn leave(&self) {
-        for fiber in self.runners.take().into_iter().chain(self.reserve.take()) {
-            // SAFETY: idle, and this worker's.
-            unsafe { Fiber::dispose(fiber) };
-        }
+        self.end_runners(self.runners.take().into_iter().chain(self.reserve.take()).collect());
+        self.runtime.stacks.leave();
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{TryReserveError, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Stack;
 use super::bits::Bits;
@@ -38,6 +39,9 @@ pub(super) struct Ledger {
     pub(super) mode: GuardMode,
     /// Whether some thread is in `reclaim`.
     pub(super) reclaiming: bool,
+    /// Since when there has been a surplus, if somebody looks after it, and how often was looked.
+    pub(super) surplus_since: Option<Instant>,
+    pub(super) surplus_looks: u32,
 }
 
 /// What `allocate` found.
@@ -65,6 +69,8 @@ impl Ledger {
             empty_slots: 0,
             mode,
             reclaiming: false,
+            surplus_since: None,
+            surplus_looks: 0,
         }
     }
 
@@ -194,6 +200,19 @@ impl Ledger {
         self.dirty > keep.max(self.in_use)
     }
 
+    /// A slot comes back from its `Stack`.
+    pub(super) fn put_back(&mut self, id: usize, index: usize) {
+        self.in_use -= 1;
+        self.put_dirty(id, index);
+        self.vacate(id, 1);
+    }
+
+    /// Whether there is something to give back, or nearly so.
+    pub(super) fn has_surplus(&self, keep: usize) -> bool {
+        let spare = self.empty_slabs == 1 && self.dirty <= SPARE_DIRTY;
+        self.over(keep) || (self.empty_slots > keep && !spare)
+    }
+
     /// The slab of the slot freed longest ago that is still dirty.
     pub(super) fn oldest_dirty(&mut self) -> Option<usize> {
         while let Some(&slot) = self.freed.front() {
@@ -232,6 +251,16 @@ impl Ledger {
         }
         let spare = keep > 0 && books.dirty.count() <= SPARE_DIRTY && self.empty_slabs == 1;
         if self.empty_slots <= keep || spare { None } else { self.remove(id) }
+    }
+
+    /// A slab that is empty and not worth keeping.
+    pub(super) fn take_any_surplus(&mut self, keep: usize) -> Option<Books> {
+        if self.empty_slots <= keep {
+            return None;
+        }
+        let is_empty = |books: &Option<Books>| books.as_ref().is_some_and(|books| books.live == 0);
+        let id = self.slabs.iter().rposition(is_empty)?;
+        self.take_surplus(id, keep)
     }
 
     /// Takes an empty slab out of the table. To be dropped without the lock.

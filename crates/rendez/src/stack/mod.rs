@@ -37,6 +37,10 @@
 //! - When more slots are dirty than are in use (and than a floor), slabs are discarded one at a time, beginning with the
 //!   slots freed longest ago, in maximal runs, in one system call per 256 runs. So at most half of what is resident is
 //!   surplus, and each free pays for O(1) of it.
+//! - Both are the *surplus*. A pool that nobody looks after gives it back as it arises. Where somebody does (the workers of
+//!   the runtimes that use it, see [`Pool::look_after`]) it stays for `pool::GRACE`, so that those who end together end first.
+//!   From then on who looks gives back one slab's at a time, and so does, now and then, who frees a stack: a
+//!   runtime of which every worker is busy has looked by then, and one that frees stacks all the time does not outrun it.
 //! - [`Pool::trim`] gives back all that is free: for a runtime that has been idle for a while. What counts above is
 //!   slots, for nobody knows how much of a free stack has been touched; only `trim` bounds what a few deep ones keep.
 //!
@@ -135,6 +139,13 @@ impl Stack {
 
     fn index(&self) -> usize {
         self.index as usize
+    }
+
+    /// The slot is in the pool's books again.
+    fn gone(self) {
+        let stack = ManuallyDrop::new(self);
+        // SAFETY: `stack` is not dropped, so this is the one use of its reference.
+        drop(unsafe { std::ptr::read(&raw const stack.slab) });
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::collections::TryReserveError;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use std::{fmt, io};
+
+use crossbeam_utils::CachePadded;
 
 use super::error::Limit;
 use super::guard::{Budget, GuardError, GuardMode};
@@ -21,6 +25,11 @@ const SLAB_BYTES_MAX: usize = 1 << 30;
 const HEADROOM: usize = 16 << 20;
 /// How many runs of slots are discarded between two looks at the books.
 const DISCARD_RUNS: usize = 512;
+/// For how long a surplus stays that somebody [looks after](Pool::settle): longer than a hundred thousand goroutines take to
+/// end, which are not to pay for it. (Measured: a quarter of the time from a cancel of 100,000 to their end.)
+pub(super) const GRACE: Duration = Duration::from_millis(200);
+/// Of the stacks that come back meanwhile, one in this many looks at the clock.
+const CLOCK_EVERY: u32 = 64;
 
 /// How many free stacks of `size` are kept with their memory, in slabs that are all free, or when nothing is in use: as
 /// many as 256 MiB of address space hold, which is 1024 of the default size (4 MiB, if no more than their top page has
@@ -37,6 +46,10 @@ pub(crate) struct Pool {
     /// Taken before `ledger`, never inside it.
     growth: Mutex<()>,
     ledger: Mutex<Ledger>,
+    /// How many look after the surplus.
+    keepers: AtomicUsize,
+    /// Whether there may be one.
+    surplus: CachePadded<AtomicBool>,
 }
 
 /// A pool's figures at one instant.
@@ -69,7 +82,14 @@ impl Pool {
 
     pub(super) fn with_budget(size: usize, mode: GuardMode, budget: Arc<Budget>) -> Arc<Pool> {
         assert_eq!(check_size(size).ok(), Some(size), "a pool's size must have been checked");
-        Arc::new(Pool { size, budget, growth: Mutex::new(()), ledger: Mutex::new(Ledger::new(mode)) })
+        Arc::new(Pool {
+            size,
+            budget,
+            growth: Mutex::new(()),
+            ledger: Mutex::new(Ledger::new(mode)),
+            keepers: AtomicUsize::new(0),
+            surplus: CachePadded::default(),
+        })
     }
 
     /// Bytes of address space a stack, guard included.
@@ -174,21 +194,137 @@ impl Pool {
 
     /// Takes a slot back from its `Stack`.
     pub(super) fn give_back(&self, id: usize, index: usize) {
+        let keep = keep(self.size);
+        let kept = self.keepers.load(Relaxed) > 0;
         let (empty, over) = {
             let mut ledger = self.lock();
-            ledger.in_use -= 1;
-            ledger.put_dirty(id, index);
-            ledger.vacate(id, 1);
-            let empty = ledger.take_surplus(id, keep(self.size));
-            let over = !ledger.reclaiming && ledger.over(keep(self.size));
+            ledger.put_back(id, index);
+            let empty = if kept { None } else { ledger.take_surplus(id, keep) };
+            let over =
+                if kept { self.note_surplus(&mut ledger) } else { !ledger.reclaiming && ledger.over(keep) };
             ledger.reclaiming |= over;
             (empty, over)
         };
         // Unmaps, if no other thread is just leaving the slab, and not under the lock.
         drop(empty);
         if over {
-            self.reclaim();
+            self.reclaim(!kept);
         }
+    }
+
+    /// Takes back many stacks of this pool under one hold of the lock.
+    pub(crate) fn give_back_all(&self, stacks: Vec<Stack>) {
+        if self.keepers.load(Relaxed) == 0 {
+            return drop(stacks);
+        }
+        let over = {
+            let mut ledger = self.lock();
+            let mut over = false;
+            for stack in &stacks {
+                assert!(std::ptr::eq(stack.slab.pool.as_ptr(), self), "a stack of another pool");
+                ledger.put_back(stack.slab.id, stack.index());
+                over |= self.note_surplus(&mut ledger);
+            }
+            ledger.reclaiming |= over;
+            over
+        };
+        for stack in stacks {
+            stack.gone();
+        }
+        if over {
+            self.reclaim(false);
+        }
+    }
+
+    // ---- the surplus ----
+
+    /// The caller will [`settle`](Self::settle) now and then, until it says [`leave`](Self::leave).
+    pub(crate) fn look_after(&self) {
+        self.keepers.fetch_add(1, Relaxed);
+    }
+
+    /// The caller looks after the surplus no longer. It goes at once: those who still look after it, workers of another
+    /// runtime, may sleep for ever.
+    pub(crate) fn leave(&self) {
+        self.keepers.fetch_sub(1, Relaxed);
+        // Who is at it already will not finish it.
+        self.lock().reclaiming = true;
+        self.reclaim(true);
+    }
+
+    /// Sees whether there is a surplus, and since when. Returns whether it is time that it goes, and the caller's to do that.
+    fn note_surplus(&self, ledger: &mut Ledger) -> bool {
+        let Some(since) = ledger.surplus_since else {
+            if ledger.has_surplus(keep(self.size)) {
+                ledger.surplus_since = Some(Instant::now());
+                self.surplus.store(true, Relaxed);
+            }
+            return false;
+        };
+        ledger.surplus_looks = ledger.surplus_looks.wrapping_add(1);
+        ledger.surplus_looks.is_multiple_of(CLOCK_EVERY) && !ledger.reclaiming && since.elapsed() >= GRACE
+    }
+
+    /// Whether [`settle`](Self::settle) may find something.
+    #[inline(always)]
+    pub(crate) fn may_settle(&self) -> bool {
+        self.surplus.load(Relaxed)
+    }
+
+    /// Gives some of the surplus back if it has been there for a while. Returns whether there is more.
+    pub(crate) fn settle(&self) -> bool {
+        if !self.may_settle() {
+            return false;
+        }
+        {
+            let mut ledger = self.lock();
+            let is_due = ledger.surplus_since.is_some_and(|since| since.elapsed() >= GRACE);
+            if ledger.reclaiming || !is_due {
+                return false;
+            }
+            ledger.reclaiming = true;
+        }
+        self.reclaim(false)
+    }
+
+    /// Gives the surplus back, a slab at a time: `all` of it, or one slab's. The caller has set `reclaiming`. Returns whether
+    /// there may be more.
+    fn reclaim(&self, all: bool) -> bool {
+        loop {
+            if !self.reclaim_some() {
+                return false;
+            }
+            if !all {
+                self.lock().reclaiming = false;
+                return true;
+            }
+        }
+    }
+
+    /// One step of [`reclaim`](Self::reclaim). If there is no surplus, clears `reclaiming` and returns `false`.
+    fn reclaim_some(&self) -> bool {
+        let keep = keep(self.size);
+        let mut parts = Vec::new();
+        let ready = parts.try_reserve_exact(DISCARD_RUNS).is_ok();
+        let (empty, slab) = {
+            let mut ledger = self.lock();
+            let oldest = if ready && ledger.over(keep) { ledger.oldest_dirty() } else { None };
+            if let Some(id) = oldest {
+                ledger.take_to_give_back(id, &mut parts)
+            } else if let Some(empty) = ledger.take_any_surplus(keep) {
+                (Some(empty), None)
+            } else {
+                ledger.reclaiming = false;
+                ledger.surplus_since = None;
+                self.surplus.store(false, Relaxed);
+                return false;
+            }
+        };
+        drop(empty);
+        if let Some(slab) = slab {
+            self.discard(&slab, &mut parts, keep);
+        }
+        true
     }
 
     /// Counts a stack as leaked. Its slot stays live, so its slab stays too.
@@ -196,29 +332,6 @@ impl Pool {
         let mut ledger = self.lock();
         ledger.in_use -= 1;
         ledger.leaked += 1;
-    }
-
-    /// Gives memory back, a slab at a time, until no more than is worth keeping is left. The caller has set `reclaiming`.
-    fn reclaim(&self) {
-        let mut parts = Vec::new();
-        let ready = parts.try_reserve_exact(DISCARD_RUNS).is_ok();
-        loop {
-            let (empty, slab) = {
-                let mut ledger = self.lock();
-                let oldest = if ready && ledger.over(keep(self.size)) { ledger.oldest_dirty() } else { None };
-                match oldest {
-                    Some(id) => ledger.take_to_give_back(id, &mut parts),
-                    None => {
-                        ledger.reclaiming = false;
-                        return;
-                    }
-                }
-            };
-            drop(empty);
-            if let Some(slab) = slab {
-                self.discard(&slab, &mut parts, keep(self.size));
-            }
-        }
     }
 
     /// Gives back the memory of all free stacks.

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
+use std::time::Instant;
 
 use corosensei::Coroutine;
 use corosensei::stack::{STACK_ALIGNMENT, Stack as _};
@@ -15,6 +16,7 @@ use super::bits::Bits;
 use super::error::Limit;
 use super::guard::{Budget, VMAS_PER_GUARD};
 use super::mem::page_size;
+use super::pool::GRACE;
 use super::slab::{COLOUR_STEP, COLOURS};
 use super::*;
 
@@ -220,6 +222,107 @@ fn free_stacks_among_used_ones_give_their_memory_back() {
     let pages: usize = places.iter().map(|&place| resident(place, SMALL)).sum();
     assert!(pages <= stats.resident_free, "{pages} pages in {} free stacks", stats.resident_free);
     assert!(stacks.iter().all(|stack| read(stack.base().get()) == 1), "a stack in use was discarded");
+}
+
+/// So many that giving most of them back leaves a surplus, of slabs that are empty and of slots in others.
+const CROWD: usize = 10_000;
+
+#[test]
+fn where_somebody_looks_after_a_surplus_it_stays_for_a_while_and_then_goes() {
+    let pool = light(DEFAULT_STACK_SIZE);
+    pool.look_after();
+    let mut stacks = many(&pool, CROWD);
+    stacks.iter().for_each(touch);
+    let before = Instant::now();
+    let some = stacks.split_off(64);
+    pool.give_back_all(some);
+    let ended = Instant::now();
+    let stats = pool.stats();
+    assert_eq!(stats.in_use, 64);
+    if before.elapsed() < GRACE {
+        assert_eq!(stats.resident_free, CROWD - 64, "who ended a crowd had to give its memory back");
+        assert!(pool.may_settle());
+    }
+    while ended.elapsed() < GRACE {
+        pool.settle();
+    }
+    // A slab's at a time.
+    let mut steps = 0;
+    while pool.settle() {
+        steps += 1;
+        assert!(steps <= 64, "{:?}", pool.stats());
+    }
+    let stats = pool.stats();
+    assert!(stats.resident_free <= 1024 && stats.mapped <= 1024 + 4096, "{stats:?}");
+    assert!(!pool.may_settle(), "nothing is left, and it is looked for");
+    assert!(stacks.iter().all(|stack| read(stack.base().get()) == 1), "a stack in use was discarded");
+}
+
+#[test]
+fn a_surplus_that_nobody_comes_to_look_at_goes_with_the_stacks_that_come_back_later() {
+    let pool = light(DEFAULT_STACK_SIZE);
+    pool.look_after();
+    let stacks = many(&pool, CROWD);
+    stacks.iter().for_each(touch);
+    pool.give_back_all(stacks);
+    let ended = Instant::now();
+    while ended.elapsed() < GRACE {
+        std::thread::sleep(GRACE / 4);
+    }
+    // One stack more and one less each time, as of a program that is busy elsewhere.
+    for _ in 0..10_000 {
+        drop(pool.allocate().unwrap());
+    }
+    let stats = pool.stats();
+    assert!(stats.resident_free <= 1024 && stats.mapped <= 1024 + 4096, "{stats:?}");
+}
+
+#[test]
+fn who_leaves_a_pool_leaves_no_surplus_though_others_look_after_it() {
+    let pool = light(DEFAULT_STACK_SIZE);
+    (0..2).for_each(|_| pool.look_after());
+    for _ in 0..2 {
+        let stacks = many(&pool, CROWD);
+        stacks.iter().for_each(touch);
+        pool.give_back_all(stacks);
+        pool.leave();
+        let stats = pool.stats();
+        assert!(stats.resident_free <= 1024 && stats.mapped <= 1024 + 4096, "{stats:?}");
+    }
+    // And nobody does any more.
+    let stacks = many(&pool, CROWD);
+    stacks.iter().for_each(touch);
+    pool.give_back_all(stacks);
+    let stats = pool.stats();
+    assert!(stats.resident_free <= 1024 && stats.mapped <= 1024 + 4096, "{stats:?}");
+}
+
+#[test]
+fn stacks_that_are_given_back_together_beside_others_are_each_handed_out_once() {
+    let pool = light(SMALL);
+    let keepers = 4;
+    std::thread::scope(|threads| {
+        for thread in 1..=keepers {
+            let pool = &pool;
+            threads.spawn(move || {
+                pool.look_after();
+                for round in 0..20 {
+                    let stacks = many(pool, 1500);
+                    stacks.iter().for_each(|stack| write(stack.base().get(), thread));
+                    assert!(stacks.iter().all(|stack| read(stack.base().get()) == thread));
+                    pool.give_back_all(stacks);
+                    if round % 4 == thread % 4 {
+                        pool.trim();
+                    }
+                    pool.settle();
+                }
+                pool.leave();
+            });
+        }
+    });
+    let stats = pool.stats();
+    assert_eq!(stats.in_use, 0);
+    assert!(stats.resident_free <= 1024, "{stats:?}");
 }
 
 #[test]

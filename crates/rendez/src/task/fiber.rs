@@ -14,10 +14,11 @@
 //! Everything here belongs to one worker, from making to disposal.
 
 use super::{
+    frames,
     header::{self, Header},
     heap,
 };
-use crate::{primitives::prefetch, sched::Timer, stack::Stack, wait::Waiter};
+use crate::{primitives::prefetch, sched::Timer, stack::Stack};
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::Stack as _};
 use std::{
     alloc::Layout,
@@ -36,8 +37,8 @@ pub(crate) enum Suspend {
     Parked,
 }
 
-/// What a runner is resumed with when it is idle: the task to run and whether only to drop it; null to end the loop. A
-/// parked goroutine ignores it.
+/// What a runner is resumed with when it is idle: the task to run and whether only to drop it. A parked goroutine asks only
+/// whether it is to go on, or to [tell its frames](Fiber::frames) (null) and stay parked.
 #[derive(Clone, Copy)]
 pub(crate) struct Order {
     pub(crate) task: *const Header,
@@ -46,19 +47,18 @@ pub(crate) struct Order {
 
 /// Of a cache.
 const LINE: usize = 64;
-/// How far below its waiter a parked goroutine's frames reach, about, and how many lines are touched as it goes on.
+/// How far below its waiter a parked goroutine's frames reach, about, and how many lines are touched as it goes on: of one that
+/// then ends, and has no deeper frames than most, all that there are.
 const BELOW: usize = 4 * LINE;
-const STACK_LINES: usize = 8;
+const STACK_LINES: usize = 14;
 
 type Runner = Coroutine<Order, Suspend, (), Stack>;
 
 pub(crate) struct Fiber {
     runner: UnsafeCell<Option<Runner>>,
     yielder: Cell<*const Yielder<Order, Suspend>>,
-    /// The goroutine that owns this stack, from its start to its end.
-    pub(crate) task: Cell<*const Header>,
-    /// What it waits for, while it does.
-    pub(crate) waiter: Cell<*const Waiter>,
+    /// The goroutine that owns this stack, what it waits for, and its time limit.
+    pub(crate) timer: Timer,
     /// The worker's list of stacks that belong to goroutines.
     pub(crate) prev: Cell<*mut Fiber>,
     pub(crate) next: Cell<*mut Fiber>,
@@ -71,22 +71,22 @@ pub(crate) struct Fiber {
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
     pub(crate) reason: Cell<Option<crate::wait::Reason>>,
-    /// Where its stack ends, at the guard page, and how many bytes it has.
+    /// Since when, in seconds of its worker's clock; about.
+    pub(crate) since: Cell<u32>,
+    /// Where its stack ends, at the guard page, where it begins, and how many bytes it has.
     limit: usize,
+    base: usize,
     size: usize,
-    /// Its time limit, while it waits with one.
-    pub(crate) timer: Cell<*const Timer>,
 }
 
 impl Fiber {
     pub(crate) fn new(stack: Stack, special: bool) -> *mut Fiber {
         let place = heap::allocate(Layout::new::<Fiber>()).cast::<Fiber>();
-        let (limit, size) = (stack.limit().get(), stack.size());
+        let (limit, base, size) = (stack.limit().get(), stack.base().get(), stack.size());
         let books = Fiber {
             runner: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
-            task: Cell::new(ptr::null()),
-            waiter: Cell::new(ptr::null()),
+            timer: Timer::new(),
             prev: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             owned: Cell::new(false),
@@ -94,9 +94,10 @@ impl Fiber {
             unwinding: Cell::new(false),
             special,
             reason: Cell::new(None),
+            since: Cell::new(0),
             limit,
+            base,
             size,
-            timer: Cell::new(ptr::null()),
         };
         // SAFETY: the place is made for it.
         unsafe { place.write(books) };
@@ -104,7 +105,7 @@ impl Fiber {
         let runner = Runner::with_stack(stack, move |yielder, mut order: Order| {
             // SAFETY: the fiber outlives its coroutine.
             unsafe { (*fiber).yielder.set(yielder) };
-            while !order.task.is_null() {
+            loop {
                 // SAFETY: the worker hands over a task that it took out of a queue of unstarted ones.
                 let ended = unsafe { header::run_task(order.task, order.cancelled) };
                 order = yielder.suspend(if ended { Suspend::Idle } else { Suspend::Polled });
@@ -128,22 +129,30 @@ impl Fiber {
     }
 
     /// Has the processor fetch the end of the stack of a goroutine that is parked, or was until it was woken: from below its
-    /// waiter, where its frames end, to what the waiter's owner looks at next.
+    /// waiter, where its frames end, to what the waiter's owner looks at next; and the first words of the stack, by which each
+    /// switch finds its way back.
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
-        let waiter = self.waiter.get();
-        if !waiter.is_null() {
-            let at = waiter.cast::<u8>();
-            for line in 0..STACK_LINES {
-                prefetch(at.wrapping_sub(BELOW).wrapping_add(line * LINE));
-            }
+        let waiter = self.timer.waiter.get();
+        if waiter.is_null() {
+            return;
         }
+        let first = waiter.cast::<u8>().wrapping_sub(BELOW);
+        let top = first.with_addr(self.base - LINE);
+        for line in 0..STACK_LINES {
+            let at = first.wrapping_add(line * LINE);
+            if at >= top {
+                break;
+            }
+            prefetch(at);
+        }
+        prefetch(top);
     }
 
     /// Switches to the fiber until it suspends.
     ///
     /// # Safety
-    /// Called on the worker's own stack, by the worker that made the fiber.
+    /// Called by the worker that made the fiber, on its own stack (but see [`frames`](Self::frames)).
     #[inline(always)]
     pub(crate) unsafe fn resume(fiber: *const Fiber, order: Order) -> Suspend {
         // SAFETY: only the worker's loop reaches for the coroutine, and it is not re-entered; the code that runs on the
@@ -151,7 +160,7 @@ impl Fiber {
         let result = unsafe { (*(*fiber).runner.get()).as_mut().unwrap_unchecked().resume(order) };
         match result {
             CoroutineResult::Yield(suspend) => suspend,
-            CoroutineResult::Return(()) => unreachable!("a runner ends only in `dispose`"),
+            CoroutineResult::Return(()) => unreachable!("a runner is never given a null task"),
         }
     }
 
@@ -162,7 +171,25 @@ impl Fiber {
     #[inline(always)]
     pub(crate) unsafe fn suspend(fiber: *const Fiber) {
         // SAFETY: the yielder was set when the coroutine started and lives as long as it.
-        unsafe { (*(*fiber).yielder.get()).suspend(Suspend::Parked) };
+        unsafe {
+            while (*(*fiber).yielder.get()).suspend(Suspend::Parked).task.is_null() {
+                frames::note((*fiber).limit);
+            }
+        }
+    }
+
+    /// The frames of the goroutine that is parked on this stack; empty if there is no room left to look at them from.
+    ///
+    /// They are looked at from the stack itself, which is resumed for it and suspends again at once.
+    ///
+    /// # Safety
+    /// Called by the worker that made the fiber, whose stack belongs to a goroutine that has suspended and does not run.
+    pub(crate) unsafe fn frames(fiber: *const Fiber) -> Vec<usize> {
+        // SAFETY: by contract it hangs in `suspend`, where it comes back from at once, and nothing else is done on it. The
+        // caller may be on another goroutine's stack: coroutines may be resumed from others.
+        let suspended = unsafe { Fiber::resume(fiber, Order { task: ptr::null(), cancelled: false }) };
+        debug_assert_eq!(suspended, Suspend::Parked);
+        frames::take_noted()
     }
 
     /// Ends an idle runner and gives its stack back.
@@ -170,14 +197,21 @@ impl Fiber {
     /// # Safety
     /// The fiber is idle, nobody uses it afterwards, and this is its worker.
     pub(crate) unsafe fn dispose(fiber: *mut Fiber) {
-        // SAFETY: by contract; an idle runner returns at once when it is given no task.
+        // SAFETY: passed on.
+        drop(unsafe { Fiber::end(fiber) });
+    }
+
+    /// Ends an idle runner, without going to its stack, which may not be in the cache any more, and returns that.
+    ///
+    /// # Safety
+    /// As for [`dispose`](Self::dispose).
+    pub(crate) unsafe fn end(fiber: *mut Fiber) -> Option<Stack> {
+        // SAFETY: by contract. Nothing that an idle runner has on its stack, or that one has that was never started, needs to be
+        // dropped, and nobody points to it: it may as well be forgotten.
         unsafe {
-            let runner = (*(*fiber).runner.get()).as_mut().unwrap_unchecked();
-            if runner.started() {
-                let result = runner.resume(Order { task: ptr::null(), cancelled: false });
-                debug_assert!(matches!(result, CoroutineResult::Return(())));
-            }
-            drop(Fiber::free(fiber));
+            let mut runner = Fiber::free(fiber)?;
+            runner.force_reset();
+            Some(runner.into_stack())
         }
     }
 

@@ -35,6 +35,7 @@ use super::{
 };
 use crate::{
     lock::SpinLock,
+    primitives::prefetch,
     sched::{self, WorkerShared},
     select::{Occurs, park},
     wait::{Node, Reason, Status, WaitQueue},
@@ -68,6 +69,19 @@ pub(crate) struct Goroutine(pub(crate) ptr::NonNull<Header>);
 
 // SAFETY: it is a pointer to a header, whose fields say who may touch them.
 unsafe impl Send for Goroutine {}
+
+impl Goroutine {
+    /// Has the processor fetch its header.
+    #[inline(always)]
+    pub(crate) fn prefetch(self) {
+        let at = self.0.as_ptr().cast_const().cast::<u8>();
+        prefetch(at);
+        prefetch(at.wrapping_add(LINE));
+    }
+}
+
+/// Of a cache.
+const LINE: usize = 64;
 
 pub(crate) struct Header {
     vtable: &'static Vtable,

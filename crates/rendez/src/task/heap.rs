@@ -1,4 +1,4 @@
-//! Memory for goroutines' headers and fibers: blocks of a few sizes, made by one thread and often freed by another.
+//! Memory for goroutines' headers and fibers, and for contexts: blocks of a few sizes, made by one thread and often freed by another.
 //!
 //! A general allocator is at its worst with that: a block that another thread frees takes the lock of the arena that it came
 //! from, arenas grow by a system call a page, each of which stops every page fault of the process, and what a million
@@ -121,7 +121,7 @@ const fn blocks_of_chunk(class: usize) -> usize {
 
 /// Memory for a value of this layout, which has a size. Aborts, as a `Box` does, if there is none.
 #[inline]
-pub(super) fn allocate(layout: Layout) -> NonNull<u8> {
+pub(crate) fn allocate(layout: Layout) -> NonNull<u8> {
     debug_assert!(layout.size() > 0, "nothing is allocated without a size");
     match class(layout) {
         Some(class) => take(class.max(FIRST_CLASS)).cast(),
@@ -138,7 +138,7 @@ pub(super) fn allocate(layout: Layout) -> NonNull<u8> {
 /// # Safety
 /// `memory` is from `allocate` with this layout, and nobody uses it any more.
 #[inline]
-pub(super) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
+pub(crate) unsafe fn free(memory: NonNull<u8>, layout: Layout) {
     match class(layout) {
         // SAFETY: by contract; a block is large enough for the books and aligned for them.
         Some(class) => unsafe { give(class.max(FIRST_CLASS), memory.cast()) },

@@ -11,6 +11,7 @@
 
 mod async_task;
 pub(crate) mod fiber;
+pub(crate) mod frames;
 mod future;
 pub(crate) mod header;
 pub(crate) mod heap;

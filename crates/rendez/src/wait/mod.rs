@@ -63,6 +63,7 @@
 //! Every resumption of a parked goroutine follows exactly one successful exchange, so there are no spurious wake-ups and
 //! a goroutine is in at most one run queue or inbox at any time.
 
+mod batch;
 mod blocker;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -71,6 +72,7 @@ mod waiter;
 
 use std::task::Context;
 
+pub(crate) use batch::WakeBatch;
 pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 
@@ -108,45 +110,6 @@ pub(crate) fn unwind_cancelled() -> ! {
     crate::task::unwind();
     #[cfg(loom)]
     unreachable!("only goroutines are cancelled")
-}
-
-/// Wake-ups collected under a source's lock, to be carried out after it: at most [`WakeBatch::CAPACITY`] at once, so that
-/// waking a hundred thousand waiters neither allocates nor holds the lock meanwhile.
-#[derive(Debug)]
-pub(crate) struct WakeBatch {
-    wakeups: [Option<Wakeup>; Self::CAPACITY],
-    len: usize,
-}
-
-impl WakeBatch {
-    pub(crate) const CAPACITY: usize = 32;
-
-    pub(crate) fn new() -> Self {
-        WakeBatch { wakeups: [const { None }; Self::CAPACITY], len: 0 }
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.len == Self::CAPACITY
-    }
-
-    pub(crate) fn push(&mut self, wakeup: Wakeup) {
-        self.wakeups[self.len] = Some(wakeup);
-        self.len += 1;
-    }
-
-    /// Wakes everybody collected so far, in order. Call it without the lock.
-    pub(crate) fn wake_all(&mut self) {
-        for slot in &mut self.wakeups[..self.len] {
-            drop(slot.take());
-        }
-        self.len = 0;
-    }
-}
-
-impl Drop for WakeBatch {
-    fn drop(&mut self) {
-        self.wake_all();
-    }
 }
 
 /// Why somebody waits; told by dumps and dead-lock reports in Go's words.
@@ -191,6 +154,12 @@ pub enum Reason {
     /// In `block_on`, for a future's waker.
     #[cfg_attr(loom, allow(dead_code))]
     Future,
+    /// For a file descriptor: a socket, a pipe, a process.
+    #[cfg_attr(loom, allow(dead_code))]
+    IoWait,
+    /// In `blocking`, for the function to return. A shutdown does not interrupt this wait: the function may borrow.
+    #[cfg_attr(loom, allow(dead_code))]
+    Blocking,
     /// In a test, for the other goroutines to end.
     #[cfg_attr(any(loom, not(feature = "testing")), allow(dead_code))]
     Rest,
@@ -217,7 +186,15 @@ impl Reason {
             Reason::Select => "select",
             Reason::Sleep => "sleep",
             Reason::Future => "await",
+            Reason::IoWait => "IO wait",
+            Reason::Blocking => "blocking call",
             Reason::Rest => "check leaks",
         }
+    }
+
+    /// Whether a shutdown ends the wait before its time.
+    #[inline]
+    pub(crate) fn is_interruptible(self) -> bool {
+        !matches!(self, Reason::Scope | Reason::Blocking)
     }
 }

@@ -25,6 +25,9 @@ pub(crate) enum Status {
     Linked,
 }
 
+/// Of a cache.
+const LINE: usize = 64;
+
 /// No worker has this number.
 const NO_HOME: u32 = 0;
 
@@ -305,10 +308,15 @@ impl WaitQueue {
         self.head = node;
     }
 
-    /// Has the processor fetch the oldest node.
+    /// Has the processor fetch the oldest node, and what is about it, for its waiter is in the same frame as a rule.
     #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn prefetch(&self) {
-        prefetch(self.head);
+        if !self.head.is_null() {
+            let at = self.head.cast::<u8>();
+            prefetch(at.wrapping_sub(LINE));
+            prefetch(at);
+            prefetch(at.wrapping_add(LINE));
+        }
     }
 
     /// The packet of the oldest node.

@@ -321,6 +321,25 @@ impl Wakeup {
     pub(crate) fn wake(self) {
         drop(self);
     }
+
+    /// Has the processor fetch what waking a goroutine touches, which may have been parked for long.
+    #[inline(always)]
+    pub(super) fn prefetch(&self) {
+        #[cfg(not(loom))]
+        if let Some(blocker::Blocker::Goroutine(goroutine)) = &self.0 {
+            goroutine.prefetch();
+        }
+    }
+
+    /// The duty, for whoever has several.
+    #[inline]
+    pub(super) fn into_blocker(mut self) -> Option<blocker::Blocker> {
+        self.0.take()
+    }
+
+    pub(super) fn of(blocker: blocker::Blocker) -> Wakeup {
+        Wakeup(Some(blocker))
+    }
 }
 
 impl Drop for Wakeup {

@@ -5,6 +5,8 @@
 //! every day looks elsewhere. It is printed, and `RENDEZ_SEED` sets another. What has failed is told with its own line for
 //! `RENDEZ_REPLAY`.
 
+#![cfg(feature = "testing")]
+
 mod chan;
 mod context;
 mod locks;
@@ -33,7 +35,10 @@ fn seed() -> u64 {
             Ok(seed) => seed.parse().expect("RENDEZ_SEED is a number"),
             Err(_) => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 86400,
         };
-        // Past the harness, which keeps what tests print that pass.
+        #[expect(
+            clippy::explicit_write,
+            reason = "the harness keeps what tests print that pass, but for this"
+        )]
         writeln!(std::io::stderr(), "explored: RENDEZ_SEED={seed}").unwrap();
         seed
     })

@@ -149,9 +149,9 @@ fn a_group_keeps_its_limit_and_tells_the_first_error() {
                 inside.stay(2);
                 match member {
                     1 => Err("one"),
-                    _ => match ctx.bound(rendez::time::timer(SHORT)) {
-                        bound => rendez::Event::wait(bound).map(drop).map_err(|_| "ended"),
-                    },
+                    _ => rendez::Event::wait(ctx.bound(rendez::time::timer(SHORT)))
+                        .map(drop)
+                        .map_err(|_| "ended"),
                 }
             });
         }

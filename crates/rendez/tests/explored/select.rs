@@ -47,7 +47,7 @@ fn selects_that_meet_on_both_sides_pass_each_value_once() {
                     }
                 }
             });
-            pair.map(|one| one.join().unwrap());
+            pair.into_iter().for_each(|one| one.join().unwrap());
             done.0.close();
         });
         assert_eq!(*sent.lock(), *received.lock());
@@ -115,8 +115,8 @@ fn default_is_taken_only_if_nothing_was_ready_at_one_instant() {
             s.go(|| {
                 for _ in 0..2 {
                     select! {
-                        recv(&a.1) -> got => a.0.send(got.unwrap()).unwrap(),
-                        recv(&b.1) -> got => b.0.send(got.unwrap()).unwrap(),
+                        recv(&a.1) -> got => { got.unwrap(); a.0.send(()).unwrap() }
+                        recv(&b.1) -> got => { got.unwrap(); b.0.send(()).unwrap() }
                         default => panic!("one of them was ready"),
                     }
                 }
@@ -140,12 +140,11 @@ fn a_select_of_arms_known_at_run_time_keeps_its_promises() {
                     let (send, recv) = (select.send(&tx), select.recv(&other_rx));
                     for value in 0..2 {
                         match select.wait_timeout(SHORT) {
-                            Some(operation) if operation.index() == send => {
+                            Some(operation) if operation.index() == send => match value {
+                                0 => sent += usize::from(operation.send(&tx, census.make(value)).is_ok()),
                                 // The second is undone.
-                                if value == 0 {
-                                    sent += usize::from(operation.send(&tx, census.make(value)).is_ok());
-                                }
-                            }
+                                _ => drop(operation),
+                            },
                             Some(operation) => {
                                 assert_eq!(operation.index(), recv);
                                 operation.recv(&other_rx).unwrap();
@@ -193,7 +192,7 @@ fn events_that_are_not_chosen_do_not_happen() {
     explore(1, || {
         let mutex = Mutex::new(0);
         let (tx, rx) = chan::bounded(1);
-        let task = go(|| rendez::yield_now());
+        let task = go(rendez::yield_now);
         scope(|s| {
             s.go(|| {
                 select! {

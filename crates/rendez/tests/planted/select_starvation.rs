@@ -46,7 +46,9 @@ fn serve_until_stopped(jobs: &(Sender<u32>, Receiver<u32>), stop: &Receiver<()>)
     }
 }
 
-fn program(serve: fn(&(Sender<u32>, Receiver<u32>), &Receiver<()>) -> u32) {
+type Serve = fn(&(Sender<u32>, Receiver<u32>), &Receiver<()>) -> u32;
+
+fn program(serve: Serve) {
     let jobs = chan::unbounded();
     let (stop, stopped) = chan::bounded(1);
     for job in 0..2 {

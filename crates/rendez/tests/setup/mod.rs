@@ -1,6 +1,14 @@
 //! What the tests of goroutines and runtimes share: a limit of time, runtimes, things that tell of their drop.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "a test that has both `setup` and `worlds` has two clocks, which never meet"
+)]
+#[path = "../clock/mod.rs"]
+mod clock;
+
+pub(crate) use clock::Clock;
 use rendez::{Runtime, go_async};
 use std::{
     any::Any,
@@ -14,14 +22,14 @@ use std::{
     time::Duration,
 };
 
-/// Fails where it would hang.
+/// Fails where it would hang. The limit is far beyond what a test takes on a slow machine.
 pub(crate) fn in_time(test: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
         let _done = done;
         test();
     });
-    if ended.recv_timeout(Duration::from_secs(30)) == Err(mpsc::RecvTimeoutError::Timeout) {
+    if ended.recv_timeout(Duration::from_secs(120)) == Err(mpsc::RecvTimeoutError::Timeout) {
         panic!("it hangs");
     }
     if let Err(payload) = thread.join() {
@@ -39,6 +47,22 @@ pub(crate) fn in_every_world(body: fn()) {
             runtime.run(body);
             runtime.spawn(body).join().unwrap();
             runtime.run(|| go_async(async move { body() }).join()).unwrap();
+        }
+    });
+}
+
+/// As [`in_every_world`], for what has to do with time: by the machine's clock on an OS thread and on real workers, and in a
+/// goroutine and an async goroutine in virtual time. There, `body` must not spin until time has passed.
+pub(crate) fn in_worlds_of_time(body: fn(Clock)) {
+    in_time(move || {
+        body(Clock::Machine);
+        let runtime = runtime(2);
+        runtime.run(|| body(Clock::Machine));
+        runtime.run(|| go_async(async move { body(Clock::Machine) }).join()).unwrap();
+        #[cfg(feature = "testing")]
+        {
+            rendez::testing::virtual_time(|| body(Clock::Virtual));
+            rendez::testing::virtual_time(|| go_async(async move { body(Clock::Virtual) }).join()).unwrap();
         }
     });
 }

@@ -3,8 +3,18 @@
 //!
 //! A role is one `async` block over an [`Ops`], whose operations block in the worlds that block and are awaited in the
 //! others, so that the same lines run everywhere.
+//!
+//! Tests of time run [`in_worlds_of_time`] or [`in_both_times`], and ask the [`Clock`] whether it is time.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "a test that has both `setup` and `worlds` has two clocks, which never meet"
+)]
+#[path = "../clock/mod.rs"]
+mod clock;
+
+pub(crate) use clock::Clock;
 use rendez::{
     Event, Runtime,
     chan::{
@@ -15,6 +25,7 @@ use rendez::{
         Barrier, Cond, Mutex as Lock, MutexGuard as LockGuard, Permit, RwLock, RwLockReadGuard,
         RwLockWriteGuard, Semaphore, WaitGroup,
     },
+    time,
 };
 use std::{
     future::Future,
@@ -42,6 +53,15 @@ pub(crate) enum World {
     Tasks,
     /// The four kinds by turns.
     Mixed(usize),
+    /// Goroutines, with blocking calls, in virtual time.
+    #[cfg(feature = "testing")]
+    VirtualGoroutines,
+    /// `go_async`, with awaited calls, in virtual time.
+    #[cfg(feature = "testing")]
+    VirtualAsync,
+    /// These two by turns. (Virtual time knows nothing of OS threads.)
+    #[cfg(feature = "testing")]
+    VirtualMixed,
 }
 
 pub(crate) const WORLDS: [World; 11] = [
@@ -56,6 +76,20 @@ pub(crate) const WORLDS: [World; 11] = [
     World::Mixed(1),
     World::Mixed(2),
     World::Mixed(8),
+];
+
+/// Where time matters: virtual where it can be, and for what can not, OS threads, and real workers beside them, the
+/// machine's. A role there must not spin until time has passed: see [`Ops::let_time_pass`].
+const WORLDS_OF_TIME: &[World] = &[
+    #[cfg(feature = "testing")]
+    World::VirtualGoroutines,
+    #[cfg(feature = "testing")]
+    World::VirtualAsync,
+    #[cfg(feature = "testing")]
+    World::VirtualMixed,
+    World::Threads,
+    World::Tasks,
+    World::Mixed(2),
 ];
 
 /// What `bounded` or `unbounded` is called with.
@@ -75,10 +109,28 @@ pub(crate) fn in_every_world(body: impl Fn(&Crew) + Send + Sync) {
     }
 }
 
+/// As [`in_every_world`], for what has to do with time.
+pub(crate) fn in_worlds_of_time(body: impl Fn(&Crew) + Send + Sync) {
+    for &world in WORLDS_OF_TIME {
+        in_world(world, &body);
+    }
+}
+
+/// Runs `body`, which starts no roles, in virtual time, and on the test's own thread by the machine's clock.
+pub(crate) fn in_both_times(body: impl Fn(Clock) + Send + Sync) {
+    #[cfg(feature = "testing")]
+    in_world(World::VirtualGoroutines, |crew| body(crew.clock()));
+    in_world(World::Threads, |crew| body(crew.clock()));
+}
+
 pub(crate) fn in_world(world: World, body: impl Fn(&Crew) + Send + Sync) {
     let _watchdog = Watchdog::new(format!("{world:?}"));
     let crew = Crew { world, started: AtomicUsize::new(0) };
     match world {
+        #[cfg(feature = "testing")]
+        World::VirtualGoroutines | World::VirtualAsync | World::VirtualMixed => {
+            rendez::testing::virtual_time(|| body(&crew));
+        }
         World::Goroutines(workers) | World::AsyncGoroutines(workers) | World::Mixed(workers) => {
             let runtime = Runtime::builder().workers(workers).build().expect("a runtime");
             runtime.run(|| body(&crew));
@@ -108,6 +160,14 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
+    pub(crate) fn clock(&self) -> Clock {
+        match self.world {
+            #[cfg(feature = "testing")]
+            World::VirtualGoroutines | World::VirtualAsync | World::VirtualMixed => Clock::Virtual,
+            _ => Clock::Machine,
+        }
+    }
+
     /// Starts `role` as what this world has; `Mixed` takes turns.
     pub(crate) fn start<R, F, Fut>(&self, role: F) -> Role<R>
     where
@@ -122,9 +182,16 @@ impl Crew {
             World::Threads => Kind::Thread,
             World::Tasks => Kind::Task,
             World::Mixed(_) => [Kind::Goroutine, Kind::Task, Kind::AsyncGoroutine, Kind::Thread][turn % 4],
+            #[cfg(feature = "testing")]
+            World::VirtualGoroutines => Kind::Goroutine,
+            #[cfg(feature = "testing")]
+            World::VirtualAsync => Kind::AsyncGoroutine,
+            #[cfg(feature = "testing")]
+            World::VirtualMixed => [Kind::Goroutine, Kind::AsyncGoroutine][turn % 2],
         };
         let (tx, result) = chan::bounded(1);
-        let role = role(Ops { awaits: matches!(kind, Kind::AsyncGoroutine | Kind::Task) });
+        let role =
+            role(Ops { awaits: matches!(kind, Kind::AsyncGoroutine | Kind::Task), clock: self.clock() });
         let role = async move {
             let result = role.await;
             assert!(tx.try_send(result).is_ok() || tx.is_closed());
@@ -163,12 +230,17 @@ impl<R> Role<R> {
 #[derive(Clone, Copy)]
 pub(crate) struct Ops {
     awaits: bool,
+    clock: Clock,
 }
 
 impl Ops {
-    /// For a caller that is a goroutine or a thread.
+    /// For a caller that is a goroutine or a thread, by the machine's clock.
     pub(crate) fn blocking() -> Ops {
-        Ops { awaits: false }
+        Ops { awaits: false, clock: Clock::Machine }
+    }
+
+    pub(crate) fn clock(self) -> Clock {
+        self.clock
     }
 
     pub(crate) async fn send<T: Send>(self, tx: &Sender<T>, value: T) -> Result<(), SendError<T>> {
@@ -270,6 +342,19 @@ impl Ops {
             }
             way = way.more_patient();
             self.pause().await;
+        }
+    }
+
+    pub(crate) async fn sleep(self, time: Duration) {
+        if self.awaits { time::sleep_async(time).await } else { time::sleep(time) }
+    }
+
+    /// For who looks again and again until a moment has come: where time is virtual it would not pass for one who only
+    /// lets others run.
+    pub(crate) async fn let_time_pass(self) {
+        match self.clock {
+            Clock::Virtual => self.sleep(Duration::from_micros(1)).await,
+            Clock::Machine => self.pause().await,
         }
     }
 

@@ -1,0 +1,169 @@
+//! Reading and writing: what all streams of bytes have in common.
+
+use crate::fd::{Fd, IoEvent, Side};
+use std::{
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    os::fd::AsFd,
+};
+
+/// What has a descriptor and a name for errors.
+pub(crate) trait Endpoint: AsFd {
+    /// Says what the operation was, and with whom.
+    fn named(&self, operation: &'static str, error: io::Error) -> io::Error;
+}
+
+/// A descriptor to read from, which does not block.
+pub(crate) trait Readable: Endpoint {
+    /// Whether a read that got less than it had room for has left nothing.
+    const SHORT_IS_EMPTY: bool = false;
+
+    fn source(&self) -> impl Read;
+}
+
+/// A descriptor to write to, which does not block.
+pub(crate) trait Writable: Endpoint {
+    fn sink(&self) -> impl Write;
+}
+
+pub(crate) fn read_call<S: Readable>(stream: &S, buf: &mut &mut [u8]) -> io::Result<(usize, bool)> {
+    let len = stream.source().read(buf)?;
+    Ok((len, S::SHORT_IS_EMPTY && len > 0 && len < buf.len()))
+}
+
+pub(crate) fn write_call<S: Writable>(stream: &S, buf: &mut &[u8]) -> io::Result<(usize, bool)> {
+    Ok((stream.sink().write(buf)?, false))
+}
+
+#[inline]
+pub(crate) fn read<S: Readable>(fd: &Fd<S>, mut buf: &mut [u8]) -> io::Result<usize> {
+    fd.run(Side::Read, |stream| read_call(stream, &mut buf)).map_err(|error| fd.io().named("read", error))
+}
+
+pub(crate) fn read_vectored<S: Readable>(fd: &Fd<S>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    fd.run(Side::Read, |stream| Ok((stream.source().read_vectored(bufs)?, false)))
+        .map_err(|error| fd.io().named("read", error))
+}
+
+#[inline]
+pub(crate) fn write<S: Writable>(fd: &Fd<S>, mut buf: &[u8]) -> io::Result<usize> {
+    fd.run(Side::Write, |stream| write_call(stream, &mut buf)).map_err(|error| fd.io().named("write", error))
+}
+
+pub(crate) fn write_vectored<S: Writable>(fd: &Fd<S>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    fd.run(Side::Write, |stream| Ok((stream.sink().write_vectored(bufs)?, false)))
+        .map_err(|error| fd.io().named("write", error))
+}
+
+pub(crate) fn read_event<'a, S: Readable>(
+    fd: &'a Fd<S>,
+    buf: &'a mut [u8],
+) -> IoEvent<'a, S, &'a mut [u8], usize> {
+    IoEvent::new(fd, Side::Read, |stream, error| stream.named("read", error), buf, read_call)
+}
+
+pub(crate) fn write_event<'a, S: Writable>(fd: &'a Fd<S>, buf: &'a [u8]) -> IoEvent<'a, S, &'a [u8], usize> {
+    IoEvent::new(fd, Side::Write, |stream, error| stream.named("write", error), buf, write_call)
+}
+
+/// Reading from `$type`, whose field `inner` leads to an `Fd<$fd>`, in all ways that there are.
+macro_rules! reads {
+    ($type:ident, $fd:ty) => {
+        impl $type {
+            /// A read as an event, which yields what [`Read::read`](std::io::Read::read) returns.
+            pub fn read_event<'a>(
+                &'a self,
+                buf: &'a mut [u8],
+            ) -> $crate::fd::IoEvent<'a, $fd, &'a mut [u8], usize> {
+                $crate::net::stream::read_event(&self.inner, buf)
+            }
+
+            /// Reads in an async task.
+            ///
+            /// # Cancellation
+            /// Safe: a future that is dropped before it is ready has read nothing.
+            pub fn read_async<'a>(
+                &'a self,
+                buf: &'a mut [u8],
+            ) -> $crate::select::EventFuture<$crate::fd::IoEvent<'a, $fd, &'a mut [u8], usize>> {
+                $crate::Event::wait_async(self.read_event(buf))
+            }
+        }
+
+        impl std::io::Read for &$type {
+            #[inline]
+            fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+                $crate::net::stream::read(&self.inner, buf)
+            }
+
+            fn read_vectored(&mut self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
+                $crate::net::stream::read_vectored(&self.inner, bufs)
+            }
+        }
+
+        impl std::io::Read for $type {
+            #[inline]
+            fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+                (&*self).read(buf)
+            }
+
+            fn read_vectored(&mut self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
+                (&*self).read_vectored(bufs)
+            }
+        }
+    };
+}
+
+/// Writing to `$type`, as [`reads`].
+macro_rules! writes {
+    ($type:ident, $fd:ty) => {
+        impl $type {
+            /// A write as an event, which yields what [`Write::write`](std::io::Write::write) returns.
+            pub fn write_event<'a>(&'a self, buf: &'a [u8]) -> $crate::fd::IoEvent<'a, $fd, &'a [u8], usize> {
+                $crate::net::stream::write_event(&self.inner, buf)
+            }
+
+            /// Writes in an async task.
+            ///
+            /// # Cancellation
+            /// Safe: a future that is dropped before it is ready has written nothing.
+            pub fn write_async<'a>(
+                &'a self,
+                buf: &'a [u8],
+            ) -> $crate::select::EventFuture<$crate::fd::IoEvent<'a, $fd, &'a [u8], usize>> {
+                $crate::Event::wait_async(self.write_event(buf))
+            }
+        }
+
+        impl std::io::Write for &$type {
+            #[inline]
+            fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+                $crate::net::stream::write(&self.inner, buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+                $crate::net::stream::write_vectored(&self.inner, bufs)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        impl std::io::Write for $type {
+            #[inline]
+            fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+                (&*self).write(buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+                (&*self).write_vectored(bufs)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+
+pub(crate) use {reads, writes};

@@ -1,0 +1,467 @@
+//! Readiness of file descriptors: one poller for each worker, and one *service* for everybody else.
+//!
+//! # Parts
+//!
+//! * A [`Poller`] is an epoll of Linux's. A worker makes its own when one of its goroutines first waits for a source
+//!   ([`Source`]), sleeps in it from then on instead of on its condition variable (see [`sleep`](super::sleep)), looks at it
+//!   whenever it has nothing to run, and every few dozen switches while it has.
+//! * A source is registered once, with the poller of whoever first waits for it, for both directions and by *edges*: the
+//!   kernel tells when it becomes ready, and whoever uses it notes when it is not any more. So a wait costs no system call
+//!   but that of the poller itself, which often brings news of many sources.
+//! * The service is a thread that starts with the first wait of somebody who is no worker: an OS thread, an async task of
+//!   another executor, a goroutine under test. It also watches the pollers of workers that have ended, as long as
+//!   there are sources in them: a poller is itself a thing that an epoll can watch.
+//!
+//! # Why not the `polling` crate
+//!
+//! It reports each source once and then has to be told again (a system call for each wait), or keeps readiness as a level; it
+//! arms a timer of the kernel's for each sleep that has a limit (two more calls), and takes a lock around each.
+//! An echo over the loopback is some 3 us of system calls, so each one more is felt.
+//!
+//! # Who may touch what
+//!
+//! Anybody may poll any poller: an event goes to one of those who do, and is passed on under the source's own lock. An event may
+//! be on its way, taken and not yet passed on, when its source is given up: sources are never freed but used again, so
+//! it then makes another one look ready that is not. That costs whoever waits there one attempt in vain.
+//!
+//! The [bell](Bell) is for the worker alone: whoever else hears it rings it again, or the worker would sleep on. While a worker
+//! has ended nobody hears its bell: it is taken out of the poller, which would else look ready to the service for ever.
+//!
+//! # Workers that don't come to it
+//!
+//! A worker that is kept by one goroutine does not look at its poller, and whoever waits there is not told. Goroutines of its
+//! own could not run anyway; for others, the sentinel of the idle workers looks at the pollers of such workers, and
+//! busy workers look at one other in turn. Beyond the runtime nobody does, so a source does not stay with the poller of
+//! another runtime than that of whoever waits: it moves ([`Poller::is_near`]).
+
+use super::{WorkerShared, bell::Bell, deadlock::WaitingThread, runtime::Shared, shared, worker::Worker};
+use crate::fd::{Readiness, Source};
+use std::{
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    ptr,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// What an epoll tells at once.
+const EVENTS: usize = 128;
+/// In the events of the service: this is what a worker that has ended shared, and no source.
+const NESTED: u64 = 1;
+/// In the events of a worker's poller: its bell, which has no source.
+const BELL: u64 = 0;
+/// How the bell is watched.
+const HEARD: i32 = libc::EPOLLIN | libc::EPOLLET;
+/// In place of a runtime: the service.
+const SERVICE_ALONE: usize = 0;
+/// A worker that is busy and hears nothing looks at its poller at every so many-th round of maintenance only.
+const SELDOM: u32 = 8;
+/// The same if its rounds are long: one switch each.
+const SELDOM_IF_SLOW: u32 = 2;
+
+/// One epoll.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    /// How many sources there are in it.
+    registered: AtomicUsize,
+    /// Its worker has ended, and the service watches it.
+    orphaned: AtomicBool,
+    /// Which runtime's workers look at it: its address, or [`SERVICE_ALONE`].
+    runtime: AtomicUsize,
+}
+
+/// What a look at a poller brought.
+pub(super) struct Events {
+    list: [MaybeUninit<libc::epoll_event>; EVENTS],
+    len: usize,
+}
+
+impl Events {
+    #[inline]
+    pub(super) fn new() -> Events {
+        Events { list: [const { MaybeUninit::uninit() }; EVENTS], len: 0 }
+    }
+
+    fn get(&self) -> &[libc::epoll_event] {
+        // SAFETY: the kernel has written so many.
+        unsafe { std::slice::from_raw_parts(self.list.as_ptr().cast(), self.len) }
+    }
+
+    /// Passes on what has been told: wakes those who wait for it. Whether the bell was among it.
+    pub(super) fn pass_on(&self) -> bool {
+        let mut rung = false;
+        for event in self.get() {
+            let (flags, data) = (event.events, event.u64);
+            if data == BELL {
+                rung = true;
+            } else if data & NESTED != 0 {
+                let shared = ptr::with_exposed_provenance::<WorkerShared>((data & !NESTED) as usize);
+                // SAFETY: what workers share is never freed.
+                unsafe { (*shared).look_for_worker() };
+            } else {
+                let source = ptr::with_exposed_provenance::<Source>(data as usize);
+                // SAFETY: sources are never freed.
+                unsafe { (*source).is_told(readiness(flags as i32)) };
+            }
+        }
+        rung
+    }
+}
+
+/// What an event says. (Whoever waits to read or to write wants to be told of an error or a hang-up, too.)
+fn readiness(flags: i32) -> [Option<Readiness>; 2] {
+    let ends = flags & (libc::EPOLLHUP | libc::EPOLLERR);
+    let side = |ready: i32, lasting: i32| match flags {
+        flags if flags & lasting != 0 || ends != 0 => Some(Readiness::Lasting),
+        flags if flags & ready != 0 => Some(Readiness::Once),
+        _ => None,
+    };
+    // After the end of a stream, or with urgent data in it, a short read does not mean that nothing is left.
+    [side(libc::EPOLLIN, libc::EPOLLRDHUP | libc::EPOLLPRI), side(libc::EPOLLOUT, 0)]
+}
+
+impl Poller {
+    fn new(runtime: usize) -> io::Result<Poller> {
+        // SAFETY: no memory is passed.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just made, and nobody else's.
+        let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Poller {
+            epoll,
+            registered: AtomicUsize::new(0),
+            orphaned: AtomicBool::new(false),
+            runtime: AtomicUsize::new(runtime),
+        })
+    }
+
+    /// Whether whoever looks at `other`, if need be, looks at this one as well.
+    pub(crate) fn is_near(&self, other: &Poller) -> bool {
+        self.runtime.load(Ordering::Relaxed) == other.runtime.load(Ordering::Relaxed)
+    }
+
+    fn control(&self, operation: i32, fd: BorrowedFd<'_>, flags: i32, data: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: flags as u32, u64: data };
+        // SAFETY: the event is read during the call alone.
+        match unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn watch(&self, fd: BorrowedFd<'_>, flags: i32, data: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, flags, data)
+    }
+
+    /// Hears the bell, or does not, from now on. What has been rung before is heard as well, maybe for the second time.
+    fn listen(&self, bell: &Bell, listens: bool) {
+        let flags = if listens { HEARD } else { 0 };
+        self.control(libc::EPOLL_CTL_MOD, bell.as_fd(), flags, BELL)
+            .expect("it is there, and to change it takes no memory");
+    }
+
+    fn unwatch(&self, fd: BorrowedFd<'_>) {
+        // It fails only if the descriptor is not watched, which is what is wanted.
+        // SAFETY: no memory is passed.
+        let _ = unsafe {
+            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), ptr::null_mut())
+        };
+    }
+
+    /// Has this poller tell `source` of what becomes of `fd`. If that is ready now, it will tell so.
+    pub(crate) fn register(&'static self, fd: BorrowedFd<'_>, source: &'static Source) -> io::Result<()> {
+        let all = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+        // Counted first: who sleeps elsewhere than in a poller that has sources would not be told.
+        self.registered.fetch_add(1, Ordering::SeqCst);
+        let watched = self.watch(fd, all, ptr::from_ref(source).expose_provenance() as u64);
+        if watched.is_err() {
+            self.registered.fetch_sub(1, Ordering::Relaxed);
+        }
+        watched
+    }
+
+    /// Undoes [`register`](Self::register).
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
+        self.unwatch(fd);
+        self.registered.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn has_sources(&self) -> bool {
+        self.registered.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits for events, for `timeout` or for ever.
+    pub(super) fn wait(&self, events: &mut Events, timeout: Option<Duration>) {
+        events.len = match self.wait_exactly(events, timeout) {
+            len if len >= 0 => len as usize,
+            // Interrupted; the caller looks around and comes back. No other error is possible.
+            _ => 0,
+        };
+    }
+
+    fn wait_exactly(&self, events: &mut Events, timeout: Option<Duration>) -> libc::c_int {
+        /// Whether the system has the call (Linux 5.11).
+        static IS_THERE: AtomicBool = AtomicBool::new(true);
+        let (epoll, list) = (self.epoll.as_raw_fd(), events.list.as_mut_ptr().cast::<libc::epoll_event>());
+        let whole = timeout.is_none_or(|timeout| timeout.is_zero());
+        if !whole && IS_THERE.load(Ordering::Relaxed) {
+            let timeout = timeout.unwrap_or_default();
+            let limit = libc::timespec {
+                tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_nsec: timeout.subsec_nanos().into(),
+            };
+            // SAFETY: the list has room for so many, and the limit is read during the call.
+            let len = unsafe {
+                libc::syscall(
+                    libc::SYS_epoll_pwait2,
+                    epoll,
+                    list,
+                    EVENTS,
+                    &raw const limit,
+                    ptr::null::<libc::sigset_t>(),
+                    0,
+                )
+            };
+            if len >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS) {
+                return len as libc::c_int;
+            }
+            IS_THERE.store(false, Ordering::Relaxed);
+        }
+        // Milliseconds, rounded up: who comes early would come again and again.
+        let limit = timeout
+            .map_or(-1, |timeout| i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
+        // SAFETY: the list has room for so many.
+        unsafe { libc::epoll_wait(epoll, list, EVENTS as libc::c_int, limit) }
+    }
+
+    /// Passes on what there is now; whether there was something. For its worker, which hears the bell by being awake.
+    fn look(&self) -> bool {
+        let mut events = Events::new();
+        self.wait(&mut events, Some(Duration::ZERO));
+        events.pass_on();
+        events.len > 0
+    }
+}
+
+// ---- a worker's ----
+
+/// A worker's view of its poller.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// In how many rounds of maintenance it is looked at again, and how many were skipped the last time.
+    left: std::cell::Cell<u32>,
+    skipped: std::cell::Cell<u32>,
+    /// The rounds, and which of the other workers was seen last, after so many switches.
+    rounds: std::cell::Cell<u32>,
+    other: std::cell::Cell<(usize, u32)>,
+}
+
+impl Worker {
+    /// The poller, if it has sources.
+    #[inline(always)]
+    pub(super) fn poller(&self) -> Option<&'static Poller> {
+        self.shared.poller.get().filter(|poller| poller.has_sources())
+    }
+
+    /// Looks for events now; whether there is something to run.
+    pub(super) fn poll_now(&self) -> bool {
+        self.poller().is_some_and(Poller::look) && self.has_work()
+    }
+
+    /// In the course of work: looks for events more often if there are some, or if what runs takes long.
+    #[inline]
+    pub(super) fn poll_in_turn(&self) {
+        if let Some(poller) = self.poller() {
+            let turn = &self.poll_turn;
+            let most = if self.slow.get() { SELDOM_IF_SLOW } else { SELDOM } - 1;
+            match turn.left.get().min(most) {
+                0 => {
+                    let skip = if poller.look() { 0 } else { (turn.skipped.get() * 2 + 1).min(most) };
+                    turn.skipped.set(skip);
+                    turn.left.set(skip);
+                }
+                left => turn.left.set(left - 1),
+            }
+        }
+        let rounds = self.poll_turn.rounds.get().wrapping_add(1);
+        self.poll_turn.rounds.set(rounds);
+        if rounds.is_multiple_of(SELDOM) {
+            self.poll_for_one();
+        }
+    }
+
+    /// If all are busy there is no sentinel: looks after one of the others, for a whole round, and then after the next.
+    #[cold]
+    fn poll_for_one(&self) {
+        let (runtime, turn) = (&self.runtime, &self.poll_turn);
+        let (index, seen) = turn.other.get();
+        let switches = |index| match runtime.worker(index) {
+            Some(shared) if index != self.index && shared.poller.get().is_some() => shared.switches(),
+            _ => 0,
+        };
+        let now = switches(index);
+        if now % 2 == 1
+            && now == seen
+            && let Some(shared) = runtime.worker(index)
+        {
+            // Stays with it as long as that is so.
+            return shared.look_for_worker();
+        }
+        let next = if index + 1 < runtime.started_workers() { index + 1 } else { 0 };
+        turn.other.set((next, switches(next)));
+    }
+
+    /// Looks at the pollers of workers that have run the same goroutine since the last such look, for those who wait there and
+    /// could go on elsewhere. Whether there was something for this worker.
+    #[cold]
+    pub(super) fn poll_for_others(&self, seen: &mut Vec<u32>) -> bool {
+        let runtime = &self.runtime;
+        seen.resize(runtime.started_workers(), 0);
+        for (index, seen) in seen.iter_mut().enumerate().filter(|&(index, _)| index != self.index) {
+            let Some(shared) = runtime.worker(index) else { continue };
+            let switches = shared.switches();
+            let kept = switches % 2 == 1 && *seen == switches;
+            *seen = switches;
+            if kept {
+                shared.look_for_worker();
+            }
+        }
+        self.has_work()
+    }
+}
+
+/// The poller for whoever calls: of its worker, or the service's.
+pub(crate) fn poller_here() -> io::Result<&'static Poller> {
+    super::with_worker(|worker| match worker {
+        // One under test is never in its poller: its clock would stand in for the kernel's.
+        Some(worker) if worker.harness.is_none() => match worker.shared.poller.get() {
+            Some(poller) => Ok(poller),
+            None => worker.shared.make_poller(&worker.runtime),
+        },
+        _ => service(),
+    })
+}
+
+impl super::WorkerShared {
+    #[cold]
+    fn make_poller(&'static self, runtime: &Arc<Shared>) -> io::Result<&'static Poller> {
+        let poller = Poller::new(address(runtime))?;
+        // It may be there from an attempt that failed later.
+        let bell = match self.sleep.bell() {
+            Some(bell) => bell,
+            None => self.sleep.hang(Bell::new()?),
+        };
+        poller.watch(bell.as_fd(), HEARD, BELL)?;
+        Ok(self.poller.get_or_init(|| poller))
+    }
+
+    /// Passes on what there is now, in place of the worker.
+    fn look_for_worker(&self) {
+        if let Some(poller) = self.poller.get().filter(|poller| poller.has_sources()) {
+            let mut events = Events::new();
+            poller.wait(&mut events, Some(Duration::ZERO));
+            if events.pass_on()
+                && let Some(bell) = self.sleep.bell()
+            {
+                bell.ring();
+            }
+        }
+    }
+
+    fn switches(&self) -> u32 {
+        self.published.switches.load(Ordering::Relaxed)
+    }
+
+    /// Its worker has ended, or has not come to be. Whoever waits for a source that is registered here goes on waiting.
+    pub(super) fn orphan_poller(&'static self) {
+        if let (Some(poller), Some(bell)) = (self.poller.get(), self.sleep.bell())
+            && poller.has_sources()
+            && !poller.orphaned.load(Ordering::Relaxed)
+            && let Ok(service) = service()
+        {
+            poller.runtime.store(SERVICE_ALONE, Ordering::Relaxed);
+            poller.listen(bell, false);
+            let data = ptr::from_ref(self).expose_provenance() as u64 | NESTED;
+            let watched = service.watch(poller.epoll.as_fd(), libc::EPOLLIN, data);
+            poller.orphaned.store(watched.is_ok(), Ordering::Relaxed);
+        }
+    }
+
+    /// A worker of `runtime` has this again, and calls this. (One under test does not: it never looks at a poller.)
+    pub(super) fn adopt_poller(&self, runtime: &Arc<Shared>) {
+        if let (Some(poller), Some(bell)) = (self.poller.get(), self.sleep.bell()) {
+            poller.runtime.store(address(runtime), Ordering::Relaxed);
+            if poller.orphaned.swap(false, Ordering::Relaxed)
+                && let Ok(service) = service()
+            {
+                service.unwatch(poller.epoll.as_fd());
+            }
+            poller.listen(bell, true);
+        }
+    }
+
+    /// Whether there are sources whose events it would tell.
+    pub(super) fn has_sources(&self) -> bool {
+        self.poller.get().is_some_and(Poller::has_sources)
+    }
+}
+
+fn address(runtime: &Arc<Shared>) -> usize {
+    Arc::as_ptr(runtime).addr()
+}
+
+// ---- the service ----
+
+static SERVICE: OnceLock<&'static Poller> = OnceLock::new();
+
+/// Whether somebody may be waiting for the system: at the service, or where the workers of these runtimes look, or those that have ended.
+pub(super) fn has_sources(runtimes: &[Arc<Shared>]) -> bool {
+    SERVICE.get().is_some_and(|service| service.has_sources())
+        || runtimes.iter().any(|runtime| {
+            (0..runtime.started_workers())
+                .filter_map(|index| runtime.worker(index))
+                .any(WorkerShared::has_sources)
+        })
+        || shared::any_retired(WorkerShared::has_sources)
+}
+
+/// The poller of those who have none, and whose thread runs.
+fn service() -> io::Result<&'static Poller> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(service) = SERVICE.get() {
+        return Ok(service);
+    }
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(service) = SERVICE.get() {
+        return Ok(service);
+    }
+    let made = Box::into_raw(Box::new(Poller::new(SERVICE_ALONE)?));
+    // SAFETY: it is freed below alone, and then there is no thread that knows of it.
+    let poller: &'static Poller = unsafe { &*made };
+    let run = || {
+        let mut events = Events::new();
+        loop {
+            let waiting = WaitingThread::new();
+            poller.wait(&mut events, None);
+            drop(waiting);
+            events.pass_on();
+        }
+    };
+    let started = std::thread::Builder::new().name("rendez-poller".into()).spawn(run);
+    match started {
+        Ok(_) => Ok(SERVICE.get_or_init(|| poller)),
+        Err(error) => {
+            // SAFETY: made above, and nobody else knows of it.
+            drop(unsafe { Box::from_raw(made) });
+            Err(error)
+        }
+    }
+}

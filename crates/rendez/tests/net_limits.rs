@@ -1,0 +1,163 @@
+//! Sockets at the limits of a process, which has to be one of its own: descriptors, processor time.
+#![cfg(not(any(loom, rendez_sanitize)))]
+
+mod child;
+
+use child::must_succeed_in_a_child;
+use rendez::{
+    blocking, go, go_async,
+    net::{TcpListener, TcpStream, UdpSocket},
+    sleep,
+};
+use std::{
+    fs::File,
+    io::{ErrorKind, Read, Write},
+    net, thread,
+    time::{Duration, Instant},
+};
+
+/// The processor time that this process has used.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a place for the answer.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// How many descriptors are open.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn limit_descriptors(most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: a valid place.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+}
+
+/// As many as there may be.
+fn use_up_descriptors() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
+#[test]
+fn an_accept_without_descriptors_backs_off_and_recovers() {
+    must_succeed_in_a_child(|| {
+        rendez::run(|| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            let mut client = net::TcpStream::connect(addr).unwrap();
+            // The first one as usual, so that all else that needs descriptors has them.
+            listener.accept().unwrap();
+            let _second = net::TcpStream::connect(addr).unwrap();
+            limit_descriptors(64);
+            let mut all = use_up_descriptors();
+            let before = processor_time();
+            let start = Instant::now();
+            let error = listener.accept().unwrap_err();
+            assert_eq!(error.raw_os_error(), None, "it is named: {error}");
+            assert!(error.to_string().starts_with(&format!("accept {addr}: Too many open files")), "{error}");
+            assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+            assert!(processor_time() - before < Duration::from_millis(200), "it burns the processor");
+            // Others give some back while it tries.
+            let giver = go(move || {
+                sleep(Duration::from_millis(50));
+                all.truncate(all.len() - 8);
+                all
+            });
+            let (mut stream, _) = listener.accept().unwrap();
+            drop(giver.join().unwrap());
+            stream.write_all(b"!").unwrap();
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            // An async one as well.
+            let all = use_up_descriptors();
+            let waiting = go_async(async move { listener.accept_async().await.map(|_| ()) });
+            sleep(Duration::from_millis(30));
+            drop(all);
+            let _third = net::TcpStream::connect(addr).unwrap();
+            waiting.join().unwrap().unwrap();
+        });
+    });
+}
+
+#[test]
+fn an_idle_server_uses_no_processor() {
+    must_succeed_in_a_child(|| {
+        rendez::run(|| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            let clients: Vec<_> = (0..50)
+                .map(|_| {
+                    let mut client = net::TcpStream::connect(addr).unwrap();
+                    let (mut stream, _) = listener.accept().unwrap();
+                    go(move || std::io::copy(&mut stream.try_clone().unwrap(), &mut stream));
+                    client.write_all(b"x").unwrap();
+                    // The answer may have to come from this worker.
+                    blocking(|| client.read_exact(&mut [0])).unwrap();
+                    client
+                })
+                .collect();
+            go(move || listener.accept().map(|_| ()));
+            let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+            go_async(async move { udp.recv_async(&mut [0; 8]).await.map(|_| ()) });
+            let stream = TcpStream::from(net::TcpStream::connect(addr).unwrap());
+            thread::spawn(move || (&stream).read(&mut [0; 8]).map(|_| ()));
+            // Until all have come to rest.
+            sleep(Duration::from_millis(500));
+            let before = processor_time();
+            sleep(Duration::from_secs(2));
+            let used = processor_time() - before;
+            assert!(used < Duration::from_millis(20), "{used:?}");
+            drop(clients);
+        });
+    });
+}
+
+#[test]
+fn ten_thousand_connections_leave_no_descriptor_behind() {
+    must_succeed_in_a_child(|| {
+        rendez::run(|| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            let server = go(move || {
+                for stream in listener.incoming() {
+                    let mut stream = stream.unwrap();
+                    go(move || {
+                        let mut byte = [0];
+                        if stream.read(&mut byte).unwrap_or(0) > 0 && byte[0] == b'!' {
+                            let _ = stream.write_all(b"?");
+                        }
+                        byte[0]
+                    });
+                }
+            });
+            let talk = |i: usize| {
+                let mut stream = TcpStream::connect(addr).unwrap();
+                match i % 4 {
+                    0 => drop(stream.write_all(b"!").and_then(|()| stream.read_exact(&mut [0]))),
+                    1 => stream.set_linger(Some(Duration::ZERO)).unwrap(),
+                    2 => {
+                        stream.set_read_timeout(Some(Duration::from_micros(50))).unwrap();
+                        assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
+                    }
+                    _ => drop(stream.close()),
+                }
+            };
+            (0..500).for_each(talk);
+            sleep(Duration::from_millis(50));
+            // A worker that has had no socket yet will make its poller and the bell.
+            let most = descriptors() + 2 * rendez::workers();
+            rendez::scope(|s| {
+                for worker in 0..10 {
+                    s.go(move || (0..1000).for_each(|i| talk(worker * 1000 + i)));
+                }
+            });
+            let start = Instant::now();
+            while descriptors() > most {
+                assert!(start.elapsed() < Duration::from_secs(10), "{} of {most}", descriptors());
+                sleep(Duration::from_millis(10));
+            }
+            drop(server);
+        });
+    });
+}
