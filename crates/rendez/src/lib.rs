@@ -30,7 +30,10 @@
 //! * [`net`] has sockets in plain blocking style, [`fs`] files, [`process`] child processes, [`signal`] signals; [`blocking`](blocking()) makes any call that
 //!   blocks its thread.
 //! * [`Context`] says when to stop, and [`Context::bound`] has anything that blocks heed it; [`time`] has sleeps, timers and tickers.
-//! * [`testing`] has virtual time, chosen schedules and leak checks; [`#[rendez::test]`](macro@test) makes tests of them.
+#![cfg_attr(
+    feature = "testing",
+    doc = "* [`testing`] has virtual time, chosen schedules and leak checks; [`#[rendez::test]`](macro@test) makes tests of them."
+)]
 //!
 //! Everything that blocks works from goroutines, from OS threads and, by its `_async` twin, from async tasks, and between
 //! them.
