@@ -11,8 +11,11 @@ mod chan;
 mod context;
 mod locks;
 mod meeting;
+mod pattern;
 mod select;
 mod sharing;
+#[path = "../stages/mod.rs"]
+mod stages;
 mod time;
 
 use rendez::testing::{self, Config, Strategy};
