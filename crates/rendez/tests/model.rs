@@ -1,4 +1,6 @@
 //! Random sequences of operations on a primitive and on its model: see `models`. The same functions are fuzz targets.
+
+#![cfg(feature = "testing")]
 #![cfg(not(loom))]
 
 mod models;
