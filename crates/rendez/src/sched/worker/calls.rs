@@ -1,0 +1,240 @@
+//! What goroutines call of their worker: waking others, parking, yielding, spawning.
+
+use super::*;
+
+impl Worker {
+    #[inline(always)]
+    pub(in crate::sched) fn goroutine(&self) -> Option<Goroutine> {
+        NonNull::new(self.current.get().cast_mut()).map(Goroutine)
+    }
+
+    /// The stack of the running goroutine.
+    pub(in crate::sched) fn fiber(&self) -> Option<&Fiber> {
+        // SAFETY: it is there while its goroutine runs.
+        unsafe { self.fiber.get().as_ref() }
+    }
+
+    /// Makes a goroutine of this worker ready.
+    ///
+    /// # Safety
+    /// It is parked, or about to be, and this is the one wake-up that it gets.
+    #[inline(always)]
+    pub(in crate::sched) unsafe fn ready(&self, task: *mut Header) {
+        let before = self.woken.replace(task);
+        if !before.is_null() {
+            // SAFETY: it was woken before and has not run.
+            unsafe { self.queue.push(before) };
+        }
+    }
+
+    /// Whether the running goroutine is unwinding. Rust counts a thread's panics and not a goroutine's: while another one
+    /// is suspended in a destructor that an unwind runs, this one is as it was when it last parked or was cancelled.
+    #[inline(always)]
+    pub(in crate::sched) fn is_unwinding(&self) -> bool {
+        // SAFETY: the running goroutine's fiber.
+        std::thread::panicking()
+            && (self.unwinding.get() == 0 || unsafe { (*self.fiber.get()).unwinding.get() })
+    }
+
+    /// Leaves `fiber` until it is resumed, and keeps count if it is unwinding.
+    ///
+    /// # Safety
+    /// As for [`Fiber::suspend`].
+    #[inline(always)]
+    pub(super) unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool) {
+        crate::lock::assert_none_is_held();
+        if unwinding {
+            self.unwinding.set(self.unwinding.get() + 1);
+        }
+        // SAFETY: passed on; it is the running goroutine's fiber.
+        unsafe {
+            (*fiber).unwinding.set(unwinding);
+            Fiber::suspend(fiber);
+        }
+        if unwinding {
+            self.unwinding.set(self.unwinding.get() - 1);
+        }
+    }
+
+    /// A shutdown's unwinding of the running goroutine begins, or has been caught.
+    pub(in crate::sched) fn note_unwind(&self, begins: bool) {
+        // SAFETY: the running goroutine's fiber.
+        unsafe { (*self.fiber.get()).unwinding.set(begins) };
+    }
+
+    /// Parks the running goroutine until `waiter` is decided.
+    #[inline]
+    pub(in crate::sched) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
+        let fiber = self.fiber.get();
+        let unwinding = self.is_unwinding();
+        if self.runtime.is_stopping() && reason.is_interruptible() && !unwinding && waiter.cancel() {
+            return;
+        }
+        // SAFETY: the running goroutine's fiber.
+        let this = unsafe { &*fiber };
+        this.timer.waiter.set(waiter);
+        this.reason.set(Some(reason));
+        this.since.set(self.seconds.get());
+        self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
+        match deadline {
+            // SAFETY: we run on it.
+            None => unsafe { self.suspend(fiber, unwinding) },
+            Some(deadline) => {
+                let alone = reason == Reason::Sleep;
+                this.timer.set_alone(alone);
+                // SAFETY: the timer is taken out before the goroutine ends; and we run on the fiber.
+                unsafe {
+                    self.timers.set(&this.timer, deadline);
+                    self.suspend(fiber, unwinding);
+                }
+                self.timers.remove(&this.timer);
+                if alone {
+                    this.timer.set_alone(false);
+                    // Unless a shutdown has.
+                    waiter.time_out();
+                }
+            }
+        }
+        this.timer.waiter.set(ptr::null());
+        this.reason.set(None);
+    }
+
+    /// Lets others run.
+    #[inline(always)]
+    pub(in crate::sched) fn yield_quietly(&self) {
+        // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
+        // suspended, because only this thread pops the queue.
+        unsafe {
+            self.queue.push(self.current.get().cast_mut());
+            self.suspend(self.fiber.get(), self.is_unwinding());
+        }
+    }
+
+    /// Lets others run; a shutdown ends the goroutine here.
+    #[inline(always)]
+    pub(in crate::sched) fn yield_now(&self) {
+        self.yield_quietly();
+        if self.runtime.is_stopping() && !self.is_unwinding() {
+            crate::task::unwind();
+        }
+    }
+
+    #[inline(always)]
+    pub(in crate::sched) fn spend_budget(&self) {
+        let left = self.budget.get();
+        if left > 1 {
+            self.budget.set(left - 1);
+        } else {
+            self.budget_spent();
+        }
+    }
+
+    /// For an operation that is a call of the system.
+    #[inline]
+    pub(in crate::sched) fn spend_budget_on_call(&self) {
+        self.calls.set(self.calls.get().wrapping_add(1));
+        let left = self.budget.get();
+        if left > 0 {
+            self.budget.set((left - CALL + 1).max(1));
+        }
+        self.spend_budget();
+    }
+
+    #[cold]
+    pub(super) fn budget_spent(&self) {
+        self.budget.set(self.full_budget.get());
+        if self.is_exploring() {
+            return self.point();
+        }
+        if !self.current.get().is_null() {
+            self.yield_now();
+        }
+    }
+
+    /// As [`spend_budget`](Self::spend_budget), from a poll. An async goroutine does not yield but is told to (`false`) until
+    /// its poll has ended; unless somebody polls again and again within that, as an executor inside the future does, who
+    /// would do so for ever.
+    #[inline]
+    pub(in crate::sched) fn poll_budget(&self) -> bool {
+        // SAFETY: the header of what runs is there.
+        match unsafe { self.current.get().as_ref() } {
+            Some(task) if task.has_flag(ASYNC) && !self.is_exploring() => {
+                let left = self.budget.get();
+                let used_up = left <= 1;
+                self.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });
+                !used_up || left <= -REFUSALS
+            }
+            _ => {
+                self.spend_budget();
+                true
+            }
+        }
+    }
+
+    /// Queues an async goroutine that has been woken.
+    ///
+    /// # Safety
+    /// The task's state word obliges the caller to queue it. It may be gone afterwards.
+    #[inline]
+    pub(in crate::sched) unsafe fn queue_async(&self, task: *mut Header) {
+        self.polls.push(task);
+        if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+            self.consider_waking();
+        }
+    }
+
+    /// Queues a new task.
+    pub(in crate::sched) fn spawn(&self, task: NonNull<Header>) {
+        let published = &self.shared.published;
+        published.spawned.store(published.spawned.load(Ordering::Relaxed) + 1, Ordering::Release);
+        // SAFETY: just made, ours until it is queued.
+        let header = unsafe { task.as_ref() };
+        header.family.set(self.family.get());
+        header.sibling.set(self.siblings.get());
+        self.siblings.set(self.siblings.get().wrapping_add(1));
+        let placement = header.extra.get().map_or(crate::Placement::Auto, |extra| extra.placement);
+        // SAFETY: unstarted and in no queue.
+        unsafe {
+            match placement {
+                crate::Placement::Auto if header.has_flag(PINNED) => self.queue.push(task.as_ptr()),
+                crate::Placement::Auto => {
+                    self.fresh.push(Fresh(task));
+                    if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+                        self.consider_waking();
+                    }
+                }
+                crate::Placement::Near => self.queue.push(task.as_ptr()),
+                crate::Placement::Spread => {
+                    let workers = self.runtime.active_workers();
+                    let load = |worker| match self.runtime.worker(worker) {
+                        Some(shared) => shared.load(),
+                        None => u32::MAX / 2,
+                    };
+                    let mut placer = Placer::new(self.index);
+                    let target = placer.choose(Kind::Working, 0, 0, self.index, workers, load);
+                    if !self.hand_to(target, Fresh(task)) {
+                        // Counted here too, or a batch that one burst spreads would all stay.
+                        self.shared.incoming.fetch_add(1, Ordering::SeqCst);
+                        self.shared.handed.push(Fresh(task));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A number for a new goroutine: numbers are unique in the process and handed to workers in blocks.
+    pub(in crate::sched) fn next_id(&self) -> u64 {
+        let (mut next, mut end) = self.ids.get();
+        if next == end {
+            (next, end) = crate::sched::id_block();
+        }
+        self.ids.set((next + 1, end));
+        next
+    }
+
+    /// Gives everything back; nothing runs here any more.
+    pub(super) fn leave(&self) {
+        self.end_runners(self.runners.take().into_iter().chain(self.reserve.take()).collect());
+        self.runtime.stacks.leave();
+    }
+}
