@@ -97,7 +97,7 @@ impl Clock {
     }
 
     /// Whether it is that of `never()`.
-    fn is_never(&self) -> bool {
+    pub(super) fn is_never(&self) -> bool {
         #[cfg(not(loom))]
         return self.channel.strong_count() == 0;
         #[cfg(loom)]
@@ -304,6 +304,7 @@ impl<T> Channel<T> {
 #[cfg(not(loom))]
 impl Channel<Instant> {
     /// A timer's channel; `next` is when the first value is due.
+    #[track_caller]
     pub(super) fn timed(next: Instant, period: Option<Duration>) -> Receiver<Instant> {
         let channel = Arc::new_cyclic(|channel: &Weak<Channel<Instant>>| {
             let clock = Clock::new(channel.clone());
