@@ -9,6 +9,11 @@
 //!   created, how large its stack is, how to enlarge it, and its backtrace; then the process aborts. Any other fault goes to
 //!   whoever handled such faults before.
 //! * [`dump`] says which goroutines there are.
+//! * [`deadlocked`] finds those who wait only for each other, while the rest goes on.
+//!
+//! Each says what a goroutine waits for: a channel, a lock, a semaphore, a condition or a wait group by its name (`set_name`), by the type of
+//! what is in it, and by where it was made (of locks only where debug assertions are on); with who holds it, or was given an
+//! end of it when it was created; and, after the last one, the circles in which some wait for each other.
 
 mod backtrace;
 mod deadlocked;
