@@ -404,14 +404,15 @@ pub(super) unsafe fn complete(header: *const Header) {
             free_untaken(header);
         } else if before & WAITERS != 0 {
             {
-                // Joiners of one goroutine are few: one hold of the lock will do.
-                let mut wakeups = Vec::new();
+                // One, as a rule, for whom nothing is allocated; never many: one hold of the lock will do.
+                let mut rest = Vec::new();
                 let mut joiners = (*header).joiners.lock();
+                let first = joiners.pop_winner().map(|winner| winner.complete(Status::Done));
                 while let Some(winner) = joiners.pop_winner() {
-                    wakeups.push(winner.complete(Status::Done));
+                    rest.push(winner.complete(Status::Done));
                 }
                 drop(joiners);
-                drop(wakeups);
+                drop((first, rest));
             }
             let state = (*header).state.fetch_or(RELEASED, Ordering::AcqRel);
             if state & HANDLE == 0 {
