@@ -100,6 +100,7 @@ pub mod diag;
 mod fd;
 #[cfg(not(loom))]
 pub mod fs;
+mod label;
 mod lock;
 #[cfg(not(loom))]
 pub mod net;

@@ -5,7 +5,7 @@ use crate::{
     lock::SpinLock,
     sched::deadlock::Outside,
     select::Occurs,
-    wait::{Node, Status, WaitQueue, WakeBatch},
+    wait::{End, Node, Status, Tells, Thing, WaitQueue, WakeBatch},
 };
 use std::{
     mem,
@@ -118,5 +118,11 @@ unsafe impl<R: Send> Occurs for Offload<R> {
     unsafe fn leave(&self, node: &Node) {
         // SAFETY: passed on.
         unsafe { self.shared.inner.lock().waiters.remove(node) };
+    }
+}
+
+impl<R> Tells for Offload<R> {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(Thing::new("a call on the pool", End::Anybody));
     }
 }

@@ -35,12 +35,16 @@ use super::{
     state::{Refusal, State},
 };
 use crate::{
+    label::Label,
     lock::{BiasedGuard, BiasedLock},
-    primitives::{atomic::AtomicUsize, prefetch},
+    primitives::{
+        atomic::{AtomicUsize, Ordering},
+        prefetch,
+    },
     time::Instant,
-    wait::{self, Node, Outcome, Reason, Searcher, Status, Waiter, WakeBatch},
+    wait::{self, Awaited, End, Node, Outcome, Reason, Searcher, Status, Tells, Thing, Waiter, WakeBatch},
 };
-use std::{cell::UnsafeCell, convert::Infallible, mem, mem::MaybeUninit, ptr};
+use std::{cell::UnsafeCell, convert::Infallible, mem, mem::MaybeUninit, panic::Location, ptr};
 
 pub(super) struct Channel<T> {
     pub(super) state: BiasedLock<State<T>>,
@@ -52,6 +56,8 @@ pub(super) struct Channel<T> {
     pub(super) senders: AtomicUsize,
     pub(super) receivers: AtomicUsize,
     pub(super) refs: AtomicUsize,
+    pub(super) label: Label,
+    made: &'static Location<'static>,
     /// Who is to be told that it has closed.
     #[cfg(not(loom))]
     pub(super) end_watch: super::closed::EndWatch,
@@ -89,18 +95,22 @@ pub(super) enum Waited {
 #[cfg_attr(loom, allow(dead_code))]
 impl Channel<Infallible> {
     /// One that only its sender closes.
+    #[track_caller]
     pub(super) fn ended_by_its_sender() -> (Sender<Infallible>, Receiver<Infallible>) {
         Self::pair_of(SENDERS_END)
     }
 }
 
 impl<T> Channel<T> {
+    #[track_caller]
     pub(super) fn pair(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
         Self::pair_of(capacity.map_or(usize::MAX, |capacity| capacity.min(SENDERS_END - 1)))
     }
 
+    #[track_caller]
     fn pair_of(capacity: usize) -> (Sender<T>, Receiver<T>) {
-        let (senders, receivers) = Self::with_ends(|| Self::new(capacity, None));
+        let made = Location::caller();
+        let (senders, receivers) = Self::with_ends(|| Self::new(capacity, None, made));
         (Sender { channel: senders }, Receiver { channel: receivers })
     }
 
@@ -108,15 +118,17 @@ impl<T> Channel<T> {
         self.capacity == SENDERS_END
     }
 
+    #[track_caller]
     pub(super) fn never() -> Receiver<T> {
-        Receiver { channel: Self::with_receiver(|_| Self::with_clock(Clock::never())) }
+        let made = Location::caller();
+        Receiver { channel: Self::with_receiver(|_| Self::with_clock(Clock::never(), made)) }
     }
 
-    pub(super) fn with_clock(clock: Clock) -> Self {
-        Self::new(0, Some(Box::new(clock)))
+    pub(super) fn with_clock(clock: Clock, made: &'static Location<'static>) -> Self {
+        Self::new(0, Some(Box::new(clock)), made)
     }
 
-    fn new(capacity: usize, clock: Option<Box<Clock>>) -> Self {
+    fn new(capacity: usize, clock: Option<Box<Clock>>, made: &'static Location<'static>) -> Self {
         Channel {
             state: BiasedLock::new(State::new(clock.is_some())),
             capacity,
@@ -124,6 +136,8 @@ impl<T> Channel<T> {
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
             refs: AtomicUsize::new(0),
+            label: Label::new(),
+            made,
             #[cfg(not(loom))]
             end_watch: Default::default(),
         }
@@ -217,7 +231,7 @@ impl<T> Channel<T> {
         // the queue; nothing in between unwinds.
         unsafe { state.senders.push(&node) };
         drop(state);
-        let outcome = waiter.wait(deadline, Reason::ChanSend);
+        let outcome = waiter.wait(deadline, Awaited::of(Reason::ChanSend, self));
         match outcome {
             Outcome::Arm(_) if node.status() == Status::Done => return Ok(()),
             Outcome::Arm(_) => return Err(Failure::Closed),
@@ -348,7 +362,7 @@ impl<T> Channel<T> {
         } else {
             drop(state);
         }
-        let outcome = waiter.wait(deadline, Reason::ChanReceive);
+        let outcome = waiter.wait(deadline, Awaited::of(Reason::ChanReceive, self));
         match outcome {
             Outcome::Arm(_) => match node.status() {
                 Status::Done => Waited::Done,
@@ -499,5 +513,25 @@ impl<T> Channel<T> {
             .field("capacity", &self.capacity())
             .field("closed", &self.is_closed())
             .finish()
+    }
+}
+
+impl<T> Tells for Channel<T> {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        let (what, end) = match &self.clock {
+            Some(clock) if clock.is_never() => ("a nil channel", End::Nobody),
+            Some(_) => ("a timer's channel", End::Anybody),
+            None => {
+                let (senders, receivers) = (&self.senders, &self.receivers);
+                let [senders, receivers] = [senders, receivers].map(|count| count.load(Ordering::Relaxed));
+                ("channel", End::Ends { senders, receivers, word: ptr::from_ref(self).addr() })
+            }
+        };
+        things.push(Thing {
+            of: Some(std::any::type_name::<T>()),
+            name: self.label.get(),
+            made: Some(self.made),
+            ..Thing::new(what, end)
+        });
     }
 }

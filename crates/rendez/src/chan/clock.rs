@@ -44,6 +44,7 @@ use {
     crate::sched::Alarm,
     std::{
         mem::ManuallyDrop,
+        panic::Location,
         ptr::NonNull,
         task::{RawWaker, RawWakerVTable, Waker},
     },
@@ -99,7 +100,7 @@ impl Clock {
     }
 
     /// Whether it is that of `never()`.
-    fn is_never(&self) -> bool {
+    pub(super) fn is_never(&self) -> bool {
         #[cfg(not(loom))]
         return self.channel.is_none();
         #[cfg(loom)]
@@ -307,12 +308,14 @@ impl<T> Channel<T> {
 #[cfg(not(loom))]
 impl Channel<Instant> {
     /// A timer's channel; `next` is when the first value is due.
+    #[track_caller]
     pub(super) fn timed(next: Instant, period: Option<Duration>) -> Receiver<Instant> {
+        let made = Location::caller();
         let channel = Channel::with_receiver(|channel| {
             let clock = Clock::new(Some(channel));
             clock.next.set(Some(next));
             clock.period.set(period);
-            Channel::with_clock(clock)
+            Channel::with_clock(clock, made)
         });
         Receiver { channel }
     }

@@ -11,7 +11,7 @@ use super::{Sender, channel::Channel};
 use crate::{
     lock::SpinLock,
     select::{Event, Occurrence, Occurs},
-    wait::{Node, Status, WaitQueue, WakeBatch},
+    wait::{End, Node, Status, Tells, Thing, WaitQueue, WakeBatch},
 };
 use std::{
     fmt,
@@ -54,6 +54,12 @@ impl Watch {
             let Some(winner) = queue.pop_winner() else { return };
             batch.push(winner.complete(Status::Done));
         }
+    }
+}
+
+impl Tells for Watch {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(Thing::new("the end of a channel", End::Anybody));
     }
 }
 

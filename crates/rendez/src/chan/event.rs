@@ -9,7 +9,7 @@ use super::{
 use crate::{
     select::{Arm, Event, Operation, Registered, Sealed, Waiting},
     time::Instant,
-    wait::{Node, Status},
+    wait::{End, Node, Status, Tells, Thing},
 };
 use std::{
     cell::UnsafeCell,
@@ -158,6 +158,13 @@ impl<T> Arm for RecvEvent<'_, T> {
     fn deadline(&self) -> Option<Instant> {
         self.channel?.next_deadline()
     }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        match self.channel {
+            Some(channel) => channel.tell(things),
+            None => things.push(Thing::new("a nil channel", End::Nobody)),
+        }
+    }
 }
 
 impl<T> Drop for RecvEvent<'_, T> {
@@ -252,6 +259,13 @@ impl<T> Arm for SendEvent<'_, T> {
 
     /// The value has gone; there is nothing to give back.
     fn undo(&mut self) {}
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        match self.channel {
+            Some(channel) => channel.tell(things),
+            None => things.push(Thing::new("a nil channel", End::Nobody)),
+        }
+    }
 }
 
 impl<T> Drop for SendEvent<'_, T> {
@@ -358,6 +372,13 @@ impl<T> Arm for SendTakeEvent<'_, T> {
     }
 
     fn undo(&mut self) {}
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        match self.channel {
+            Some(channel) => channel.tell(things),
+            None => things.push(Thing::new("a nil channel", End::Nobody)),
+        }
+    }
 }
 
 impl<T> Operation for SendTakeEvent<'_, T> {
@@ -454,6 +475,10 @@ impl<T> Arm for Offer<'_, T> {
         if let Some(ticket) = self.ticket.take() {
             self.sender.channel.give_up(ticket, &self.node);
         }
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        self.sender.channel.tell(things);
     }
 }
 

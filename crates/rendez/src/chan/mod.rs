@@ -88,6 +88,7 @@ use {
 /// assert!(tx.try_send("c").is_err());
 /// assert_eq!(rx.recv(), Ok("a"));
 /// ```
+#[track_caller]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     Channel::pair(Some(capacity))
 }
@@ -100,12 +101,14 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// (0..1000).for_each(|i| tx.send(i).unwrap());
 /// assert_eq!(rx.len(), 1000);
 /// ```
+#[track_caller]
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     Channel::pair(None)
 }
 
 /// A channel through which nothing comes, and that only its sender closes.
 #[cfg(not(loom))]
+#[track_caller]
 pub(crate) fn ended_by_its_sender() -> (Sender<Infallible>, Receiver<Infallible>) {
     Channel::ended_by_its_sender()
 }
@@ -118,6 +121,7 @@ pub(crate) fn ended_by_its_sender() -> (Sender<Infallible>, Receiver<Infallible>
 /// let rx = chan::never::<i32>();
 /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
 /// ```
+#[track_caller]
 pub fn never<T>() -> Receiver<T> {
     Channel::never()
 }
@@ -140,6 +144,7 @@ pub fn never<T>() -> Receiver<T> {
 /// assert!(timed_out);
 /// ```
 #[cfg(not(loom))]
+#[track_caller]
 pub fn after(duration: Duration) -> Receiver<Instant> {
     at(Instant::now().after(duration))
 }
@@ -155,6 +160,7 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 /// assert_eq!(chan::at(deadline).recv(), Ok(deadline));
 /// ```
 #[cfg(not(loom))]
+#[track_caller]
 pub fn at(deadline: Instant) -> Receiver<Instant> {
     Channel::timed(deadline, None)
 }

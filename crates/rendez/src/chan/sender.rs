@@ -171,6 +171,18 @@ impl<T> Sender<T> {
         self.channel.is_closed()
     }
 
+    /// Names the channel, for reports: [`diag::dump`](crate::diag::dump), a deadlock. Another name it may have had is forgotten.
+    ///
+    /// # Examples
+    /// ```
+    /// let (tx, rx) = rendez::chan::bounded::<i32>(8);
+    /// tx.set_name("jobs");
+    /// # drop((tx, rx));
+    /// ```
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.channel.label.set(name.into());
+    }
+
     /// Whether nothing is buffered.
     pub fn is_empty(&self) -> bool {
         wait::point();

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     select::{Arm, Event, Occurrence, Occurs, Operation, Registered, Sealed, Waiting},
     time::Instant,
-    wait::Reason,
+    wait::{Reason, Thing},
 };
 use std::fmt;
 
@@ -84,6 +84,10 @@ impl Arm for ContextOperation<'_> {
     }
 
     fn undo(&mut self) {}
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        self.end.tell(things);
+    }
 
     fn reason(&self) -> Reason {
         Reason::ChanReceive
@@ -198,6 +202,11 @@ impl<O: Arm> Arm for BoundOperation<'_, O> {
 
     fn deadline(&self) -> Option<Instant> {
         self.inner.deadline()
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        self.end.tell(things);
+        self.inner.tell(things);
     }
 
     fn reason(&self) -> Reason {

@@ -47,7 +47,7 @@ use crate::{
     select::Occurs,
     task,
     time::Instant,
-    wait::{Node as WaitNode, Status, WaitQueue, WakeBatch},
+    wait::{End, Node as WaitNode, Status, Tells, Thing, WaitQueue, WakeBatch},
 };
 use std::{
     collections::BTreeMap,
@@ -397,8 +397,20 @@ unsafe impl Occurs for Scope {
     }
 }
 
+impl Tells for Scope {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(Thing::new("a context", End::Anybody));
+    }
+}
+
 /// What never ends.
 pub(super) struct Never;
+
+impl Tells for Never {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(Thing::new("a context that can't be cancelled", End::Nobody));
+    }
+}
 
 // SAFETY: no node is ever queued.
 unsafe impl Occurs for Never {

@@ -1,6 +1,6 @@
 //! Which goroutines there are, and what they wait for.
 
-use super::backtrace;
+use super::{backtrace, told::Book};
 use crate::sched::{self, Inhabitant};
 use std::fmt;
 
@@ -69,6 +69,7 @@ impl fmt::Display for Dump {
 /// Each with the frames of its stack, where they were looked at. When they are many, those that were created at the same place,
 /// wait for the same kind of thing, and have the same frames, are told once, with their number.
 pub(crate) fn write_all(f: &mut impl fmt::Write, all: &[Inhabitant]) -> fmt::Result {
+    let book = Book::of(all);
     let stack = |inhabitant: &Inhabitant| {
         let mut stack = String::new();
         // Into a String, which takes all.
@@ -78,7 +79,9 @@ pub(crate) fn write_all(f: &mut impl fmt::Write, all: &[Inhabitant]) -> fmt::Res
     let told: Vec<(&Inhabitant, String)> = all.iter().zip(all.iter().map(stack)).collect();
     for (first, stack, n) in groups(&told) {
         first.write_title(f)?;
-        write!(f, "\n{stack}\tcreated at {}\n", first.site)?;
+        write!(f, "\n{stack}")?;
+        book.write_things(f, first)?;
+        writeln!(f, "\tcreated at {}", first.site)?;
         if n > 1 {
             writeln!(f, "\t(and {} more like it)", n - 1)?;
         }

@@ -11,9 +11,15 @@
 //! * [`dump`] says which goroutines there are.
 
 mod backtrace;
+mod deadlocked;
 mod dump;
 pub(crate) mod overflow;
 mod raw;
+mod told;
 
+pub use deadlocked::{Deadlocked, Group, deadlocked};
 pub(crate) use dump::write_all;
 pub use dump::{Dump, dump};
+pub(crate) use told::write_rings;
+#[cfg(feature = "testing")]
+pub(crate) use told::write_waits;

@@ -7,12 +7,12 @@
 //! Of goroutines that were created at one place and wait for the same kind of thing, the first few are told with the frames of
 //! their stacks, some more by name, and the rest as a number: a million cost no more memory than a hundred.
 
-use super::{runtime::Shared, worker::Worker};
+use super::{given::Memory, runtime::Shared, worker::Worker};
 use crate::{
     select::Event,
     sync::WaitGroup,
     task::{Header, fiber::Fiber, frames},
-    wait::Reason,
+    wait::{Reason, Thing},
 };
 use std::{
     collections::HashMap,
@@ -28,6 +28,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 const NAMED: u64 = 100;
 /// And of so many the frames.
 const LOOKED_AT: u64 = 20;
+/// Of so many that are alike each is told where that is asked for.
+const EACH: u64 = 250_000;
 /// Of so many in all, which takes some milliseconds, and a part of a stack that was not in memory for each.
 const LOOKED_AT_IN_ALL: u64 = 2000;
 
@@ -46,6 +48,16 @@ pub(crate) struct Inhabitant {
     pub(crate) frames: Vec<usize>,
     /// How many more there are of the same site and state that are not told apart.
     pub(crate) alike: u64,
+    /// Its number in this process, which `id` is not under test.
+    pub(crate) key: u64,
+    /// What it waits for, if it is parked and it is known.
+    pub(crate) things: Vec<Thing>,
+    /// Whether it waits for no longer than a time limit.
+    pub(crate) is_limited: bool,
+    /// Whether it has not run since somebody asked before for [`every_park`].
+    pub(crate) is_seen: bool,
+    /// What it was given when it was created, word for word.
+    pub(crate) given: Vec<usize>,
 }
 
 impl Inhabitant {
@@ -73,9 +85,19 @@ pub(crate) fn count(inhabitants: &[Inhabitant]) -> u64 {
     inhabitants.iter().map(|inhabitant| 1 + inhabitant.alike).sum()
 }
 
+/// How closely it is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// A crowd is told as a number.
+    Crowds,
+    /// At each, up to [`EACH`], and for what it waits.
+    Each,
+}
+
 /// A question to all workers of a runtime.
 #[derive(Debug)]
 pub(super) struct Request {
+    depth: Depth,
     found: Mutex<Vec<Inhabitant>>,
     unanswered: WaitGroup,
 }
@@ -89,11 +111,16 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
         site: task.site,
         frames: Vec::new(),
         alike: 0,
+        key: task.id,
+        things: Vec::new(),
+        is_limited: false,
+        is_seen: false,
+        given: Vec::new(),
     }
 }
 
 fn state_of(fiber: &Fiber) -> &'static str {
-    fiber.reason.get().map_or("runnable", Reason::text)
+    fiber.reason().map_or("runnable", Reason::text)
 }
 
 impl Worker {
@@ -105,12 +132,18 @@ impl Worker {
             if let Some(running) = self.goroutine() {
                 tell(describe(running.0.as_ref(), "running"));
             }
-            self.for_each_parked(|fiber, task| tell(describe(task, state_of(fiber))));
+            let memory = Memory::open();
+            self.for_each_parked(|fiber, task| {
+                let mut inhabitant = describe(task, state_of(fiber));
+                Self::tell_wait(fiber, task, &memory, &mut inhabitant);
+                tell(inhabitant);
+            });
         }
     }
 
     /// What runs here, and what is parked, with frames; those that are alike are taken together if they are many.
-    fn bounded_census(&self) -> Vec<Inhabitant> {
+    fn bounded_census(&self, depth: Depth) -> Vec<Inhabitant> {
+        let (named, memory) = (if depth == Depth::Each { EACH } else { NAMED }, Memory::open());
         let mut all: Vec<Inhabitant> = Vec::new();
         // By site and state: how many, and where the last is that was told.
         let mut groups: HashMap<(*const Location<'static>, &'static str), (u64, usize)> = HashMap::new();
@@ -125,15 +158,23 @@ impl Worker {
                 let state = state_of(fiber);
                 let (n, last) = groups.entry((&raw const *task.site, state)).or_default();
                 *n += 1;
-                if *n > NAMED {
+                if *n > named {
                     all[*last].alike += 1;
                     return;
                 }
                 let mut inhabitant = describe(task, state);
-                if fiber.reason.get().is_some() {
+                if fiber.reason().is_some() {
                     inhabitant.seconds = self.parked_for(fiber);
                 }
-                if *n <= LOOKED_AT && looked_at < LOOKED_AT_IN_ALL {
+                let is_looked_at = *n <= LOOKED_AT && looked_at < LOOKED_AT_IN_ALL;
+                if is_looked_at || depth == Depth::Each {
+                    Self::tell_wait(fiber, task, &memory, &mut inhabitant);
+                }
+                if depth == Depth::Each {
+                    inhabitant.is_seen = fiber.is_seen();
+                    fiber.mark_seen();
+                }
+                if is_looked_at {
                     looked_at += 1;
                     inhabitant.frames = Fiber::frames(fiber);
                 }
@@ -142,6 +183,17 @@ impl Worker {
             });
         }
         all
+    }
+
+    /// What the goroutine waits for that is parked on `fiber`, and what it was given.
+    ///
+    /// # Safety
+    /// It is parked here, or queued, and this is its worker's thread.
+    unsafe fn tell_wait(fiber: &Fiber, task: &Header, memory: &Memory, inhabitant: &mut Inhabitant) {
+        // SAFETY: passed on.
+        inhabitant.things = unsafe { fiber.things() };
+        inhabitant.is_limited = fiber.timer.is_set();
+        inhabitant.given = memory.words(task.closure());
     }
 
     /// Whether there is a question that this worker has not answered.
@@ -155,7 +207,7 @@ impl Worker {
         self.census_answered.set(asked);
         let request = self.runtime.census.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(request) = request else { return };
-        let found = self.bounded_census();
+        let found = self.bounded_census(request.depth);
         request.found.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
         request.unanswered.done();
     }
@@ -164,12 +216,12 @@ impl Worker {
 impl Shared {
     /// The goroutines that have started, or are async, and have not ended, by number.
     pub(super) fn census(&self) -> Vec<Inhabitant> {
-        super::with_worker(|worker| self.census_from(worker))
+        super::with_worker(|worker| self.census_from(worker, Depth::Crowds))
     }
 
     /// As [`census`](Self::census), from a worker, which need not be in a goroutine.
-    pub(super) fn census_from(&self, me: Option<&Worker>) -> Vec<Inhabitant> {
-        let request = Arc::new(Request { found: Mutex::default(), unanswered: WaitGroup::new() });
+    pub(super) fn census_from(&self, me: Option<&Worker>, depth: Depth) -> Vec<Inhabitant> {
+        let request = Arc::new(Request { depth, found: Mutex::default(), unanswered: WaitGroup::new() });
         // One question at a time, and each to be answered by those who were there when it was asked.
         let asking = self.census_turn.lock();
         request.unanswered.add(self.started_workers() as i64);
@@ -189,6 +241,15 @@ impl Shared {
         all.dedup_by_key(|inhabitant| inhabitant.id);
         all
     }
+}
+
+/// All goroutines of all runtimes that are parked, and others, each with what it waits for: those that have been parked since before this
+/// was asked the last time are marked as seen.
+pub(crate) fn every_park() -> Vec<Inhabitant> {
+    let all = super::deadlock::runtimes();
+    all.iter()
+        .flat_map(|runtime| super::with_worker(|worker| runtime.census_from(worker, Depth::Each)))
+        .collect()
 }
 
 /// The goroutines of all runtimes, and how many have not started.

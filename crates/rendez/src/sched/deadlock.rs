@@ -15,7 +15,7 @@
 //!
 //! How many threads there are is read from `/proc`; where there is none, nothing is ever said.
 
-use super::{alarms, poller, runtime::Shared, worker::Worker};
+use super::{alarms, census::Depth, knots, poller, runtime::Shared, worker::Worker};
 use std::{
     io::Write,
     sync::{
@@ -131,9 +131,11 @@ fn threads() -> Option<usize> {
 
 fn report(runtimes: &[Arc<Shared>], me: &Worker) -> ! {
     let mut text = String::from("fatal error: all goroutines are asleep - deadlock!\n\n");
-    let all = runtimes.iter().flat_map(|runtime| runtime.census_from(Some(me))).collect::<Vec<_>>();
+    let all =
+        runtimes.iter().flat_map(|runtime| runtime.census_from(Some(me), Depth::Each)).collect::<Vec<_>>();
     // Into a String, which takes all.
     let _ = crate::diag::write_all(&mut text, &all);
+    let _ = crate::diag::write_rings(&mut text, &all, &knots(&all, |_| true));
     let _ = std::io::stderr().write_all(text.as_bytes());
     std::process::exit(2);
 }

@@ -28,7 +28,7 @@ impl Worker {
                 let waiter = this.timer.waiter.get();
                 if !waiter.is_null()
                     && !this.timer.has_ended_sleep()
-                    && this.reason.get().is_none_or(Reason::is_interruptible)
+                    && this.reason().is_none_or(Reason::is_interruptible)
                     && !this.unwinding.get()
                     && (*waiter).cancel()
                 {

@@ -4,7 +4,7 @@
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
-//! * [`census`]: who is there. [`deadlock`]: nothing can run any more. With the feature `testing`, `left_over`: who does not end;
+//! * [`census`]: who is there, and what they were [`given`]. [`deadlock`]: nothing can run any more. [`knot`]: some wait only for each other. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
@@ -19,12 +19,14 @@ mod config;
 mod deadlines;
 pub(crate) mod deadlock;
 mod ending;
+mod given;
 #[cfg(feature = "testing")]
 pub(crate) mod harness;
 #[cfg(not(feature = "testing"))]
 #[path = "no_harness.rs"]
 pub(crate) mod harness;
 mod idle;
+mod knot;
 #[cfg(feature = "testing")]
 mod left_over;
 mod placement;
@@ -39,8 +41,9 @@ mod timers;
 mod worker;
 
 pub(crate) use alarms::Alarm;
-pub(crate) use census::{Inhabitant, census_of_all, count};
+pub(crate) use census::{Inhabitant, census_of_all, count, every_park};
 pub use config::PanicPolicy;
+pub(crate) use knot::{Edge, Knot, knots};
 #[cfg(feature = "testing")]
 pub(crate) use left_over::left_over;
 pub(crate) use poller::{Poller, poller_here};
@@ -52,7 +55,7 @@ pub(crate) use timers::Timer;
 use crate::{
     task::{Goroutine, Header},
     time::Instant,
-    wait::{self, Outcome, Reason, Waiter},
+    wait::{self, Awaited, Outcome, Reason, Waiter},
 };
 use alarms::{AlarmSet, Service};
 use queue::Chain;
@@ -103,6 +106,7 @@ fn enter(worker: Worker) {
     let shared = worker.shared;
     WORKER.set(&worker);
     crate::lock::adopt();
+    worker.lock_number.set(crate::lock::worker().unwrap_or(0));
     worker.run();
     crate::lock::disown();
     WORKER.set(ptr::null());
@@ -184,6 +188,16 @@ impl Overflow<'_> {
 pub(crate) fn current_id() -> Option<u64> {
     // SAFETY: what runs has not ended, so its header is there.
     current_goroutine().map(|goroutine| unsafe { goroutine.0.as_ref().id })
+}
+
+/// Where the caller is, for locks: the number that its worker has there (or 0), and the low bits of the number of the goroutine (or
+/// all of them).
+#[inline(always)]
+pub(crate) fn whereabouts() -> (u32, u32) {
+    with_worker(|worker| match worker {
+        Some(worker) => (worker.lock_number.get(), worker.current_id()),
+        None => (0, crate::sync::THREAD),
+    })
 }
 
 /// The number of this thread if it is a worker: no other worker of the process has it at the same time.
@@ -302,8 +316,8 @@ impl Drop for Crowd {
 
 /// Parks the running goroutine until `waiter` is decided.
 #[inline]
-pub(crate) fn park(waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
-    with_worker(|worker| worker.expect("only goroutines park here").park(waiter, deadline, reason));
+pub(crate) fn park(waiter: &Waiter, deadline: Option<Instant>, awaited: Awaited<'_>) {
+    with_worker(|worker| worker.expect("only goroutines park here").park(waiter, deadline, awaited));
 }
 
 /// Queues an async goroutine that has been woken on its runtime, `home`: on this worker if that is one of it.

@@ -347,7 +347,7 @@ impl Shared {
             return;
         }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        self.alive.wait_for_children();
+        self.alive.wait_for_children(&());
         if super::current_goroutine().is_none() {
             for thread in threads {
                 // A worker's loop does not panic; if one did, the panic has been printed.
@@ -435,7 +435,7 @@ impl Shared {
             super::spawn_on(self, header);
             header::release_handle(header.as_ptr(), false);
         }
-        running.wait_for_children();
+        running.wait_for_children(&());
         match result {
             Some(Ok(value)) => Ok(value),
             Some(Err(payload)) if !payload.is::<ForcedUnwind>() => Err(Unfinished::Panic(payload)),

@@ -37,6 +37,11 @@ impl Timer {
         }
     }
 
+    /// Whether its goroutine is parked with a time limit that has not passed.
+    pub(super) fn is_set(&self) -> bool {
+        self.slot.get() != NOWHERE
+    }
+
     pub(super) fn is_alone(&self) -> bool {
         self.alone.get()
     }

@@ -35,12 +35,12 @@ use crate::{
     primitives::prefetch,
     task::{
         Goroutine, Header,
-        fiber::{Fiber, Order, Suspend},
+        fiber::{Fiber, Order, SEEN, Suspend},
         header::{ASYNC, PINNED},
         heap,
     },
     time::Instant,
-    wait::{Reason, Waiter},
+    wait::{Awaited, Reason, Waiter},
 };
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use std::{
@@ -147,6 +147,8 @@ pub(crate) struct Worker {
     pub(super) poll_turn: Turn,
     /// The last question of [`census`](super::census) that was answered here.
     pub(super) census_answered: Cell<u32>,
+    /// The number of this thread in [`lock`](crate::lock), or 0.
+    pub(super) lock_number: Cell<u32>,
 }
 
 impl Worker {
@@ -203,6 +205,7 @@ impl Worker {
             seconds: Cell::new(clock::coarse_seconds()),
             poll_turn: Turn::default(),
             census_answered: Cell::new(0),
+            lock_number: Cell::new(0),
         }
     }
 
@@ -372,7 +375,7 @@ impl Worker {
 
     /// For how many seconds the goroutine that is parked on `fiber` has been that; about.
     pub(super) fn parked_for(&self, fiber: &Fiber) -> u32 {
-        clock::coarse_seconds().saturating_sub(fiber.since.get())
+        clock::coarse_seconds().saturating_sub(fiber.since.get() & !SEEN)
     }
 
     /// Starts or resumes `task` and sees to what it leaves behind.

@@ -16,7 +16,7 @@
 
 use crate::{
     time::Instant,
-    wait::{Reason, Waiter},
+    wait::{End, Reason, Thing, Waiter},
 };
 
 /// A select's wait, to be queued with.
@@ -86,6 +86,12 @@ pub trait Arm: Sealed {
     /// When it becomes ready by itself.
     fn deadline(&self) -> Option<Instant> {
         None
+    }
+
+    /// Says for a report what is waited for.
+    #[doc(hidden)]
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(Thing::new("an event", End::Anybody));
     }
 
     /// Why somebody waits who waits for it alone.

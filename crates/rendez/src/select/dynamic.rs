@@ -16,6 +16,7 @@ use super::{
 use crate::{
     chan::{Offer, Receiver, RecvError, RecvEvent, SendError, Sender},
     time::Instant,
+    wait::Thing,
 };
 use std::{
     fmt,
@@ -123,6 +124,10 @@ impl<T> Arm for RecvArm<'_, T> {
 
     fn deadline(&self) -> Option<Instant> {
         self.event.deadline()
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        self.event.tell(things);
     }
 }
 
@@ -280,6 +285,10 @@ impl Arms for Places<'_> {
 
     fn arm(&mut self, index: usize) -> Option<&mut dyn Arm> {
         Some(&mut *self.list[index].arm as &mut dyn Arm)
+    }
+
+    fn look(&self, index: usize) -> Option<&dyn Arm> {
+        Some(&*self.list[index].arm as &dyn Arm)
     }
 
     fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {

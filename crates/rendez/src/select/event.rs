@@ -4,7 +4,10 @@ use super::{
     arm::{Arm, Operation, Registered, Sealed, Waiting},
     run::{self, Arms, Patience},
 };
-use crate::{time::Instant, wait::Reason};
+use crate::{
+    time::Instant,
+    wait::{Reason, Thing},
+};
 use std::{fmt, time::Duration};
 
 /// Something that can be waited for: a receive, a send, the end of a goroutine, a moment, or a choice of these.
@@ -191,6 +194,10 @@ macro_rules! delegate {
             self.$($inner)+.deadline()
         }
 
+        fn tell(&self, things: &mut Vec<Thing>) {
+            self.$($inner)+.tell(things);
+        }
+
         fn reason(&self) -> Reason {
             self.$($inner)+.reason()
         }
@@ -293,6 +300,10 @@ impl<O: Arm> Arm for Held<O> {
         self.get().deadline()
     }
 
+    fn tell(&self, things: &mut Vec<Thing>) {
+        self.get().tell(things);
+    }
+
     fn reason(&self) -> Reason {
         self.get().reason()
     }
@@ -371,6 +382,10 @@ impl<E: Event> Arms for Choose<E> {
         Some(&mut self.operations[index])
     }
 
+    fn look(&self, index: usize) -> Option<&dyn Arm> {
+        Some(&self.operations[index])
+    }
+
     fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {
         let mut order = std::mem::take(&mut self.order);
         if order.len() != self.operations.len() {
@@ -434,6 +449,10 @@ impl<E: Event> Arm for Choose<E> {
 
     fn deadline(&self) -> Option<Instant> {
         self.operations.iter().filter_map(Arm::deadline).min()
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        Arms::tell(self, things);
     }
 }
 

@@ -133,6 +133,10 @@ impl<O: Operation> Arms for One<O> {
         self.0.as_mut().map(|operation| operation as &mut dyn Arm)
     }
 
+    fn look(&self, _: usize) -> Option<&dyn Arm> {
+        self.0.as_ref().map(|operation| operation as &dyn Arm)
+    }
+
     fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {
         f(self, &mut [0])
     }

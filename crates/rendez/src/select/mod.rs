@@ -38,7 +38,7 @@ pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
 pub use future::EventFuture;
 pub use occurrence::Occurrence;
-pub(crate) use occurrence::{Occurs, park};
+pub(crate) use occurrence::{Occurs, park, park_for};
 pub(crate) use run::Patience;
 #[cfg(all(test, loom))]
 pub(crate) use run::run;

@@ -2,7 +2,7 @@
 //! function has been called. One way to wait for them all.
 
 use super::arm::{Arm, Operation, Registered, Sealed, Waiting};
-use crate::wait::{self, Node, Outcome, Reason, Waiter};
+use crate::wait::{self, Awaited, Node, Outcome, Reason, Tells, Thing, Waiter};
 use std::{fmt, mem, ptr};
 
 /// A source of occurrences, with a queue of those who wait.
@@ -10,7 +10,7 @@ use std::{fmt, mem, ptr};
 /// # Safety
 /// Its methods may be called on any thread, whatever it is part of. A node that has been queued is decided, by whoever makes it
 /// happen, under the same lock under which nodes are queued and leave.
-pub(crate) unsafe trait Occurs {
+pub(crate) unsafe trait Occurs: Tells {
     /// Whether it has happened. If so, what came before it is seen.
     fn has_occurred(&self) -> bool;
 
@@ -29,7 +29,12 @@ pub(crate) unsafe trait Occurs {
 
 /// Parks the goroutine, or the OS thread, until it has happened; `false` if it had already. A shutdown unwinds, unless
 /// the reason forbids it.
-pub(crate) fn park(source: &(impl Occurs + ?Sized), reason: Reason) -> bool {
+pub(crate) fn park(source: &impl Occurs, reason: Reason) -> bool {
+    park_for(source, Awaited::of(reason, source))
+}
+
+/// As [`park`], and what is told of it is something else.
+pub(crate) fn park_for(source: &impl Occurs, awaited: Awaited<'_>) -> bool {
     let waiter = Waiter::current();
     let node = Node::alone(&waiter, ptr::null_mut());
     // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
@@ -37,7 +42,7 @@ pub(crate) fn park(source: &(impl Occurs + ?Sized), reason: Reason) -> bool {
     if !unsafe { source.queue(&node) } {
         return false;
     }
-    if !matches!(waiter.wait(None, reason), Outcome::Arm(_)) {
+    if !matches!(waiter.wait(None, awaited), Outcome::Arm(_)) {
         // SAFETY: this node is queued here or nowhere.
         unsafe { source.leave(&node) };
         wait::unwind_cancelled();
@@ -93,6 +98,10 @@ impl Arm for Occurrence<'_> {
     }
 
     fn undo(&mut self) {}
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        self.source.tell(things);
+    }
 }
 
 impl Operation for Occurrence<'_> {

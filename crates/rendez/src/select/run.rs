@@ -10,7 +10,7 @@
 use super::arm::{Arm, Registered, Waiting};
 use crate::{
     time::Instant,
-    wait::{self, Outcome, Reason, Waiter},
+    wait::{self, Awaited, Outcome, Reason, Tells, Thing, Waiter},
 };
 use std::time::Duration;
 
@@ -21,6 +21,16 @@ pub(crate) trait Arms {
 
     /// The arm in a place, or `None` if the place is free.
     fn arm(&mut self, index: usize) -> Option<&mut dyn Arm>;
+
+    /// The same, for who only looks at it.
+    fn look(&self, index: usize) -> Option<&dyn Arm>;
+
+    /// What is waited for.
+    fn tell(&self, things: &mut Vec<Thing>) {
+        for arm in (0..self.len()).filter_map(|index| self.look(index)) {
+            arm.tell(things);
+        }
+    }
 
     /// Some order of the places: it is shuffled a little further by each select.
     fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R;
@@ -36,6 +46,10 @@ impl Arms for [&mut dyn Arm] {
 
     fn arm(&mut self, index: usize) -> Option<&mut dyn Arm> {
         Some(&mut *self[index])
+    }
+
+    fn look(&self, index: usize) -> Option<&dyn Arm> {
+        Some(&*self[index])
     }
 
     fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {
@@ -110,7 +124,10 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             Progress::Waits => {
                 let outcome = match patience {
                     Patience::None => waiter.end_here(reason).unwrap_or(Outcome::TimedOut),
-                    Patience::Until(_) | Patience::Endless => waiter.wait(earliest(arms, patience), reason),
+                    Patience::Until(_) | Patience::Endless => {
+                        let deadline = earliest(arms, patience);
+                        waiter.wait(deadline, Awaited::of(reason, &Queued(arms)))
+                    }
                 };
                 // SAFETY: decided.
                 unsafe { withdraw(arms) };
@@ -139,6 +156,15 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             }
             Outcome::Cancelled => wait::unwind_cancelled(),
         }
+    }
+}
+
+/// The arms of a select that waits, of which nobody changes anything but what is shared (see [`wait`](crate::wait)).
+struct Queued<'a, A: ?Sized>(&'a mut A);
+
+impl<A: Arms + ?Sized> Tells for Queued<'_, A> {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        self.0.tell(things);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::select::EventFuture;
 use crate::{
     lock::SpinLock,
     select::{self, Patience},
-    wait::{Node, Reason, Status, WaitQueue},
+    wait::{End, Node, Reason, Status, Thing, WaitQueue},
 };
 use std::{
     fmt,
@@ -114,6 +114,10 @@ impl Request for Arrive<'_> {
 
     fn reason(&self) -> Reason {
         Reason::Barrier
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(Thing::new("barrier", End::Anybody));
     }
 
     /// The last one comes.

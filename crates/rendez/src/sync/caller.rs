@@ -14,6 +14,11 @@ pub(super) fn caller() -> u64 {
     thread_number() << 1
 }
 
+/// The goroutine that a caller is, if it is one.
+pub(super) fn goroutine(caller: u64) -> Option<u64> {
+    (caller & 1 == 1).then_some(caller >> 1)
+}
+
 #[cfg(not(loom))]
 pub(super) fn thread_number() -> u64 {
     use std::cell::Cell;

@@ -20,11 +20,12 @@ use super::{
     source::{Request, SyncEvent},
 };
 use crate::{
+    label::{Label, Made},
     lock::SpinLock,
     primitives::atomic::{AtomicBool, Ordering},
     select::{self, Patience},
     time::Instant,
-    wait::{Node, Reason, Status, WaitQueue},
+    wait::{End, Node, Reason, Status, Thing, WaitQueue},
 };
 use std::{
     fmt, mem,
@@ -74,6 +75,8 @@ pub struct Cond {
     queue: SpinLock<WaitQueue>,
     /// Whether somebody is queued; changed under the lock.
     is_awaited: AtomicBool,
+    label: Label,
+    made: Made,
 }
 
 impl UnwindSafe for Cond {}
@@ -82,14 +85,26 @@ impl RefUnwindSafe for Cond {}
 impl Cond {
     /// One for which nobody waits.
     #[cfg(not(loom))]
+    #[track_caller]
     pub const fn new() -> Cond {
-        Cond { queue: SpinLock::new(WaitQueue::new()), is_awaited: AtomicBool::new(false) }
+        Cond {
+            queue: SpinLock::new(WaitQueue::new()),
+            is_awaited: AtomicBool::new(false),
+            label: Label::new(),
+            made: Made::here(),
+        }
     }
 
     /// One for which nobody waits.
     #[cfg(loom)]
+    #[track_caller]
     pub fn new() -> Cond {
-        Cond { queue: SpinLock::new(WaitQueue::new()), is_awaited: AtomicBool::new(false) }
+        Cond {
+            queue: SpinLock::new(WaitQueue::new()),
+            is_awaited: AtomicBool::new(false),
+            label: Label::new(),
+            made: Made::here(),
+        }
     }
 
     /// Leaves the mutex, waits for a signal or a broadcast, and takes the mutex again.
@@ -242,12 +257,24 @@ impl Cond {
         drop(wakeups);
     }
 
+    /// Names it, for reports: [`diag::dump`](crate::diag::dump), a deadlock. Another name it may have had is forgotten.
+    ///
+    /// # Examples
+    /// ```
+    /// let room = rendez::sync::Cond::new();
+    /// room.set_name("room");
+    /// ```
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.label.set(name.into());
+    }
+
     fn note(&self, queue: &WaitQueue) {
         self.is_awaited.store(!queue.is_empty(), Ordering::Release);
     }
 }
 
 impl Default for Cond {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }
@@ -305,6 +332,11 @@ impl<'a, P: Place> Request for Signal<'a, P> {
 
     fn reason(&self) -> Reason {
         Reason::CondWait
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        let Cond { label, made, .. } = self.cond;
+        things.push(Thing { name: label.get(), made: made.get(), ..Thing::new("condition", End::Anybody) });
     }
 
     fn attempt(&mut self) -> bool {

@@ -23,6 +23,9 @@ mod single_flight;
 mod source;
 mod wait_group;
 
+#[cfg(not(loom))]
+pub(crate) use raw_lock::THREAD;
+
 pub use barrier::Barrier;
 #[cfg(not(loom))]
 pub use barrier::BarrierFuture;

@@ -8,9 +8,10 @@ use super::{
 use crate::select::EventFuture;
 use crate::{
     select::{self, Patience},
-    wait::{self, Node, Reason},
+    wait::{self, Node, Reason, Thing},
 };
 use std::{
+    any::type_name,
     cell::UnsafeCell,
     fmt,
     marker::PhantomData,
@@ -64,12 +65,14 @@ impl<T> Mutex<T> {
     /// NAMES.lock().push("gopher".into());
     /// ```
     #[cfg(not(loom))]
+    #[track_caller]
     pub const fn new(value: T) -> Self {
         Mutex { raw: RawLock::new(), value: UnsafeCell::new(value) }
     }
 
     /// An unlocked mutex.
     #[cfg(loom)]
+    #[track_caller]
     pub fn new(value: T) -> Self {
         Mutex { raw: RawLock::new(), value: UnsafeCell::new(value) }
     }
@@ -183,6 +186,17 @@ impl<T: ?Sized> Mutex<T> {
         SyncEvent::new(Lock { mutex: self, turn: WriteTurn::new(&self.raw) })
     }
 
+    /// Names it, for reports: [`diag::dump`](crate::diag::dump), a deadlock. Another name it may have had is forgotten.
+    ///
+    /// # Examples
+    /// ```
+    /// let accounts = rendez::sync::Mutex::new(vec![0; 8]);
+    /// accounts.set_name("accounts");
+    /// ```
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.raw.set_name(name.into());
+    }
+
     /// The value, without locking: there is nobody else.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
@@ -202,12 +216,14 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<T: Default> Default for Mutex<T> {
+    #[track_caller]
     fn default() -> Self {
         Mutex::new(T::default())
     }
 }
 
 impl<T> From<T> for Mutex<T> {
+    #[track_caller]
     fn from(value: T) -> Self {
         Mutex::new(value)
     }
@@ -299,6 +315,10 @@ impl<'a, T: ?Sized> Request for Lock<'a, T> {
 
     fn reason(&self) -> Reason {
         Reason::MutexLock
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(self.mutex.raw.describe("mutex", type_name::<T>()));
     }
 
     fn attempt(&mut self) -> bool {

@@ -20,7 +20,7 @@ use crate::{
     lock::SpinLock,
     primitives::atomic::{AtomicU64, Ordering},
     select::{Event, Occurrence, Occurs, park},
-    wait::{Node, Reason, Status, WaitQueue, WakeBatch},
+    wait::{End, Node, Reason, Status, Tells, Thing, WaitQueue, WakeBatch},
 };
 use std::{
     fmt,
@@ -226,6 +226,16 @@ unsafe impl Occurs for Once {
     unsafe fn leave(&self, node: &Node) {
         // SAFETY: passed on.
         unsafe { self.waiters.lock().remove(node) };
+    }
+}
+
+impl Tells for Once {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        let end = match self.word.load(Ordering::Relaxed) {
+            NEW | DONE => End::Anybody,
+            runner => caller::goroutine(runner).map_or(End::Anybody, End::Caller),
+        };
+        things.push(Thing::new("a function that is called once", end));
     }
 }
 

@@ -44,10 +44,11 @@
 //! the first in the queue *before* it wins its waiter; if all have gone, it lets go of it again and looks anew.
 
 use crate::{
+    label::{Label, Made},
     lock::SpinLock,
     primitives::atomic::{AtomicU32, Ordering},
     time::Instant,
-    wait::{Node, Status, WaitQueue, Wakeup},
+    wait::{End, Node, Status, Thing, WaitQueue, Wakeup},
 };
 use std::{fmt, time::Duration};
 
@@ -104,6 +105,13 @@ impl State {
     }
 }
 
+/// Who holds it is no goroutine, or is not known; see `holder`.
+#[cfg(not(loom))]
+const NOBODY: u32 = 0;
+/// (Goroutines begin at 1, and the one whose low bits these are is told as a thread.)
+#[cfg(not(loom))]
+pub(crate) const THREAD: u32 = u32::MAX;
+
 /// Who has left the lock, or a queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
@@ -121,6 +129,12 @@ pub(super) struct RawLock {
     /// The worker where the last writer took it, or 0: a hint for who thinks of spinning.
     #[cfg(not(loom))]
     home: AtomicU32,
+    /// The last writer, for reports: the low bits of its number if it is a goroutine, [`THREAD`], or [`NOBODY`] while it is
+    /// handed on. Written after the lock has been taken, so it may be late.
+    #[cfg(not(loom))]
+    holder: AtomicU32,
+    label: Label,
+    made: Made,
     /// A hint for who thinks of lingering: how often in a row somebody found it taken soon after the one before
     /// (`HEAT_BITS`), and when the last did (in units of 2^`MOMENT` ns).
     #[cfg(not(loom))]
@@ -135,19 +149,26 @@ fn too_many_readers() -> ! {
 
 impl RawLock {
     #[cfg(not(loom))]
+    #[track_caller]
     pub(super) const fn new() -> RawLock {
         RawLock {
             word: AtomicU32::new(0),
             home: AtomicU32::new(0),
+            holder: AtomicU32::new(NOBODY),
+            label: Label::new(),
+            made: Made::here(),
             heat: AtomicU32::new(0),
             queues: SpinLock::new(Queues { writers: WaitQueue::new(), readers: WaitQueue::new() }),
         }
     }
 
     #[cfg(loom)]
+    #[track_caller]
     pub(super) fn new() -> RawLock {
         RawLock {
             word: AtomicU32::new(0),
+            label: Label::new(),
+            made: Made::here(),
             queues: SpinLock::new(Queues { writers: WaitQueue::new(), readers: WaitQueue::new() }),
         }
     }
@@ -169,7 +190,7 @@ impl RawLock {
     pub(super) fn take_unwanted(&self) -> bool {
         let taken = self.word.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok();
         if taken {
-            self.note_home();
+            self.note_holder();
         }
         taken
     }
@@ -188,7 +209,7 @@ impl RawLock {
             let rest = if *woken { state.0 & !WOKEN } else { state.0 };
             if self.exchange(state, rest | LOCKED) {
                 *woken = false;
-                self.note_home();
+                self.note_holder();
                 return true;
             }
         }
@@ -344,6 +365,9 @@ impl RawLock {
                 if !self.exchange(state, state.0 | taken) {
                     continue;
                 }
+                if is_handed {
+                    self.note_passing();
+                }
                 let winner = queues.writers.pop_winner();
                 if queues.writers.is_empty() {
                     let alone = WRITERS | STARVING;
@@ -456,11 +480,41 @@ impl RawLock {
         false
     }
 
-    /// The calling thread takes it; see `home`.
+    /// The caller has taken it; see `home` and `holder`.
     #[inline(always)]
-    fn note_home(&self) {
+    fn note_holder(&self) {
         #[cfg(not(loom))]
-        self.home.store(crate::lock::worker().unwrap_or(0), Ordering::Relaxed);
+        {
+            let (home, holder) = crate::sched::whereabouts();
+            self.home.store(home, Ordering::Relaxed);
+            self.holder.store(holder, Ordering::Relaxed);
+        }
+    }
+
+    /// It has been taken for somebody who does not run yet.
+    fn note_passing(&self) {
+        #[cfg(not(loom))]
+        self.holder.store(NOBODY, Ordering::Relaxed);
+    }
+
+    // ---- reports ----
+
+    pub(super) fn set_name(&self, name: String) {
+        self.label.set(name);
+    }
+
+    pub(super) fn describe(&self, what: &'static str, of: &'static str) -> Thing {
+        #[cfg(not(loom))]
+        let end = match (self.state(), self.holder.load(Ordering::Relaxed)) {
+            (state, _) if !state.has(LOCKED) && state.readers() > 0 => End::Readers(state.readers()),
+            (state, _) if !state.has(LOCKED) => End::Passing,
+            (_, NOBODY) => End::Passing,
+            (_, THREAD) => End::Thread,
+            (_, holder) => End::Holder(holder),
+        };
+        #[cfg(loom)]
+        let end = End::Anybody;
+        Thing { of: Some(of), name: self.label.get(), made: self.made.get(), ..Thing::new(what, end) }
     }
 }
 
@@ -516,7 +570,7 @@ impl<'a> WriteTurn<'a> {
     }
 
     pub(super) fn granted(&mut self) {
-        self.lock.note_home();
+        self.lock.note_holder();
         if self.lock.state().has(STARVING) && !self.is_long() {
             self.lock.word.fetch_and(!STARVING, Ordering::AcqRel);
         }

@@ -9,9 +9,10 @@ use super::{
 use crate::select::EventFuture;
 use crate::{
     select::{self, Patience},
-    wait::{self, Node, Reason},
+    wait::{self, Node, Reason, Thing},
 };
 use std::{
+    any::type_name,
     cell::UnsafeCell,
     fmt,
     marker::PhantomData,
@@ -62,12 +63,14 @@ impl<T: ?Sized> RefUnwindSafe for RwLock<T> {}
 impl<T> RwLock<T> {
     /// An unlocked one.
     #[cfg(not(loom))]
+    #[track_caller]
     pub const fn new(value: T) -> Self {
         RwLock { raw: RawLock::new(), value: UnsafeCell::new(value) }
     }
 
     /// An unlocked one.
     #[cfg(loom)]
+    #[track_caller]
     pub fn new(value: T) -> Self {
         RwLock { raw: RawLock::new(), value: UnsafeCell::new(value) }
     }
@@ -249,6 +252,17 @@ impl<T: ?Sized> RwLock<T> {
         SyncEvent::new(Write { lock: self, turn: WriteTurn::new(&self.raw) })
     }
 
+    /// Names it, for reports: [`diag::dump`](crate::diag::dump), a deadlock. Another name it may have had is forgotten.
+    ///
+    /// # Examples
+    /// ```
+    /// let accounts = rendez::sync::RwLock::new(vec![0; 8]);
+    /// accounts.set_name("accounts");
+    /// ```
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.raw.set_name(name.into());
+    }
+
     /// The value, without locking: there is nobody else.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
@@ -268,12 +282,14 @@ impl<T: ?Sized> RwLock<T> {
 }
 
 impl<T: Default> Default for RwLock<T> {
+    #[track_caller]
     fn default() -> Self {
         RwLock::new(T::default())
     }
 }
 
 impl<T> From<T> for RwLock<T> {
+    #[track_caller]
     fn from(value: T) -> Self {
         RwLock::new(value)
     }
@@ -407,6 +423,10 @@ impl<'a, T: ?Sized> Request for Read<'a, T> {
         Reason::RwLockRead
     }
 
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(self.lock.raw.describe("lock", type_name::<T>()));
+    }
+
     fn attempt(&mut self) -> bool {
         self.turn.attempt()
     }
@@ -435,6 +455,10 @@ impl<'a, T: ?Sized> Request for Write<'a, T> {
 
     fn reason(&self) -> Reason {
         Reason::RwLockWrite
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(self.lock.raw.describe("lock", type_name::<T>()));
     }
 
     fn attempt(&mut self) -> bool {

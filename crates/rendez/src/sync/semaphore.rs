@@ -14,10 +14,11 @@ use super::source::{Request, SyncEvent};
 #[cfg(not(loom))]
 use crate::select::EventFuture;
 use crate::{
+    label::{Label, Made},
     lock::SpinLock,
     primitives::atomic::{AtomicUsize, Ordering},
     select::{self, Patience},
-    wait::{self, Node, Reason, Status, WaitQueue, WakeBatch},
+    wait::{self, End, Node, Reason, Status, Thing, WaitQueue, WakeBatch},
 };
 use std::{
     fmt,
@@ -51,6 +52,8 @@ pub struct Semaphore {
     word: AtomicUsize,
     total: usize,
     queue: SpinLock<WaitQueue>,
+    label: Label,
+    made: Made,
 }
 
 impl UnwindSafe for Semaphore {}
@@ -65,23 +68,29 @@ impl Semaphore {
     /// # Panics
     /// If `permits` is more than half of what a `usize` can say.
     #[cfg(not(loom))]
+    #[track_caller]
     pub const fn new(permits: usize) -> Semaphore {
         assert!(permits <= Self::MOST, "sync: a Semaphore can't have that many permits");
         Semaphore {
             word: AtomicUsize::new(permits * ONE),
             total: permits,
             queue: SpinLock::new(WaitQueue::new()),
+            label: Label::new(),
+            made: Made::here(),
         }
     }
 
     /// One with `permits` permits.
     #[cfg(loom)]
+    #[track_caller]
     pub fn new(permits: usize) -> Semaphore {
         assert!(permits <= Self::MOST, "sync: a Semaphore can't have that many permits");
         Semaphore {
             word: AtomicUsize::new(permits * ONE),
             total: permits,
             queue: SpinLock::new(WaitQueue::new()),
+            label: Label::new(),
+            made: Made::here(),
         }
     }
 
@@ -189,6 +198,17 @@ impl Semaphore {
             panic!("sync: {permits} permits are wanted of a Semaphore that has {} in all", self.total);
         }
         SyncEvent::new(Acquire { semaphore: self, permits })
+    }
+
+    /// Names it, for reports: [`diag::dump`](crate::diag::dump), a deadlock. Another name it may have had is forgotten.
+    ///
+    /// # Examples
+    /// ```
+    /// let downloads = rendez::sync::Semaphore::new(3);
+    /// downloads.set_name("downloads");
+    /// ```
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.label.set(name.into());
     }
 
     /// How many permits are free now.
@@ -316,6 +336,13 @@ impl<'a> Request for Acquire<'a> {
 
     fn reason(&self) -> Reason {
         Reason::Semacquire
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        let Semaphore { word, total, label, made, .. } = self.semaphore;
+        let free = word.load(Ordering::Relaxed) / ONE;
+        let end = End::Permits { wanted: self.permits, free, total: *total };
+        things.push(Thing { name: label.get(), made: made.get(), ..Thing::new("semaphore", end) });
     }
 
     fn attempt(&mut self) -> bool {

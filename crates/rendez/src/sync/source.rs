@@ -24,7 +24,7 @@
 
 use crate::{
     select::{Arm, Event, Operation, Registered, Sealed, Waiting},
-    wait::{Node, Reason, Status},
+    wait::{Node, Reason, Status, Thing},
 };
 use std::{fmt, mem, ptr};
 
@@ -35,6 +35,9 @@ pub trait Request {
 
     /// Why one waits for it.
     fn reason(&self) -> Reason;
+
+    /// Says for a report what is waited for.
+    fn tell(&self, things: &mut Vec<Thing>);
 
     /// Takes it if it is there now.
     fn attempt(&mut self) -> bool;
@@ -160,6 +163,12 @@ impl<R: Request> Arm for SyncEvent<R> {
         if self.stage == Stage::Chosen {
             self.stage = Stage::Idle;
             self.request().give_back();
+        }
+    }
+
+    fn tell(&self, things: &mut Vec<Thing>) {
+        if let Some(request) = &self.request {
+            request.tell(things);
         }
     }
 

@@ -9,19 +9,20 @@
 //! the word turns zero and then is found in the queue.
 
 use crate::{
+    label::Label,
     lock::SpinLock,
     primitives::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    select::{Event, Occurrence, Occurs, park},
-    wait::{Node, Reason, Status, WaitQueue, Waiter},
+    select::{Event, Occurrence, Occurs, park_for},
+    wait::{Awaited, End, Node, Reason, Status, Tells, Thing, WaitQueue, Waiter, word_of_arc},
 };
 use std::{
     fmt,
     future::Future,
     marker::PhantomPinned,
-    panic::{RefUnwindSafe, UnwindSafe},
+    panic::{Location, RefUnwindSafe, UnwindSafe},
     pin::Pin,
     ptr,
     task::{Context, Poll},
@@ -56,6 +57,8 @@ struct Inner {
     /// Counter in the high 32 bits (signed), registered waiters in the low 32.
     state: AtomicU64,
     waiters: SpinLock<WaitQueue>,
+    label: Label,
+    made: &'static Location<'static>,
 }
 
 const ONE: u64 = 1 << 32;
@@ -126,6 +129,30 @@ impl Inner {
     }
 }
 
+impl Tells for WaitGroup {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        let inner = &*self.inner;
+        let count = counter(inner.state.load(Ordering::Relaxed));
+        let end = End::Handles { count, handles: Arc::strong_count(&self.inner), word: word_of_arc(inner) };
+        things.push(Thing {
+            name: inner.label.get(),
+            made: Some(inner.made),
+            ..Thing::new("wait group", end)
+        });
+    }
+}
+
+/// Where only the counter is at hand.
+impl Tells for Inner {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(Thing {
+            name: self.label.get(),
+            made: Some(self.made),
+            ..Thing::new("wait group", End::Anybody)
+        });
+    }
+}
+
 // SAFETY: all of it is made for any thread; waiters are decided under the queue's lock, by `release`.
 unsafe impl Occurs for Inner {
     fn has_occurred(&self) -> bool {
@@ -164,9 +191,15 @@ unsafe impl Occurs for Inner {
 
 impl WaitGroup {
     /// A group whose counter is zero.
+    #[track_caller]
     pub fn new() -> Self {
         WaitGroup {
-            inner: Arc::new(Inner { state: AtomicU64::new(0), waiters: SpinLock::new(WaitQueue::new()) }),
+            inner: Arc::new(Inner {
+                state: AtomicU64::new(0),
+                waiters: SpinLock::new(WaitQueue::new()),
+                label: Label::new(),
+                made: Location::caller(),
+            }),
         }
     }
 
@@ -211,13 +244,19 @@ impl WaitGroup {
     /// A runtime's shutdown unwinds a parked goroutine.
     pub fn wait(&self) {
         crate::wait::point();
-        self.wait_because(Reason::WaitGroup);
+        self.wait_for(Awaited::of(Reason::WaitGroup, self));
     }
 
     /// The end of a `scope`, which no shutdown interrupts: the children borrow from the caller's frame.
     #[cfg(not(loom))]
-    pub(crate) fn wait_for_children(&self) {
-        self.wait_because(Reason::Scope);
+    pub(crate) fn wait_for_children(&self, scope: &impl Tells) {
+        self.wait_for(Awaited::of(Reason::Scope, scope));
+    }
+
+    /// The counter.
+    #[cfg(not(loom))]
+    pub(crate) fn count(&self) -> i32 {
+        counter(self.inner.state.load(Ordering::Relaxed))
     }
 
     /// [`done`](Self::done), of a child for which only [`wait_for_children`](Self::wait_for_children) waits: nobody can see when
@@ -233,10 +272,21 @@ impl WaitGroup {
         self.inner.add(1);
     }
 
-    fn wait_because(&self, reason: Reason) {
-        if !self.inner.is_zero() && park(&*self.inner, reason) {
+    fn wait_for(&self, awaited: Awaited<'_>) {
+        if !self.inner.is_zero() && park_for(&*self.inner, awaited) {
             self.inner.check_reuse();
         }
+    }
+
+    /// Names it, for reports: [`diag::dump`](crate::diag::dump), a deadlock. Another name it may have had is forgotten.
+    ///
+    /// # Examples
+    /// ```
+    /// let uploads = rendez::sync::WaitGroup::new();
+    /// uploads.set_name("uploads");
+    /// ```
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.inner.label.set(name.into());
     }
 
     /// Waits, in an async task, until the counter is zero.
@@ -277,6 +327,7 @@ impl WaitGroup {
 }
 
 impl Default for WaitGroup {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }

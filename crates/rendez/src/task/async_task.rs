@@ -85,6 +85,7 @@ where
     let vtable = const {
         &Vtable {
             run: run::<Fut>,
+            closure: 0..0,
             abandon: abandon::<Fut>,
             output: output::<Fut>,
             drop_output: drop_output::<Fut>,

@@ -18,7 +18,12 @@ use super::{
     header::{self, Header},
     heap,
 };
-use crate::{primitives::prefetch, sched::Timer, stack::Stack};
+use crate::{
+    primitives::prefetch,
+    sched::Timer,
+    stack::Stack,
+    wait::{Kind, Reason, Thing},
+};
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::Stack as _};
 use std::{
     alloc::Layout,
@@ -52,6 +57,9 @@ const LINE: usize = 64;
 const BELOW: usize = 4 * LINE;
 const STACK_LINES: usize = 14;
 
+/// The bit of `since` that says that the park has been looked at.
+pub(crate) const SEEN: u32 = 1 << 31;
+
 type Runner = Coroutine<Order, Suspend, (), Stack>;
 
 pub(crate) struct Fiber {
@@ -70,8 +78,10 @@ pub(crate) struct Fiber {
     pub(crate) unwinding: Cell<bool>,
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
-    pub(crate) reason: Cell<Option<crate::wait::Reason>>,
-    /// Since when, in seconds of its worker's clock; about.
+    /// Why its goroutine is parked, while it is, and for what: see [`wait`](crate::wait).
+    pub(crate) awaits: Cell<Option<&'static Kind>>,
+    pub(crate) source: Cell<*const ()>,
+    /// Since when, in seconds of its worker's clock; about. [`SEEN`] is set by who looks at it.
     pub(crate) since: Cell<u32>,
     /// Where its stack ends, at the guard page, where it begins, and how many bytes it has.
     limit: usize,
@@ -93,7 +103,8 @@ impl Fiber {
             counted: Cell::new(false),
             unwinding: Cell::new(false),
             special,
-            reason: Cell::new(None),
+            awaits: Cell::new(None),
+            source: Cell::new(ptr::null()),
             since: Cell::new(0),
             limit,
             base,
@@ -114,6 +125,30 @@ impl Fiber {
         // SAFETY: just made, nobody else knows it.
         unsafe { *(*fiber).runner.get() = Some(runner) };
         fiber
+    }
+
+    /// Why its goroutine is parked, if it is.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.awaits.get().map(|kind| kind.reason)
+    }
+
+    /// What the goroutine that is parked on it waits for.
+    ///
+    /// # Safety
+    /// Called by the worker that made the fiber, whose goroutine does not run.
+    pub(crate) unsafe fn things(&self) -> Vec<Thing> {
+        // SAFETY: while `awaits` is set its goroutine is parked, or is about to be resumed, and its frame borrows the source.
+        self.awaits.get().map_or_else(Vec::new, |kind| unsafe { kind.ask(self.source.get()) })
+    }
+
+    /// Marks the park that its goroutine is in as seen. The mark goes with the park: the next one writes `since` anew.
+    pub(crate) fn mark_seen(&self) {
+        self.since.set(self.since.get() | SEEN);
+    }
+
+    /// Whether it is still the park that has been seen.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.awaits.get().is_some() && self.since.get() & SEEN != 0
     }
 
     /// The lowest address of its stack, where the guard page begins, and its size, guard included.
@@ -246,6 +281,6 @@ impl Fiber {
 
 impl std::fmt::Debug for Fiber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fiber").field("reason", &self.reason.get()).finish_non_exhaustive()
+        f.debug_struct("Fiber").field("reason", &self.reason()).finish_non_exhaustive()
     }
 }

@@ -38,13 +38,14 @@ use crate::{
     primitives::prefetch,
     sched::{self, WorkerShared},
     select::{Occurs, park},
-    wait::{Node, Reason, Status, WaitQueue},
+    wait::{End, Node, Reason, Status, Tells, Thing, WaitQueue},
 };
 use std::{
     alloc::Layout,
     any::Any,
     cell::{Cell, UnsafeCell},
-    mem::ManuallyDrop,
+    mem::{self, ManuallyDrop},
+    ops::Range,
     panic::{AssertUnwindSafe, Location, catch_unwind},
     ptr,
     sync::atomic::{AtomicPtr, AtomicU32, Ordering},
@@ -104,6 +105,8 @@ pub(super) struct Vtable {
     /// Runs the closure (or, cancelled, drops it), stores the result, completes. An async goroutine is polled once. Returns
     /// whether the task has ended; the header may be gone, or run elsewhere, in any case.
     pub(super) run: unsafe fn(*const Header, bool) -> bool,
+    /// Where its closure was when it was created, from the header on, in bytes; nowhere for an async goroutine.
+    pub(super) closure: Range<usize>,
     /// Stores a result for a goroutine whose closure is gone and that will never finish by itself.
     pub(super) abandon: unsafe fn(*const Header),
     /// The place of the result: a `Result<R, JoinError>`.
@@ -118,6 +121,13 @@ pub(super) struct Vtable {
 struct Task<F, R> {
     header: Header,
     payload: UnsafeCell<Payload<F, R>>,
+}
+
+impl<F, R> Task<F, R> {
+    const CLOSURE: Range<usize> = {
+        let start = mem::offset_of!(Task<F, R>, payload);
+        start..start + size_of::<F>()
+    };
 }
 
 union Payload<F, R> {
@@ -140,6 +150,7 @@ where
     let vtable = const {
         &Vtable {
             run: run::<F, R>,
+            closure: Task::<F, R>::CLOSURE,
             abandon: abandon::<F, R>,
             output: output::<F, R>,
             drop_output: drop_output::<F, R>,
@@ -287,6 +298,13 @@ impl Header {
         self.flags.get() & flag != 0
     }
 
+    /// Where its closure was when it was created: as long as it has not ended, its bytes are still there, though what they were is
+    /// on its stack now. Empty for an async goroutine.
+    pub(crate) fn closure(&self) -> Range<usize> {
+        let (at, Range { start, end }) = (ptr::from_ref(self).addr(), self.vtable.closure.clone());
+        at + start..at + end
+    }
+
     /// Whether only the worker that has it may start it.
     pub(crate) fn must_stay(&self) -> bool {
         self.has_flag(PINNED)
@@ -312,6 +330,12 @@ impl Header {
         if !self.is_done() {
             park(self, Reason::Join);
         }
+    }
+}
+
+impl Tells for Header {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        things.push(Thing::new("the end of", End::Goroutine(self.id)));
     }
 }
 

@@ -9,7 +9,10 @@ use super::{
     join::{JoinError, RawHandle, describe},
     spawn,
 };
-use crate::sync::WaitGroup;
+use crate::{
+    sync::WaitGroup,
+    wait::{End, Tells, Thing, word_of_arc},
+};
 use std::{
     any::Any,
     fmt,
@@ -83,7 +86,7 @@ where
     struct WaitForAll<'a>(&'a State);
     impl Drop for WaitForAll<'_> {
         fn drop(&mut self) {
-            self.0.running.wait_for_children();
+            self.0.running.wait_for_children(self.0);
         }
     }
     let scope = Scope { state: Arc::default(), _scope: PhantomData, _env: PhantomData };
@@ -105,6 +108,13 @@ where
             }
             result
         }
+    }
+}
+
+impl Tells for State {
+    fn tell(&self, things: &mut Vec<Thing>) {
+        let end = End::Children { count: self.running.count(), word: word_of_arc(self) };
+        things.push(Thing::new("the goroutines of its scope", end));
     }
 }
 

@@ -258,7 +258,7 @@ impl Session<'_> {
             let start = Start { control: control.clone(), explorer: Some(explorer) };
             let runtime = harness::start(start)
                 .unwrap_or_else(|error| panic!("rendez: the runtime could not be started: {error}"));
-            control.reported.wait_for_children();
+            control.reported.wait_for_children(&());
             runtime.shutdown();
             explorer = control.take().explorer.expect("that is what was reported");
             match explorer.take_verdict() {

@@ -1,7 +1,10 @@
 //! How a run fails, and how that is told.
 
 use super::schedule::Schedule;
-use crate::sched::Inhabitant;
+use crate::{
+    diag::{write_rings, write_waits},
+    sched::{Inhabitant, knots},
+};
 use std::{fmt, panic::Location};
 
 /// What went wrong in a run.
@@ -67,13 +70,16 @@ pub(crate) fn leak_text(leaked: usize) -> String {
 const MOST_TOLD: usize = 50;
 
 pub(crate) fn write_inhabitants(f: &mut impl fmt::Write, all: &[Inhabitant]) -> fmt::Result {
-    for inhabitant in &all[..all.len().min(MOST_TOLD)] {
-        write!(f, "\n\n{inhabitant}")?;
-    }
+    write_waits(f, &all[..all.len().min(MOST_TOLD)], all)?;
     if all.len() > MOST_TOLD {
         write!(f, "\n\n... and {} more", all.len() - MOST_TOLD)?;
     }
-    Ok(())
+    let mut rings = String::new();
+    write_rings(&mut rings, all, &knots(all, |_| true))?;
+    match rings.trim_end() {
+        "" => Ok(()),
+        rings => write!(f, "\n\n{rings}"),
+    }
 }
 
 /// A schedule under which the program failed. Its [`Display`](fmt::Display) tells what happened, and how to have it happen

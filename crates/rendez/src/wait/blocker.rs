@@ -1,6 +1,6 @@
 //! The three worlds: how the owner of a wait is put to sleep and woken.
 
-use super::{Outcome, Reason, Waiter};
+use super::{Awaited, Outcome, Waiter};
 use crate::primitives::thread::{self, Thread};
 use crate::time::Instant;
 #[cfg(not(loom))]
@@ -66,13 +66,13 @@ impl std::fmt::Debug for Blocker {
 
 /// Blocks the calling goroutine or thread, whose waiter this is, until the wait is decided.
 #[inline]
-pub(super) fn block(waiter: &Waiter, deadline: Option<Instant>, reason: Reason) -> Outcome {
+pub(super) fn block(waiter: &Waiter, deadline: Option<Instant>, awaited: Awaited<'_>) -> Outcome {
     #[cfg(not(loom))]
     if sched::current_goroutine().is_some() {
-        sched::park(waiter, deadline, reason);
+        sched::park(waiter, deadline, awaited);
         return waiter.outcome().expect("a parked goroutine is resumed only when its wait is decided");
     }
-    let _ = reason;
+    let _ = awaited;
     block_thread(waiter, deadline)
 }
 

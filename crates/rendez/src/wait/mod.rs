@@ -63,6 +63,7 @@
 //! Every resumption of a parked goroutine follows exactly one successful exchange, so there are no spurious wake-ups and
 //! a goroutine is in at most one run queue or inbox at any time.
 
+mod awaited;
 mod batch;
 mod blocker;
 #[cfg(all(test, loom))]
@@ -72,6 +73,9 @@ mod waiter;
 
 use std::task::Context;
 
+#[cfg(not(loom))]
+pub(crate) use awaited::Kind;
+pub(crate) use awaited::{Awaited, End, Tells, Thing, word_of_arc};
 pub(crate) use batch::WakeBatch;
 pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};

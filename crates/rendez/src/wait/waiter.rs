@@ -1,6 +1,6 @@
 //! The winner word. Its states and races are described at the head of [`wait`](super).
 
-use super::{Reason, blocker};
+use super::{Awaited, blocker};
 use crate::{
     lock::Backoff,
     primitives::{
@@ -183,8 +183,8 @@ impl Waiter {
 
     /// As [`end`](Self::end), of a wait of the calling goroutine or thread. A peer that was first wakes the owner, who
     /// has to take that wake-up: a goroutine that went on without it would be resumed by it in the middle of another wait.
-    pub(crate) fn end_here(&self, reason: Reason) -> Option<Outcome> {
-        if self.cancel() { None } else { Some(self.wait(None, reason)) }
+    pub(crate) fn end_here<'a>(&self, awaited: impl Into<Awaited<'a>>) -> Option<Outcome> {
+        if self.cancel() { None } else { Some(self.wait(None, awaited)) }
     }
 
     /// Decides a wait that [`claim`](Self::claim) has won in favour of `arm`.
@@ -246,10 +246,10 @@ impl Waiter {
     }
 
     /// Blocks the caller, whose waiter this must be, until the wait is decided. Without a deadline it is never
-    /// `TimedOut`.
+    /// `TimedOut`. What is awaited is for reports.
     #[inline]
-    pub(crate) fn wait(&self, deadline: Option<Instant>, reason: Reason) -> Outcome {
-        blocker::block(self, deadline, reason)
+    pub(crate) fn wait<'a>(&self, deadline: Option<Instant>, awaited: impl Into<Awaited<'a>>) -> Outcome {
+        blocker::block(self, deadline, awaited.into())
     }
 
     /// Polls the wait of an async task: the outcome, or `None` with `waker` in place for the moment it is decided. Only

@@ -8,6 +8,13 @@ impl Worker {
         NonNull::new(self.current.get().cast_mut()).map(Goroutine)
     }
 
+    /// The low bits of the number of the goroutine that runs here; where none does, all of them.
+    #[inline(always)]
+    pub(in crate::sched) fn current_id(&self) -> u32 {
+        // SAFETY: the header of what runs is there.
+        unsafe { self.current.get().as_ref() }.map_or(crate::sync::THREAD, |task| task.id as u32)
+    }
+
     /// The stack of the running goroutine.
     pub(in crate::sched) fn fiber(&self) -> Option<&Fiber> {
         // SAFETY: it is there while its goroutine runs.
@@ -64,7 +71,8 @@ impl Worker {
 
     /// Parks the running goroutine until `waiter` is decided.
     #[inline]
-    pub(in crate::sched) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
+    pub(in crate::sched) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, awaited: Awaited<'_>) {
+        let reason = awaited.kind.reason;
         let fiber = self.fiber.get();
         let unwinding = self.is_unwinding();
         if self.runtime.is_stopping() && reason.is_interruptible() && !unwinding && waiter.cancel() {
@@ -73,7 +81,8 @@ impl Worker {
         // SAFETY: the running goroutine's fiber.
         let this = unsafe { &*fiber };
         this.timer.waiter.set(waiter);
-        this.reason.set(Some(reason));
+        this.awaits.set(Some(awaited.kind));
+        this.source.set(awaited.source);
         this.since.set(self.seconds.get());
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
         match deadline {
@@ -96,7 +105,7 @@ impl Worker {
             }
         }
         this.timer.waiter.set(ptr::null());
-        this.reason.set(None);
+        this.awaits.set(None);
     }
 
     /// Lets others run.

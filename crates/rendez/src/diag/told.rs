@@ -1,0 +1,234 @@
+//! What goroutines wait for, in words.
+
+use crate::{
+    sched::{Edge, Inhabitant, Knot},
+    wait::{End, Thing},
+};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt::{self, Write},
+};
+
+/// Of a select with more arms than this the others are told as a number.
+const MOST_THINGS: usize = 8;
+/// And so many of those who were given an end.
+const MOST_OWNERS: usize = 3;
+/// Of a circle that is longer so many are told.
+const MOST_OF_A_RING: usize = 12;
+
+/// Who is there, to be looked up.
+pub(super) struct Book<'a> {
+    all: &'a [Inhabitant],
+    /// By the low bits of their numbers, which is what locks know.
+    places: HashMap<u32, usize>,
+    /// Who was given a word that is waited for.
+    owners: HashMap<usize, Vec<usize>>,
+}
+
+impl<'a> Book<'a> {
+    pub(super) fn of(all: &'a [Inhabitant]) -> Self {
+        let places = all.iter().enumerate().map(|(at, one)| (one.key as u32, at)).collect();
+        let words = all.iter().flat_map(|one| &one.things).filter_map(|thing| match thing.end {
+            End::Ends { word, .. } | End::Handles { word, .. } => Some((word, Vec::new())),
+            _ => None,
+        });
+        let mut owners: HashMap<usize, Vec<usize>> = words.collect();
+        for (at, one) in all.iter().enumerate() {
+            for word in &one.given {
+                if let Some(owners) = owners.get_mut(word)
+                    && owners.last() != Some(&at)
+                {
+                    owners.push(at);
+                }
+            }
+        }
+        Book { all, places, owners }
+    }
+
+    fn title(&self, id: u64) -> Cow<'a, str> {
+        match self.places.get(&(id as u32)) {
+            Some(&at) => Cow::Borrowed(&self.all[at].title),
+            None => Cow::Owned(format!("goroutine {id}")),
+        }
+    }
+
+    /// What one of them waits for, a line for each thing.
+    pub(super) fn lines(&self, one: &Inhabitant) -> Vec<String> {
+        let told = one.things.iter().take(MOST_THINGS);
+        let mut lines: Vec<String> =
+            told.map(|thing| format!("waits for {}", self.thing(one, thing))).collect();
+        if one.things.len() > MOST_THINGS {
+            lines.push(format!("and for {} more", one.things.len() - MOST_THINGS));
+        }
+        lines
+    }
+
+    pub(super) fn write_things(&self, f: &mut impl Write, one: &Inhabitant) -> fmt::Result {
+        self.lines(one).iter().try_for_each(|line| writeln!(f, "\t{line}"))
+    }
+
+    fn thing(&self, one: &Inhabitant, thing: &Thing) -> String {
+        let mut text = name(thing);
+        if let Some(of) = thing.of {
+            let _ = write!(text, " of {}", short(of));
+        }
+        if let Some(made) = thing.made {
+            let _ = write!(text, ", made at {made}");
+        }
+        let _ = match thing.end {
+            End::Nobody if thing.of.is_some() => write!(text, ": nothing will ever come"),
+            End::Nobody | End::Anybody => Ok(()),
+            End::Goroutine(id) => write!(text, " {}", self.title(id)),
+            End::Caller(id) if id == one.key => write!(text, ", by itself"),
+            End::Caller(id) => write!(text, ", by {}", self.title(id)),
+            End::Holder(id) if id == one.key as u32 => write!(text, ", which it holds itself"),
+            End::Holder(id) => write!(text, ", held by {}", self.title(id.into())),
+            End::Thread => write!(text, ", held by a thread that is no goroutine"),
+            End::Passing => write!(text, ", which is being handed on"),
+            End::Readers(n) => write!(text, ", held by {}", number(n as usize, "reader")),
+            End::Children { count, .. } => write!(text, ", of which {count} {} not ended", have(count)),
+            End::Ends { senders, receivers, word } => {
+                let (senders, receivers) = (number(senders, "sender"), number(receivers, "receiver"));
+                write!(text, "; it has {senders} and {receivers}")
+                    .and(self.write_owners(&mut text, one, word, "an end"))
+            }
+            End::Handles { count, handles, word } => {
+                let handles = number(handles, "handle");
+                write!(text, ", whose counter is {count}; it has {handles}")
+                    .and(self.write_owners(&mut text, one, word, "a handle"))
+            }
+            End::Permits { wanted, free, total } => {
+                write!(
+                    text,
+                    ": it wants {wanted} of its {}, and {free} {} free",
+                    number(total, "permit"),
+                    are(free)
+                )
+            }
+        };
+        text
+    }
+
+    /// Who else was given a word.
+    fn write_owners(&self, text: &mut String, one: &Inhabitant, word: usize, what: &str) -> fmt::Result {
+        let owners = self.owners.get(&word).into_iter().flatten().map(|&at| &self.all[at]);
+        let owners: Vec<&Inhabitant> = owners.filter(|other| other.key != one.key).collect();
+        for (index, owner) in owners.iter().take(MOST_OWNERS).enumerate() {
+            match index {
+                0 => write!(text, "; {what} was given to {}", owner.title)?,
+                _ => write!(text, ", {}", owner.title)?,
+            }
+        }
+        match owners.len().saturating_sub(MOST_OWNERS) {
+            0 => Ok(()),
+            more => write!(text, " and {more} more"),
+        }
+    }
+
+    fn write_edge(&self, f: &mut impl Write, edge: Edge) -> fmt::Result {
+        let (from, to) = (&self.all[edge.from], &self.all[edge.to]);
+        let thing = &from.things[edge.thing];
+        write!(f, "{} waits for {}", from.title, name(thing))?;
+        if edge.from == edge.to {
+            return f.write_str(", which it holds itself");
+        }
+        f.write_str(match thing.end {
+            End::Goroutine(_) => " ",
+            End::Holder(_) => ", held by ",
+            End::Caller(_) => ", by ",
+            End::Children { .. } => ", one of which is ",
+            End::Handles { .. } => ", a handle of which was given to ",
+            _ => ", an end of which was given to ",
+        })?;
+        f.write_str(&to.title)
+    }
+}
+
+/// As `channel "jobs"`.
+fn name(thing: &Thing) -> String {
+    match &thing.name {
+        Some(name) => format!("{} {name:?}", thing.what),
+        None => thing.what.to_owned(),
+    }
+}
+
+fn number(n: usize, of: &str) -> String {
+    format!("{n} {of}{}", if n == 1 { "" } else { "s" })
+}
+
+fn have(n: i32) -> &'static str {
+    if n == 1 { "has" } else { "have" }
+}
+
+fn are(n: usize) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
+/// A type's name without the modules where the types are.
+fn short(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    let mut word = String::new();
+    let mut chars = name.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == ':' && chars.peek() == Some(&':') {
+            chars.next();
+            word.clear();
+        } else if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+        } else {
+            text.push_str(&word);
+            word.clear();
+            text.push(c);
+        }
+    }
+    text + &word
+}
+
+/// The circles in which some wait for each other.
+pub(crate) fn write_rings(f: &mut impl Write, all: &[Inhabitant], knots: &[Knot]) -> fmt::Result {
+    let book = Book::of(all);
+    for knot in knots.iter().filter(|knot| !knot.ring.is_empty()) {
+        match knot.ring.len() {
+            1 => f.write_str("it waits for itself:\n")?,
+            _ => f.write_str("they wait for each other in a circle:\n")?,
+        }
+        for (index, &edge) in knot.ring.iter().take(MOST_OF_A_RING).enumerate() {
+            f.write_char('\t')?;
+            book.write_edge(f, edge)?;
+            f.write_str(if index + 1 == knot.ring.len() { ".\n" } else { ";\n" })?;
+        }
+        if knot.ring.len() > MOST_OF_A_RING {
+            writeln!(f, "\tand so on, through {} more.", knot.ring.len() - MOST_OF_A_RING)?;
+        }
+        f.write_char('\n')?;
+    }
+    Ok(())
+}
+
+/// For whom a line is enough: each with what it waits for, and after all of them the circles.
+#[cfg(feature = "testing")]
+pub(crate) fn write_waits(f: &mut impl Write, told: &[Inhabitant], all: &[Inhabitant]) -> fmt::Result {
+    let book = Book::of(all);
+    for one in told {
+        write!(f, "\n\n{one}")?;
+        book.lines(one).iter().try_for_each(|line| write!(f, "\n\t{line}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn types_are_told_without_their_modules() {
+        assert_eq!(short("i32"), "i32");
+        assert_eq!(
+            short("alloc::vec::Vec<core::option::Option<alloc::string::String>>"),
+            "Vec<Option<String>>"
+        );
+        assert_eq!(short("(a::B, &[c::d::E; 3])"), "(B, &[E; 3])");
+        assert_eq!(short("dyn core::any::Any + core::marker::Send"), "dyn Any + Send");
+    }
+}
