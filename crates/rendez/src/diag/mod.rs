@@ -9,11 +9,18 @@
 //!   created, how large its stack is, how to enlarge it, and its backtrace; then the process aborts. Any other fault goes to
 //!   whoever handled such faults before.
 //! * [`dump`] says which goroutines there are.
+//! * [`stats`] says what the scheduler has done: goroutines, waits, wake-ups, how long these took, workers, stacks.
 
 mod backtrace;
 mod dump;
 pub(crate) mod overflow;
 mod raw;
+mod stats;
 
 pub(crate) use dump::write_all;
 pub use dump::{Dump, dump};
+#[cfg(feature = "metrics")]
+pub use stats::publish::publish_metrics;
+pub use stats::{
+    BlockingStats, Counts, Goroutines, Latency, RuntimeStats, StackStats, Stats, WorkerStats, stats,
+};

@@ -4,7 +4,7 @@
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
-//! * [`census`]: who is there. [`deadlock`]: nothing can run any more. With the feature `testing`, `left_over`: who does not end;
+//! * [`counters`]: what each worker counts; [`figures`] adds it up. [`census`]: who is there. [`deadlock`]: nothing can run any more. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
@@ -16,9 +16,11 @@ mod bell;
 mod census;
 mod clock;
 mod config;
+pub(crate) mod counters;
 mod deadlines;
 pub(crate) mod deadlock;
 mod ending;
+pub(crate) mod figures;
 #[cfg(feature = "testing")]
 pub(crate) mod harness;
 #[cfg(not(feature = "testing"))]
@@ -223,6 +225,9 @@ pub(crate) unsafe fn ready(goroutine: Goroutine) {
         Some(worker) if ptr::eq(worker.shared, home) => unsafe { worker.ready(task) },
         // SAFETY: passed on; what a worker shares is never freed.
         _ => unsafe {
+            if let Some(worker) = worker {
+                worker.note_remote_wake(task, &*home);
+            }
             let took = (*home).push(task);
             if let (Some(took), Some(worker)) = (took, worker) {
                 worker.spent_waking.set(worker.spent_waking.get() + took);
@@ -259,7 +264,12 @@ impl Crowd {
             let home = (*task).worker.get();
             match self.worker.as_ref() {
                 Some(worker) if ptr::eq(worker.shared, home) => worker.ready(task),
-                _ => self.chain(home).add(task),
+                worker => {
+                    if let Some(worker) = worker {
+                        worker.note_remote_wake(task, &*home);
+                    }
+                    self.chain(home).add(task);
+                }
             }
         }
     }

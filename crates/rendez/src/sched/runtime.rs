@@ -17,9 +17,10 @@
 use super::{
     PanicPolicy, census,
     config::{self, Config},
+    counters::Tally,
     deadlock, harness,
     queue::Inbox,
-    shared::{Fresh, WorkerShared},
+    shared::{Fresh, WorkerShared, with_counted},
     starved::Starved,
     worker::Worker,
 };
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     pub(super) exit: AtomicBool,
     foreign_spawned: AtomicU64,
     foreign_finished: AtomicU64,
+    /// Told from that of all other runtimes of the process, and not zero.
+    pub(super) number: u64,
     pub(super) stacks: Arc<Pool>,
     pub(super) starved: Starved,
     /// The progress when memory was last given back.
@@ -91,6 +94,9 @@ struct Slot {
     stealer: Stealer<Fresh>,
     polls: Stealer<Fresh>,
 }
+
+/// How many runtimes have been.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// What a thief sees of another worker.
 pub(super) struct Victim<'a> {
@@ -126,6 +132,7 @@ impl Shared {
             exit: AtomicBool::new(false),
             foreign_spawned: AtomicU64::new(0),
             foreign_finished: AtomicU64::new(0),
+            number: STARTED.fetch_add(1, Ordering::Relaxed) + 1,
             stacks,
             starved: Starved::new(),
             tidied: AtomicU64::new(0),
@@ -159,7 +166,7 @@ impl Shared {
         }
         for index in self.started.load(Ordering::Relaxed)..workers {
             let deque = Deque::new_lifo();
-            let shared = WorkerShared::obtain();
+            let shared = WorkerShared::obtain(self.number);
             let polls = Deque::new_fifo();
             let slot = Slot { shared, stealer: deque.stealer(), polls: polls.stealer() };
             self.alive.add(1);
@@ -228,20 +235,19 @@ impl Shared {
     }
 
     pub(super) fn wake_one(&self) {
-        let _ =
-            self.started_slots().take(self.active_workers()).any(|slot| slot.shared.sleep.notify().is_some());
+        let _ = self.started_slots().take(self.active_workers()).any(|slot| slot.shared.notify().is_some());
     }
 
     pub(super) fn wake_all(&self) {
         for slot in self.started_slots() {
-            slot.shared.sleep.notify();
+            slot.shared.notify();
         }
     }
 
     /// Wakes the workers that have tasks which no other worker may start, and no stack for them.
     pub(super) fn wake_hungry(&self) {
         for slot in self.started_slots().filter(|slot| slot.shared.published.hungry.load(Ordering::SeqCst)) {
-            slot.shared.sleep.notify();
+            slot.shared.notify();
         }
     }
 
@@ -288,6 +294,12 @@ impl Shared {
 
     pub(super) fn is_quiescent(&self) -> bool {
         self.counts().1 == 0
+    }
+
+    /// How many tasks were started, and have ended, where no worker of this runtime was.
+    pub(super) fn foreign_counts(&self) -> (u64, u64) {
+        let finished = self.foreign_finished.load(Ordering::Acquire);
+        (self.foreign_spawned.load(Ordering::Relaxed), finished)
     }
 
     /// How many tasks have finished, and how many have not.
@@ -479,6 +491,15 @@ pub(super) fn report_panic(task: &Header, policy: PanicPolicy) {
     let _ = writeln!(io::stderr(), "rendez: {} panicked; created at {}", task.title(), task.site);
     if policy == PanicPolicy::Exit {
         std::process::exit(2);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let (spawned, ended) = self.foreign_counts();
+        with_counted(|counted| {
+            *counted = counted.plus(&Tally { spawned, ended, ..Tally::NOTHING });
+        });
     }
 }
 

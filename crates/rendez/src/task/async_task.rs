@@ -287,6 +287,7 @@ const LISTS: usize = 16;
 #[derive(Debug)]
 struct List {
     first: *const Common,
+    len: u64,
 }
 
 // SAFETY: the tasks in a list are there, and their links are touched under the list's lock alone.
@@ -294,7 +295,7 @@ unsafe impl Send for List {}
 
 impl Default for SpinLock<List> {
     fn default() -> Self {
-        SpinLock::new(List { first: ptr::null() })
+        SpinLock::new(List { first: ptr::null(), len: 0 })
     }
 }
 
@@ -314,6 +315,7 @@ impl AsyncTasks {
                 second.prev.set(task);
             }
             list.first = task;
+            list.len += 1;
         }
     }
 
@@ -331,7 +333,13 @@ impl AsyncTasks {
             if let Some(next) = next.as_ref() {
                 next.prev.set(prev);
             }
+            list.len -= 1;
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.lists.iter().map(|list| list.lock().len).sum()
     }
 
     /// Shows each of them.
