@@ -172,7 +172,8 @@ fn latencies_are_sampled_and_a_worker_that_is_kept_shows_in_them() {
         all.wait();
     });
     let latency = diag::stats().since(&before).wake_to_run;
-    assert!(latency.samples() >= 100, "{latency}");
+    // One switch in 512 is looked at.
+    assert!(latency.samples() >= 10, "{latency}");
     assert!(latency.quantile(0.5) <= latency.quantile(0.99));
     assert!(latency.mean() > Some(Duration::ZERO), "{latency}");
 }

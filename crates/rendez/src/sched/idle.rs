@@ -19,8 +19,8 @@
 //!   no fence is issued: who goes to sleep while another is awake becomes the sentinel if there is none.
 
 use super::{
-    alarms::OVERDUE, placement::SLACK, poller::Events, runtime::Victim, shared::WorkerShared, sleep::Slept,
-    worker::Worker,
+    alarms::OVERDUE, monitor, placement::SLACK, poller::Events, runtime::Victim, shared::WorkerShared,
+    sleep::Slept, worker::Worker,
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
@@ -186,6 +186,7 @@ impl Worker {
             return self.idle_stopping();
         }
         self.wait_for_work();
+        monitor::wake();
         if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
             self.pass_watch_on();
         }

@@ -381,7 +381,7 @@ impl super::WorkerShared {
         }
     }
 
-    fn switches(&self) -> u32 {
+    pub(super) fn switches(&self) -> u32 {
         self.published.switches.load(Ordering::Relaxed)
     }
 

@@ -18,7 +18,7 @@ use super::{
     PanicPolicy, census,
     config::{self, Config},
     counters::Tally,
-    deadlock, harness,
+    deadlock, harness, monitor,
     queue::Inbox,
     shared::{Fresh, WorkerShared, with_counted},
     starved::Starved,
@@ -42,6 +42,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     },
     thread,
+    time::Duration,
 };
 
 /// What the workers of a runtime share.
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     pub(super) tidied: AtomicU64,
     pub(super) seed: u64,
     panic_policy: PanicPolicy,
+    stuck_after: Duration,
     /// How many goroutines wait for calls on the pool.
     pub(super) offloaded: AtomicUsize,
     /// The first panic that nobody asked about, in words.
@@ -116,6 +118,10 @@ impl Shared {
     pub(super) fn start_with(config: &Config, harness: Option<harness::Start>) -> io::Result<Arc<Shared>> {
         let workers = config.workers()?;
         let stacks = stack::pool(config.stack_size()?)?;
+        let (stuck_after, reports) = config.stuck_after()?;
+        if reports {
+            monitor::start()?;
+        }
         // The first stack shows whether there is memory for any.
         drop(stacks.allocate()?);
         let shared = Arc::new(Shared {
@@ -138,6 +144,7 @@ impl Shared {
             tidied: AtomicU64::new(0),
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             panic_policy: config.panic_policy,
+            stuck_after,
             offloaded: AtomicUsize::new(0),
             detached_panic: OnceLock::new(),
             async_tasks: AsyncTasks::default(),
@@ -201,6 +208,11 @@ impl Shared {
 
     pub(super) fn active_workers(&self) -> usize {
         self.active.load(Ordering::Relaxed)
+    }
+
+    /// For how long a goroutine may have its worker before that is told. `None` if the time here is not the machine's.
+    pub(super) fn stuck_after(&self) -> Option<Duration> {
+        self.tested.is_none().then_some(self.stuck_after)
     }
 
     pub(super) fn started_workers(&self) -> usize {
@@ -627,6 +639,13 @@ impl RuntimeBuilder {
     /// What a panic in a detached goroutine does. Default: [`PanicPolicy::Print`].
     pub fn panic_policy(mut self, policy: PanicPolicy) -> Self {
         self.config.panic_policy = policy;
+        self
+    }
+
+    /// For how long a goroutine may have its worker without letting others run, before [`diag::on_stuck`](crate::diag::on_stuck) is told.
+    /// Default: `RENDEZ_STUCK`, in milliseconds, else 10 ms.
+    pub fn stuck_after(mut self, limit: Duration) -> Self {
+        self.config.stuck_after = Some(limit);
         self
     }
 

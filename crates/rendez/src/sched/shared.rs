@@ -170,6 +170,11 @@ impl WorkerShared {
         took
     }
 
+    /// Sends a signal to its worker's thread.
+    pub(crate) fn signal(&self, signal: i32) {
+        self.clock.signal(signal);
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.published.switches.load(Ordering::Relaxed) % 2 == 1
     }

@@ -23,6 +23,7 @@ mod tested;
 use super::{
     clock, harness,
     idle::Watch,
+    monitor,
     placement::{self, Kind, Placer},
     poller::Turn,
     polls::Polls,
@@ -49,7 +50,7 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         Arc,
-        atomic::{Ordering, fence},
+        atomic::{Ordering, compiler_fence, fence},
     },
     time::Duration,
 };
@@ -220,6 +221,7 @@ impl Worker {
         self.shared.clock.adopt();
         self.runtime.stacks.look_after();
         self.reserve_runner();
+        monitor::wake();
         if let Some(harness) = &self.harness {
             self.run_under_harness(harness);
         }
@@ -401,6 +403,8 @@ impl Worker {
             self.family.set(self.family.get().wrapping_add(0x10000));
             self.siblings.set(0);
             let switches = &self.shared.published.switches;
+            // What is said above of what runs is there for a handler that sees the number.
+            compiler_fence(Ordering::Release);
             switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
             if self.shared.counters.is_probe(task) {
                 self.shared.counters.take_probe();
@@ -435,6 +439,7 @@ impl Worker {
                 Fiber::resume(fiber, order)
             };
             switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
+            compiler_fence(Ordering::Release);
             self.current.set(ptr::null());
             match suspended {
                 Suspend::Parked => {
@@ -495,6 +500,7 @@ impl Worker {
             };
             (*fiber).timer.task.set(task);
             (*fiber).unwinding.set(false);
+            (*fiber).is_over.set(false);
             (*task).worker.set(self.shared);
             Some(fiber)
         }

@@ -144,6 +144,7 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
                 Ok(Poll::Pending) => {
                     // The next poll may begin elsewhere at once.
                     common.header.fiber.set(ptr::null_mut());
+                    sched::note_over(header);
                     if common.state.pause() {
                         // SAFETY: `pause` says that we are to queue it, and that nobody else does or ends it.
                         unsafe { queue(header) };
@@ -175,6 +176,7 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
     // SAFETY: the future has gone, so the place is free; this is the task's one completion.
     unsafe {
         (*payload::<Fut>(header)).output = ManuallyDrop::new(result);
+        sched::note_over(header);
         header::complete(header);
     }
     true
