@@ -6,7 +6,7 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use rendez::{
-    Builder, Context, Event, Runtime, blocking, chan, go, go_async,
+    Builder, Context, Event, Runtime, blocking, chan, diag, go, go_async,
     net::UnixStream,
     select, signal, stdin,
     sync::{Cond, Mutex, Once, RwLock, Semaphore, WaitGroup},
@@ -61,6 +61,7 @@ programs! {
     a_signal_is_waited_for => Alive,
     standard_input_is_waited_for => Alive,
     after_sockets_calls_and_children_a_deadlock_is_still_found => Dead(&["[chan receive]"]),
+    with_a_monitor_dumps_on_request_and_past_signals_a_deadlock_is_still_found => Dead(&["[chan receive]"]),
 }
 
 fn main() -> ExitCode {
@@ -307,6 +308,19 @@ fn a_signal_is_waited_for() {
 
 fn standard_input_is_waited_for() {
     rendez::run(|| stdin().read_exact(&mut [0]).unwrap());
+}
+
+fn with_a_monitor_dumps_on_request_and_past_signals_a_deadlock_is_still_found() {
+    diag::dump_on_quit(diag::AfterDump::GoOn).unwrap();
+    diag::on_stuck(|stuck| panic!("nobody is: {stuck}"));
+    drop(signal::notify([signal::Signal::USER1]).unwrap());
+    let runtime = Runtime::builder().stuck_after(Duration::from_secs(60)).build().unwrap();
+    runtime
+        .run(|| {
+            let (_tx, rx) = chan::bounded::<()>(0);
+            rx.recv()
+        })
+        .unwrap();
 }
 
 fn after_sockets_calls_and_children_a_deadlock_is_still_found() {

@@ -8,18 +8,30 @@
 //! * **A stack overflow.** A goroutine that runs into the guard page at the end of its stack is named, with where it was
 //!   created, how large its stack is, how to enlarge it, and its backtrace; then the process aborts. Any other fault goes to
 //!   whoever handled such faults before.
-//! * [`dump`] says which goroutines there are.
+//! * [`dump`] says which goroutines there are; [`dump_on_quit`] has that printed on `SIGQUIT`.
+//! * [`on_stuck`]: a goroutine that holds its worker for too long is named, with its calls.
+//! * [`stats`] says what the scheduler has done: goroutines, waits, wake-ups, how long these took, workers, stacks.
 
 mod backtrace;
 mod deadlocked;
 mod dump;
 pub(crate) mod overflow;
+mod quit;
 mod raw;
+mod stats;
+pub(crate) mod stuck;
 mod told;
 
 pub use deadlocked::{Deadlocked, Group, deadlocked};
 pub(crate) use dump::write_all;
 pub use dump::{Dump, dump};
+pub use quit::{AfterDump, dump_on_quit};
+#[cfg(feature = "metrics")]
+pub use stats::publish::publish_metrics;
+pub use stats::{
+    BlockingStats, Counts, Goroutines, Latency, RuntimeStats, StackStats, Stats, WorkerStats, stats,
+};
+pub use stuck::{Stuck, on_stuck};
 pub(crate) use told::write_rings;
 #[cfg(feature = "testing")]
 pub(crate) use told::write_waits;

@@ -23,6 +23,7 @@ mod tested;
 use super::{
     clock, harness,
     idle::Watch,
+    monitor,
     placement::{self, Kind, Placer},
     poller::Turn,
     polls::Polls,
@@ -49,10 +50,13 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         Arc,
-        atomic::{Ordering, fence},
+        atomic::{Ordering, compiler_fence, fence},
     },
     time::Duration,
 };
+
+/// In place of the task that was woken last, while one runs whose wake-ups are to be noted: it has woken nobody yet.
+const NOBODY: *mut Header = ptr::without_provenance_mut(1);
 
 const STREAK: u32 = 32;
 const FRESH_EVERY: u32 = 16;
@@ -60,6 +64,8 @@ const FRESH_EVERY: u32 = 16;
 const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
+/// Of these, one in some is seen to the end of what it wakes.
+const LATENCY_EVERY: u32 = SAMPLE_EVERY * 8;
 /// So many timed polls of chatty async goroutines in a row say that there are no others.
 const WORKS_FOR: u32 = 32;
 /// Blocking operations that did not block before a goroutine yields.
@@ -88,6 +94,8 @@ pub(crate) struct Worker {
     pub(super) polls: Polls,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
+    /// Whether who is woken is to be [noted](Self::note_wake).
+    noting: Cell<bool>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
@@ -169,6 +177,7 @@ impl Worker {
             queue: RunQueue::new(),
             polls: Polls::new(polls),
             woken: Cell::new(ptr::null_mut()),
+            noting: Cell::new(false),
             streak: Cell::new(0),
             own_stealer: fresh.stealer(),
             fresh,
@@ -215,6 +224,7 @@ impl Worker {
         self.shared.clock.adopt();
         self.runtime.stacks.look_after();
         self.reserve_runner();
+        monitor::wake();
         if let Some(harness) = &self.harness {
             self.run_under_harness(harness);
         }
@@ -341,7 +351,7 @@ impl Worker {
         shared.incoming.fetch_add(1, Ordering::SeqCst);
         shared.handed.push(task);
         fence(Ordering::SeqCst);
-        shared.sleep.notify();
+        shared.notify();
         true
     }
 
@@ -396,7 +406,12 @@ impl Worker {
             self.family.set(self.family.get().wrapping_add(0x10000));
             self.siblings.set(0);
             let switches = &self.shared.published.switches;
+            // What is said above of what runs is there for a handler that sees the number.
+            compiler_fence(Ordering::Release);
             switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
+            if self.shared.counters.is_probe(task) {
+                self.shared.counters.take_probe();
+            }
             let order = Order { task, cancelled: self.runtime.is_stopping() };
             let curious = self.curious.get();
             let suspended = if tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
@@ -405,8 +420,12 @@ impl Worker {
                 let is_poll = (*task).has_flag(ASYNC);
                 self.spent_waking.set(Duration::ZERO);
                 self.calls.set(0);
+                if tick.is_multiple_of(LATENCY_EVERY) {
+                    self.note_wakes();
+                }
                 let start = Instant::now();
                 let suspended = Fiber::resume(fiber, order);
+                self.stop_noting();
                 let (burst, waking) = (start.elapsed(), self.spent_waking.get());
                 self.slow.set(burst >= placement::CHATTY);
                 // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
@@ -423,6 +442,7 @@ impl Worker {
                 Fiber::resume(fiber, order)
             };
             switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
+            compiler_fence(Ordering::Release);
             self.current.set(ptr::null());
             match suspended {
                 Suspend::Parked => {
@@ -434,8 +454,27 @@ impl Worker {
                     self.note_finished();
                     self.vacated(fiber);
                 }
-                Suspend::Polled => self.vacated(fiber),
+                Suspend::Polled => {
+                    self.shared.counters.async_polls.add(1);
+                    self.vacated(fiber);
+                }
             }
+        }
+    }
+
+    /// From now on, who is woken is noted.
+    fn note_wakes(&self) {
+        // A clock that a test bends tells nothing of latencies.
+        if self.harness.is_none() && self.woken.get().is_null() {
+            self.noting.set(true);
+            self.woken.set(NOBODY);
+        }
+    }
+
+    fn stop_noting(&self) {
+        self.noting.set(false);
+        if ptr::eq(self.woken.get(), NOBODY) {
+            self.woken.set(ptr::null_mut());
         }
     }
 
@@ -464,6 +503,7 @@ impl Worker {
             };
             (*fiber).timer.task.set(task);
             (*fiber).unwinding.set(false);
+            (*fiber).is_over.set(false);
             (*task).worker.set(self.shared);
             Some(fiber)
         }
@@ -542,6 +582,8 @@ impl Worker {
     pub(super) fn maintain(&self) {
         self.seconds.set(clock::coarse_seconds());
         self.empty_inbox();
+        self.shared.counters.queued.set(self.queue.len());
+        self.shared.counters.timers.set(self.timers.len());
         self.fire_timers();
         if self.index < self.runtime.active_workers() {
             if let Steal::Success(task) = self.runtime.injector.steal() {
@@ -572,8 +614,13 @@ impl Worker {
         if self.shared.inbox.is_empty() {
             return false;
         }
-        // SAFETY: what was pushed is unfinished, in no queue any more, and this worker's.
-        self.shared.inbox.take(|task| unsafe { self.queue.push(task) });
+        let mut taken = 0;
+        self.shared.inbox.take(|task| {
+            taken += 1;
+            // SAFETY: what was pushed is unfinished, in no queue any more, and this worker's.
+            unsafe { self.queue.push(task) };
+        });
+        self.shared.counters.remote_wakes.add(taken);
         true
     }
 
@@ -617,6 +664,7 @@ impl Worker {
             let timer = &*timer;
             let strikes = timer.is_alone() || (*timer.waiter.get()).time_out();
             if strikes {
+                self.shared.counters.timeouts.add(1);
                 self.queue.push(timer.task.get().cast_mut());
             }
             strikes
@@ -632,9 +680,14 @@ impl Worker {
         self.load.get()
     }
 
+    fn has_woken(&self) -> bool {
+        let woken = self.woken.get();
+        !woken.is_null() && !ptr::eq(woken, NOBODY)
+    }
+
     /// Whether there is something to run now.
     pub(super) fn has_work(&self) -> bool {
-        !self.woken.get().is_null()
+        self.has_woken()
             || !self.queue.is_empty()
             || self.polls.len() > 0
             || !self.fresh.is_empty()

@@ -199,6 +199,7 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bo
     // SAFETY: the closure has been moved out, so the place is free; this is the one completion.
     unsafe {
         (*payload::<F, R>(header)).output = ManuallyDrop::new(result);
+        sched::note_over(header);
         complete(header);
     }
     true

@@ -29,8 +29,27 @@ impl Worker {
     pub(in crate::sched) unsafe fn ready(&self, task: *mut Header) {
         let before = self.woken.replace(task);
         if !before.is_null() {
-            // SAFETY: it was woken before and has not run.
-            unsafe { self.queue.push(before) };
+            if self.noting.get() {
+                self.note_wake(task);
+            }
+            if !ptr::eq(before, NOBODY) {
+                // SAFETY: it was woken before and has not run.
+                unsafe { self.queue.push(before) };
+            }
+        }
+    }
+
+    /// `task` has been woken here and is in the place of the last one.
+    #[cold]
+    fn note_wake(&self, task: *mut Header) {
+        self.shared.counters.set_probe(task);
+    }
+
+    /// `task` is about to be queued at another worker.
+    #[inline]
+    pub(in crate::sched) fn note_remote_wake(&self, task: *mut Header, home: &WorkerShared) {
+        if self.noting.get() {
+            home.counters.set_probe(task);
         }
     }
 
@@ -84,6 +103,7 @@ impl Worker {
         this.awaits.set(Some(awaited.kind));
         this.source.set(awaited.source);
         this.since.set(self.seconds.get());
+        self.shared.counters.waits[reason as usize].add(1);
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
         match deadline {
             // SAFETY: we run on it.
@@ -104,6 +124,7 @@ impl Worker {
                 }
             }
         }
+        self.shared.counters.ended_waits[reason as usize].add(1);
         this.timer.waiter.set(ptr::null());
         this.awaits.set(None);
     }
@@ -111,6 +132,7 @@ impl Worker {
     /// Lets others run.
     #[inline(always)]
     pub(in crate::sched) fn yield_quietly(&self) {
+        self.shared.counters.yields.add(1);
         // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
         // suspended, because only this thread pops the queue.
         unsafe {
@@ -187,6 +209,7 @@ impl Worker {
     #[inline]
     pub(in crate::sched) unsafe fn queue_async(&self, task: *mut Header) {
         self.polls.push(task);
+        self.shared.counters.async_wakes.add(1);
         if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
             self.consider_waking();
         }
