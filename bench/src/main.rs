@@ -5,6 +5,7 @@
 mod cases;
 mod child;
 mod gauge;
+mod load;
 mod machine;
 mod peer;
 mod plot;
@@ -48,6 +49,9 @@ enum Command {
     /// where that was to be; whatever was started has ended. Over the rounds memory, mappings, threads and file descriptors
     /// must not grow.
     Soak(soak::Soak),
+    /// Loads a server with HTTP requests and tells a number: what the http cases measure with
+    #[command(hide = true)]
+    Load(load::Load),
     /// Lists the cases with their definitions, and the peers with what they can't do
     List,
     /// Runs one case on one contestant in this process and tells the reading as a line of JSON
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(run) => measure(&run),
         Command::Soak(soak) => soak.run(),
+        Command::Load(load) => load.run(),
         Command::List => {
             list();
             Ok(())
