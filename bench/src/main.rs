@@ -5,6 +5,7 @@
 mod cases;
 mod child;
 mod gauge;
+mod load;
 mod machine;
 mod peer;
 mod plot;
@@ -53,6 +54,9 @@ enum Command {
     ///
     /// By the library's own statistics (`rendez::diag::stats`), in a process for each case, with the timed run alone.
     Stats(stats::Stats),
+    /// Loads a server with HTTP requests and tells a number: what the http cases measure with
+    #[command(hide = true)]
+    Load(load::Load),
     /// Lists the cases with their definitions, and the peers with what they can't do
     List,
     /// Runs one case on one contestant in this process and tells the reading as a line of JSON
@@ -100,6 +104,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(run) => measure(&run),
         Command::Soak(soak) => soak.run(),
+        Command::Load(load) => load.run(),
         Command::List => {
             list();
             Ok(())
