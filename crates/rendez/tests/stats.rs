@@ -67,6 +67,10 @@ fn a_goroutine_that_waits_is_counted_by_what_it_waits_for() {
             drop(tx);
             all.wait();
         });
+        // The main function may have returned before its goroutine has ended.
+        while stats_of(number).counts.ended < stats_of(number).counts.spawned {
+            thread::yield_now();
+        }
         let now = stats_of(number);
         let parks = |stats: &RuntimeStats| {
             let mut parks = stats.counts.parks_by_reason.iter();

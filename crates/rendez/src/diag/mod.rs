@@ -9,6 +9,7 @@
 //!   created, how large its stack is, how to enlarge it, and its backtrace; then the process aborts. Any other fault goes to
 //!   whoever handled such faults before.
 //! * [`dump`] says which goroutines there are; [`dump_on_quit`] has that printed on `SIGQUIT`.
+//! * [`trace`]: what ran where and why it waited, for Perfetto.
 //! * [`on_stuck`]: a goroutine that holds its worker for too long is named, with its calls.
 //! * [`stats`] says what the scheduler has done: goroutines, waits, wake-ups, how long these took, workers, stacks.
 
@@ -21,6 +22,7 @@ mod raw;
 mod stats;
 pub(crate) mod stuck;
 mod told;
+pub mod trace;
 
 pub use deadlocked::{Deadlocked, Group, deadlocked};
 pub(crate) use dump::write_all;

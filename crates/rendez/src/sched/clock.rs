@@ -30,6 +30,11 @@ impl ThreadClock {
         self.thread.store(unsafe { libc::gettid() }, Ordering::Relaxed);
     }
 
+    /// The thread, as the kernel numbers it.
+    pub(super) fn thread(&self) -> u64 {
+        self.thread.load(Ordering::Relaxed) as u64
+    }
+
     /// Sends the thread a signal. If it has ended, nobody gets it, or another thread of this process.
     pub(super) fn signal(&self, signal: i32) {
         let thread = self.thread.load(Ordering::Relaxed);

@@ -187,6 +187,7 @@ impl Worker {
         }
         self.wait_for_work();
         monitor::wake();
+        self.heed_trace();
         if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
             self.pass_watch_on();
         }

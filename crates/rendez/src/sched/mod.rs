@@ -54,7 +54,7 @@ pub(crate) use left_over::left_over;
 pub(crate) use poller::{Poller, poller_here};
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
-pub(crate) use shared::WorkerShared;
+pub(crate) use shared::{RingOfWorker, WorkerName, WorkerShared, rings};
 pub(crate) use timers::Timer;
 
 use crate::{

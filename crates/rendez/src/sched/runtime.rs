@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     JoinHandle,
+    diag::trace,
     stack::{self, Pool},
     sync::WaitGroup,
     task::{AsyncTasks, ForcedUnwind, Header, header, spawn},
@@ -118,6 +119,9 @@ impl Shared {
     pub(super) fn start_with(config: &Config, harness: Option<harness::Start>) -> io::Result<Arc<Shared>> {
         let workers = config.workers()?;
         let stacks = stack::pool(config.stack_size()?)?;
+        if harness.is_none() {
+            trace::start_from_environment()?;
+        }
         let (stuck_after, reports) = config.stuck_after()?;
         if reports {
             monitor::start()?;
@@ -501,6 +505,7 @@ unsafe impl<T> Send for SendPtr<T> {}
 pub(super) fn report_panic(task: &Header, policy: PanicPolicy) {
     // Not `eprintln`, which panics when nobody reads the error stream any more.
     let _ = writeln!(io::stderr(), "rendez: {} panicked; created at {}", task.title(), task.site);
+    trace::note_panic();
     if policy == PanicPolicy::Exit {
         std::process::exit(2);
     }

@@ -8,7 +8,11 @@ use super::{
     queue::{Chain, Inbox, Linked},
     sleep::Sleep,
 };
-use crate::{primitives::atomic::AtomicPtr, task::Header};
+use crate::{
+    diag::trace::{self, Record, Ring},
+    primitives::atomic::AtomicPtr,
+    task::Header,
+};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::{
@@ -25,6 +29,48 @@ impl Linked for Header {
     fn link(&self) -> &AtomicPtr<Header> {
         &self.link
     }
+}
+
+/// Where a worker records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingOfWorker {
+    pub(crate) ring: &'static Ring,
+    pub(crate) worker: WorkerName,
+}
+
+/// Who a worker was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WorkerName {
+    /// The runtime's number, and the worker's place in it.
+    pub(crate) runtime: u64,
+    pub(crate) index: u64,
+    /// Its thread, as the kernel numbers it.
+    pub(crate) thread: u64,
+}
+
+/// By the numbers of what workers share: a ring is used again by who has that next.
+static RINGS: Mutex<Vec<Option<RingOfWorker>>> = Mutex::new(Vec::new());
+
+impl RingOfWorker {
+    /// The ring for a worker that begins to record.
+    pub(super) fn obtain(shared: &WorkerShared, runtime: u64, index: usize) -> &'static Ring {
+        let worker = WorkerName { runtime, index: index as u64, thread: shared.clock.thread() };
+        let capacity = trace::capacity();
+        let mut rings = RINGS.lock().unwrap_or_else(PoisonError::into_inner);
+        if rings.len() <= shared.number {
+            rings.resize(shared.number + 1, None);
+        }
+        let old = rings[shared.number].filter(|old| old.ring.capacity() == capacity);
+        let ring = old.map_or_else(|| &*Box::leak(Box::new(Ring::new(capacity))), |old| old.ring);
+        ring.push(Record::Worker(worker));
+        rings[shared.number] = Some(RingOfWorker { ring, worker });
+        ring
+    }
+}
+
+/// The rings of all workers that have recorded something.
+pub(crate) fn rings() -> Vec<RingOfWorker> {
+    RINGS.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().copied().collect()
 }
 
 /// A task that has not started, in a deque or an injector.

@@ -11,12 +11,13 @@
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
 //! 4. the newest unstarted one.
 //!
-//! What goroutines call of it is in [`calls`], and what a worker under test does besides in `tested`.
+//! What goroutines call of it is in [`calls`], bursts that are looked at in [`observed`], and what a worker under test does besides in `tested`.
 //!
 //! The inbox is looked at before every switch, the timers, the injector and the poller every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
 
 mod calls;
+mod observed;
 #[cfg(feature = "testing")]
 mod tested;
 
@@ -33,6 +34,7 @@ use super::{
     timers::{Timer, Timers},
 };
 use crate::{
+    diag::trace::Ring,
     primitives::prefetch,
     task::{
         Goroutine, Header,
@@ -44,6 +46,7 @@ use crate::{
     wait::{Awaited, Reason, Waiter},
 };
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use observed::TRACED;
 use std::{
     cell::{Cell, RefCell},
     panic::Location,
@@ -94,8 +97,10 @@ pub(crate) struct Worker {
     pub(super) polls: Polls,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
-    /// Whether who is woken is to be [noted](Self::note_wake).
-    noting: Cell<bool>,
+    /// What is to be done with who is woken: see [`observed`].
+    noting: Cell<u8>,
+    /// Where bursts are recorded, if they are.
+    trace: Cell<Option<&'static Ring>>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
@@ -131,7 +136,7 @@ pub(crate) struct Worker {
     pub(super) watch: Cell<Option<Watch>>,
     /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<bool>,
-    /// How many of the next bursts are to be timed whatever the tick says.
+    /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
     curious: Cell<u32>,
     /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
     polls_work: Cell<u32>,
@@ -177,7 +182,8 @@ impl Worker {
             queue: RunQueue::new(),
             polls: Polls::new(polls),
             woken: Cell::new(ptr::null_mut()),
-            noting: Cell::new(false),
+            noting: Cell::new(0),
+            trace: Cell::new(None),
             streak: Cell::new(0),
             own_stealer: fresh.stealer(),
             fresh,
@@ -327,7 +333,7 @@ impl Worker {
         }
         let (kind, curious) = placement::kind(task.site);
         if curious {
-            self.curious.set(placement::CURIOUS);
+            self.curious.set(self.curious.get() & TRACED | placement::CURIOUS);
         }
         let mut placer = self.placer.get();
         let target =
@@ -414,32 +420,9 @@ impl Worker {
             }
             let order = Order { task, cancelled: self.runtime.is_stopping() };
             let curious = self.curious.get();
-            let suspended = if tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
-                self.curious.set(curious.saturating_sub(1));
-                let (site, first) = ((*task).site, !(*fiber).owned.get());
-                let is_poll = (*task).has_flag(ASYNC);
-                self.spent_waking.set(Duration::ZERO);
-                self.calls.set(0);
-                if tick.is_multiple_of(LATENCY_EVERY) {
-                    self.note_wakes();
-                }
-                let start = Instant::now();
-                let suspended = Fiber::resume(fiber, order);
-                self.stop_noting();
-                let (burst, waking) = (start.elapsed(), self.spent_waking.get());
-                self.slow.set(burst >= placement::CHATTY);
-                // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
-                // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
-                let short = burst.saturating_sub(IN_CALL * self.calls.get()) < placement::CHATTY;
-                if if short { !first } else { waking.is_zero() } {
-                    placement::learn(site, burst);
-                }
-                if is_poll {
-                    self.note_poll(site);
-                }
-                suspended
-            } else {
-                Fiber::resume(fiber, order)
+            let suspended = match tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
+                true => self.observe(task, fiber, order, tick, curious),
+                false => Fiber::resume(fiber, order),
             };
             switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
             compiler_fence(Ordering::Release);
@@ -459,22 +442,6 @@ impl Worker {
                     self.vacated(fiber);
                 }
             }
-        }
-    }
-
-    /// From now on, who is woken is noted.
-    fn note_wakes(&self) {
-        // A clock that a test bends tells nothing of latencies.
-        if self.harness.is_none() && self.woken.get().is_null() {
-            self.noting.set(true);
-            self.woken.set(NOBODY);
-        }
-    }
-
-    fn stop_noting(&self) {
-        self.noting.set(false);
-        if ptr::eq(self.woken.get(), NOBODY) {
-            self.woken.set(ptr::null_mut());
         }
     }
 
@@ -581,6 +548,7 @@ impl Worker {
     /// The inbox, the timers, the injector, a shutdown.
     pub(super) fn maintain(&self) {
         self.seconds.set(clock::coarse_seconds());
+        self.heed_trace();
         self.empty_inbox();
         self.shared.counters.queued.set(self.queue.len());
         self.shared.counters.timers.set(self.timers.len());

@@ -29,27 +29,13 @@ impl Worker {
     pub(in crate::sched) unsafe fn ready(&self, task: *mut Header) {
         let before = self.woken.replace(task);
         if !before.is_null() {
-            if self.noting.get() {
+            if self.noting.get() != 0 {
                 self.note_wake(task);
             }
             if !ptr::eq(before, NOBODY) {
                 // SAFETY: it was woken before and has not run.
                 unsafe { self.queue.push(before) };
             }
-        }
-    }
-
-    /// `task` has been woken here and is in the place of the last one.
-    #[cold]
-    fn note_wake(&self, task: *mut Header) {
-        self.shared.counters.set_probe(task);
-    }
-
-    /// `task` is about to be queued at another worker.
-    #[inline]
-    pub(in crate::sched) fn note_remote_wake(&self, task: *mut Header, home: &WorkerShared) {
-        if self.noting.get() {
-            home.counters.set_probe(task);
         }
     }
 
@@ -208,6 +194,9 @@ impl Worker {
     /// The task's state word obliges the caller to queue it. It may be gone afterwards.
     #[inline]
     pub(in crate::sched) unsafe fn queue_async(&self, task: *mut Header) {
+        if self.noting.get() != 0 {
+            self.note_async_wake(task);
+        }
         self.polls.push(task);
         self.shared.counters.async_wakes.add(1);
         if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
@@ -224,6 +213,9 @@ impl Worker {
         header.family.set(self.family.get());
         header.sibling.set(self.siblings.get());
         self.siblings.set(self.siblings.get().wrapping_add(1));
+        if self.noting.get() != 0 {
+            self.note_spawn(header);
+        }
         let placement = header.extra.get().map_or(crate::Placement::Auto, |extra| extra.placement);
         // SAFETY: unstarted and in no queue.
         unsafe {
