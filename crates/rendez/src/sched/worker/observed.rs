@@ -106,7 +106,7 @@ impl Worker {
                 Suspend::Idle => Record::ENDED,
                 Suspend::Polled => Record::PENDING,
                 Suspend::Parked => {
-                    (*fiber).reason.get().map_or(Record::YIELDED, |reason| Record::PARKED + reason as u8)
+                    (*fiber).reason().map_or(Record::YIELDED, |reason| Record::PARKED + reason as u8)
                 }
             };
             ring.push(Record::Run { begin, length, goroutine, site, end });
