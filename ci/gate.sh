@@ -7,6 +7,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Nothing may wait for an answer, and logs are read without colours.
 exec </dev/null
 export CARGO_TERM_COLOR=never
+# Each gate builds once, and none of them judges speed.
+export CARGO_INCREMENTAL=0
+export CARGO_PROFILE_RELEASE_LTO=off
+export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 gate_name="$(basename "$0")"
 # A folder for this run's files, and in it the output of every command run by `counted`.

@@ -65,6 +65,11 @@ var valued = map[string]func(n int) float64{
 	"speedup_workers":   speedupWorkers,
 	"speedup_pipeline":  speedupPipeline,
 	"speedup_primes":    speedupPrimes,
+	"http":              helloWorld("rate"),
+	"http_p50":          helloWorld("p50"),
+	"http_p99":          helloWorld("p99"),
+	"http_p999":         helloWorld("p999"),
+	"http_cpu":          helloWorld("cpu"),
 }
 
 const (

@@ -17,6 +17,10 @@ pub(crate) enum Unit {
     Bytes,
     /// Mebibytes.
     MiB,
+    /// Requests answered in a second.
+    RequestsPerSecond,
+    /// Microseconds.
+    Us,
     /// A pure number.
     Times,
     /// Schedules run in a second.
@@ -32,6 +36,8 @@ impl Unit {
             Unit::Ms => "ms",
             Unit::Bytes => "B",
             Unit::MiB => "MiB",
+            Unit::RequestsPerSecond => "req/s",
+            Unit::Us => "us",
             Unit::Times => "x",
             Unit::SchedulesPerSecond => "schedules/s",
         }
@@ -182,6 +188,9 @@ const fn speedup(name: &'static str, full: u64, quick: u64, definition: &'static
 const MILLION: u64 = 1_000_000;
 /// Goroutines by the million, and by the hundred thousand when in a hurry.
 const MANY: Size = Size::Once { full: MILLION, quick: MILLION / 10 };
+
+/// A load from outside, in milliseconds.
+const LOAD: Size = Size::Once { full: 3000, quick: 1000 };
 
 /// Every case, in the order of the table.
 pub(crate) const CASES: &[Case] = &[
@@ -384,6 +393,30 @@ pub(crate) const CASES: &[Case] = &[
         Unit::NsPerOp,
         Size::Steady,
         "The same with 100 connections at once, which share the round trips.",
+    ),
+    Case {
+        name: "http",
+        unit: Unit::RequestsPerSecond,
+        better: Better::Higher,
+        size: LOAD,
+        definition: "HTTP/1.1 over the loopback: a server answers every request with \"Hello, World!\". 64 connections each send a request, \
+            wait for the response, and send the next; they are another process, the same for all (`bench load`), with a thread \
+            for each CPU. The reading is the responses in a second, over 3 s (quick: 1 s).",
+    },
+    lower(
+        "http_p50",
+        Unit::Us,
+        LOAD,
+        "The time from a request to its response under that load: half of them take no longer.",
+    ),
+    lower("http_p99", Unit::Us, LOAD, "The same: 99 of 100 take no longer."),
+    lower("http_p999", Unit::Us, LOAD, "The same: 999 of 1000 take no longer."),
+    lower(
+        "http_cpu",
+        Unit::Us,
+        LOAD,
+        "CPU time, user's and system's, that the server uses for each request of that load: what is left of the rate where a machine \
+         has other things to do.",
     ),
     lower(
         "context_100k",

@@ -32,18 +32,32 @@ impl Told {
     }
 }
 
-/// Runs the case in this process.
+/// Runs the case in this process. Each run, warm-ups too, goes through `around`, with the number of its operations.
 ///
 /// # Errors
 /// The reason why the peer cannot.
-pub(crate) fn one(peer: &Peer, case: &Case, scale: Scale) -> Result<Told, String> {
+pub(crate) fn one(
+    peer: &Peer,
+    case: &Case,
+    scale: Scale,
+    mut around: impl FnMut(u64, &mut dyn FnMut()) + Send,
+) -> Result<Told, String> {
     match peer.find(case.name).body()? {
         Body::Value(mut read) => match scale {
-            Scale::Once { count } => Ok(Told::Value(read(count))),
+            Scale::Once { count } => {
+                let mut value = f64::NAN;
+                around(count, &mut || value = read(count));
+                Ok(Told::Value(value))
+            }
             other => Err(format!("`{other}`: this case runs once")),
         },
         Body::Timed(mut run) => {
             let mut told = None;
+            let mut run = |count| {
+                let mut took = Duration::ZERO;
+                around(count, &mut || took = run(count));
+                took
+            };
             peer.enter(&mut || told = Some(timed(scale, &mut run)));
             told.ok_or_else(|| "the peer's runtime did not run the case".into())
         }

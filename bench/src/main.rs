@@ -5,12 +5,14 @@
 mod cases;
 mod child;
 mod gauge;
+mod load;
 mod machine;
 mod peer;
 mod plot;
 mod report;
 mod run;
 mod soak;
+mod stats;
 
 use cases::{CASES, Scale};
 use clap::{Parser, Subcommand};
@@ -48,6 +50,13 @@ enum Command {
     /// where that was to be; whatever was started has ended. Over the rounds memory, mappings, threads and file descriptors
     /// must not grow.
     Soak(soak::Soak),
+    /// Says what rendez does for an operation of each case: parks, wake-ups, steals, sleeps, calls of the system
+    ///
+    /// By the library's own statistics (`rendez::diag::stats`), in a process for each case, with the timed run alone.
+    Stats(stats::Stats),
+    /// Loads a server with HTTP requests and tells a number: what the http cases measure with
+    #[command(hide = true)]
+    Load(load::Load),
     /// Lists the cases with their definitions, and the peers with what they can't do
     List,
     /// Runs one case on one contestant in this process and tells the reading as a line of JSON
@@ -60,6 +69,9 @@ enum Command {
         /// MODE,COUNT,MILLISECONDS with MODE one of steady, repeat, once
         #[arg(long)]
         scale: Scale,
+        /// Tell rendez's statistics of the run instead, as a line of their table
+        #[arg(long)]
+        stats: bool,
     },
 }
 
@@ -92,11 +104,13 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(run) => measure(&run),
         Command::Soak(soak) => soak.run(),
+        Command::Load(load) => load.run(),
         Command::List => {
             list();
             Ok(())
         }
-        Command::One { peer, case, scale } => one(&peer, &case, scale),
+        Command::Stats(stats) => stats.run(),
+        Command::One { peer, case, scale, stats } => one(&peer, &case, scale, stats),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -107,10 +121,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn one(peer: &str, case: &str, scale: Scale) -> Result<(), String> {
+fn one(peer: &str, case: &str, scale: Scale, stats: bool) -> Result<(), String> {
     let peer = peer::find(peer).ok_or_else(|| format!("no peer is called `{peer}`"))?;
     let case = cases::find(case).ok_or_else(|| format!("no case is called `{case}`"))?;
-    let told = child::one(peer, case, scale)?;
+    if stats {
+        println!("{}", stats::line(peer, case, scale)?);
+        return Ok(());
+    }
+    let told = child::one(peer, case, scale, |_, run| run())?;
     println!("{}", serde_json::to_string(&told).map_err(|error| error.to_string())?);
     Ok(())
 }

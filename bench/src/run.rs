@@ -6,7 +6,7 @@
 use crate::{
     cases::{Case, Scale, Size, Unit},
     child::Told,
-    gauge, machine,
+    gauge, load, machine,
     peer::{Peer, go::Go},
     report::{Column, Row, median},
 };
@@ -86,6 +86,7 @@ impl Settings<'_> {
             (false, _) => Command::new(env::current_exe().map_err(|error| error.to_string())?),
         };
         command.env("GOMAXPROCS", machine::cpus().to_string()).env("RUST_BACKTRACE", "0");
+        command.env(load::PROGRAM, env::current_exe().map_err(|error| error.to_string())?);
         command.args(["one", "--peer", peer.name, "--case", case.name, "--scale", &scale.to_string()]);
         let (ended, stdout, stderr) = bounded(command, self.limit)?;
         if !ended {

@@ -7,16 +7,20 @@ use super::{
     Answer::{self, Cannot, Does, Nearly},
     Body, SETTLE,
 };
-use crate::gauge;
+use crate::{
+    gauge,
+    load::{self, Tell},
+};
 use may::{
     coroutine::{sleep, yield_now},
     go,
     net::{TcpListener, TcpStream},
     sync::{Condvar, Mutex, RwLock, WaitGroup, mpmc, mpsc},
 };
+use may_minihttp::{HttpServer, HttpService, Request, Response};
 use std::{
     hint::black_box,
-    io::{Read, Write},
+    io::{self, Read, Write},
     sync::{Arc, Once},
     time::{Duration, Instant},
 };
@@ -37,6 +41,11 @@ pub(super) fn find(case: &str) -> Answer {
         "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
         "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
         "context_100k" => Cannot("it has no contexts"),
+        "http" => Does(hello_world(Tell::Rate)),
+        "http_p50" => Does(hello_world(Tell::P50)),
+        "http_p99" => Does(hello_world(Tell::P99)),
+        "http_p999" => Does(hello_world(Tell::P999)),
+        "http_cpu" => Does(hello_world(Tell::Cpu)),
         "echo_1" => Does(Body::timed(|n| echo(1, n))),
         "echo_100" => Does(Body::timed(|n| echo(100, n))),
         "sleepers" | "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => {
@@ -250,4 +259,27 @@ fn echo(connections: u64, n: u64) -> Duration {
         .collect();
     clients.into_iter().for_each(|client| client.join().expect("it does not panic"));
     start.elapsed()
+}
+
+#[derive(Clone)]
+struct Hello;
+
+impl HttpService for Hello {
+    fn call(&mut self, _: Request, response: &mut Response) -> io::Result<()> {
+        response.body(load::BODY);
+        Ok(())
+    }
+}
+
+/// HTTP by may_minihttp, which tells of the port that it got to nobody: one that has just been free is given to it.
+fn hello_world(tell: Tell) -> Body {
+    Body::value(move |ms| {
+        configure();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addr = free.local_addr().expect("it has an address");
+        drop(free);
+        // Dropping the handle lets it go on, for as long as this process does.
+        drop(HttpServer(Hello).start(addr).expect("the port is still free"));
+        load::on(addr, ms, tell)
+    })
 }

@@ -2,8 +2,9 @@
 
 use super::{
     Answer::{self, Cannot, Does, Nearly},
-    on_tokio::{self, Channel, many, timed},
+    on_tokio::{self, Channel, http, many, timed},
 };
+use crate::load::Tell;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -50,6 +51,11 @@ pub(crate) fn find(case: &str) -> Answer {
         "sleepers" | "async_sleepers" => Does(timed(many::sleepers)),
         "echo_1" => Does(timed(|n| many::echo(1, n))),
         "echo_100" => Does(timed(|n| many::echo(100, n))),
+        "http" => Does(http::hello_world(Tell::Rate)),
+        "http_p50" => Does(http::hello_world(Tell::P50)),
+        "http_p99" => Does(http::hello_world(Tell::P99)),
+        "http_p999" => Does(http::hello_world(Tell::P999)),
+        "http_cpu" => Does(http::hello_world(Tell::Cpu)),
         "context_100k" => Nearly(TOKENS, timed(many::cancel)),
         "once" => Cannot("a task can't wait for the standard library's, and tokio's OnceCell is a future"),
         "mutex_8" => Does(timed(|n| many::mutex(8, n))),

@@ -53,7 +53,8 @@
 //! load and a branch. The feature `sink` adds `Sender::sink`, and `futures-io` the `AsyncRead` and `AsyncWrite` of sockets and pipes, for code
 //! that uses the `futures` crates.
 //!
-//! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own.
+//! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own. With `RENDEZ_STUCK=10` goroutines that hold
+//! their worker for longer than 10 ms are told of: see [`diag::on_stuck`].
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

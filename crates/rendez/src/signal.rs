@@ -22,7 +22,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::chan::{self, Receiver, Sender, TrySendError};
+use crate::{
+    chan::{self, Receiver, Sender, TrySendError},
+    sched::deadlock::WaitingThread,
+};
 use signal_hook::{
     consts::signal,
     iterator::{Handle, Signals},
@@ -89,17 +92,50 @@ struct Listeners {
     /// Adds signals for the thread that waits for them.
     handle: Option<Handle>,
     list: Vec<(Vec<Signal>, Sender<Signal>)>,
+    /// What is called on `SIGQUIT`.
+    on_quit: Option<fn()>,
 }
 
-static LISTENERS: Mutex<Listeners> = Mutex::new(Listeners { handle: None, list: Vec::new() });
+static LISTENERS: Mutex<Listeners> = Mutex::new(Listeners { handle: None, list: Vec::new(), on_quit: None });
+
+impl Listeners {
+    /// Where signals are asked for.
+    fn handle(&mut self) -> io::Result<&Handle> {
+        if self.handle.is_none() {
+            let mut source = Signals::new::<[i32; 0], i32>([])?;
+            let handle = source.handle();
+            thread::Builder::new().name("rendez-signals".into()).spawn(move || {
+                // Whether it may wake somebody is for `may_come` to say.
+                let _waiting = WaitingThread::new();
+                source.forever().for_each(|number| pass_on(Signal(number)));
+            })?;
+            self.handle = Some(handle);
+        }
+        Ok(self.handle.as_ref().expect("just made"))
+    }
+}
+
+/// Whether somebody waits for a signal, who could so be woken at any time.
+pub(crate) fn may_come() -> bool {
+    let listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
+    listeners.list.iter().any(|(_, tx)| !tx.is_closed())
+}
+
+/// Has `f` called on `SIGQUIT`, on the thread that passes signals on.
+pub(crate) fn on_quit(f: fn()) -> io::Result<()> {
+    let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
+    listeners.handle()?.add_signal(Signal::QUIT.0)?;
+    listeners.on_quit = Some(f);
+    Ok(())
+}
 
 /// Where these signals come from now on, instead of doing what they do by default. Several that ask for one signal all get it.
 ///
 /// When all receivers are gone that asked for a signal, it does again what it does by default, as after Go's `signal.Stop`: so
 /// who drops the receiver when it begins to shut down lets a second Ctrl-C end the process at once.
 ///
-/// A thread of the process, started by the first call, passes the signals on; when none comes it sleeps. From then on no deadlock is
-/// reported, since a signal may always come; as in Go. In a runtime under test a receive from this channel is one as any other:
+/// A thread of the process, started by the first call, passes the signals on; when none comes it sleeps. While a receiver is there no
+/// deadlock is reported, since a signal may always come. In a runtime under test a receive from this channel is one as any other:
 /// while a real signal is to be waited for, hold its clock (`testing::ClockHold`).
 ///
 /// # Errors
@@ -115,17 +151,7 @@ pub fn notify(signals: impl IntoIterator<Item = Signal>) -> io::Result<Receiver<
     }
     let (tx, rx) = chan::bounded(CAPACITY);
     let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let handle = match &listeners.handle {
-        Some(handle) => handle,
-        None => {
-            let mut source = Signals::new::<[i32; 0], i32>([])?;
-            let handle = source.handle();
-            thread::Builder::new().name("rendez-signals".into()).spawn(move || {
-                source.forever().for_each(|number| pass_on(Signal(number)));
-            })?;
-            listeners.handle.insert(handle)
-        }
-    };
+    let handle = listeners.handle()?;
     for signal in &signals {
         handle.add_signal(signal.0)?;
     }
@@ -134,7 +160,7 @@ pub fn notify(signals: impl IntoIterator<Item = Signal>) -> io::Result<Receiver<
 }
 
 fn pass_on(signal: Signal) {
-    let mut wanted = false;
+    let (mut wanted, mut on_quit) = (false, None);
     {
         let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.list.retain(|(signals, tx)| {
@@ -145,6 +171,13 @@ fn pass_on(signal: Signal) {
             wanted |= is_there;
             is_there
         });
+        if signal == Signal::QUIT {
+            on_quit = listeners.on_quit;
+        }
+    }
+    if let Some(f) = on_quit {
+        f();
+        wanted = true;
     }
     if !wanted {
         // It may end the process here. For a signal that it does not know nothing is done.

@@ -63,6 +63,7 @@ programs! {
     a_signal_is_waited_for => Alive,
     standard_input_is_waited_for => Alive,
     after_sockets_calls_and_children_a_deadlock_is_still_found => Dead(&["[chan receive]"]),
+    with_a_monitor_dumps_on_request_and_past_signals_a_deadlock_is_still_found => Dead(&["[chan receive]"]),
 }
 
 fn main() -> ExitCode {
@@ -362,6 +363,19 @@ fn a_signal_is_waited_for() {
 
 fn standard_input_is_waited_for() {
     rendez::run(|| stdin().read_exact(&mut [0]).unwrap());
+}
+
+fn with_a_monitor_dumps_on_request_and_past_signals_a_deadlock_is_still_found() {
+    diag::dump_on_quit(diag::AfterDump::GoOn).unwrap();
+    diag::on_stuck(|stuck| panic!("nobody is: {stuck}"));
+    drop(signal::notify([signal::Signal::USER1]).unwrap());
+    let runtime = Runtime::builder().stuck_after(Duration::from_secs(60)).build().unwrap();
+    runtime
+        .run(|| {
+            let (_tx, rx) = chan::bounded::<()>(0);
+            rx.recv()
+        })
+        .unwrap();
 }
 
 fn after_sockets_calls_and_children_a_deadlock_is_still_found() {

@@ -265,6 +265,24 @@ fn when_the_last_receiver_goes_a_value_is_dropped_or_comes_back() {
 }
 
 #[test]
+fn whichever_end_goes_last_frees_the_channel_after_all_that_was_done_to_it() {
+    explore(|| {
+        let (tx, rx) = chan::bounded(2);
+        let (value, alive) = Counted::new();
+        assert!(tx.try_send(value).is_ok());
+        // Two senders and a receiver, each on a thread of its own; what frees the channel looks at its state once more, so that loom sees
+        // whether all that came before is before it.
+        let other = tx.clone();
+        let sender = thread::spawn(move || drop(other));
+        let receiver = thread::spawn(move || drop(rx));
+        drop(tx);
+        sender.join().unwrap();
+        receiver.join().unwrap();
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
 fn a_receive_future_that_is_dropped_passes_its_value_on() {
     explore(|| {
         let (tx, rx) = chan::bounded(0);

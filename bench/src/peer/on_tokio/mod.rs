@@ -1,6 +1,7 @@
 //! The programs that run as tokio tasks, written once for every channel that has async operations.
 
 pub(super) mod channels;
+pub(super) mod http;
 pub(super) mod many;
 
 use super::Body;

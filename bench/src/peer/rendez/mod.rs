@@ -6,6 +6,7 @@ mod channels;
 mod echo;
 #[cfg(feature = "testing")]
 mod explored;
+mod http;
 mod many;
 mod patterns;
 mod sync;
@@ -14,6 +15,7 @@ use super::{
     Answer::{self, Cannot, Does},
     Body,
 };
+use crate::load::Tell;
 use rendez::Runtime;
 
 /// The timed programs run in goroutine 1, all in one runtime.
@@ -70,6 +72,11 @@ pub(super) fn find(case: &str) -> Answer {
         "async_sleepers" => Body::timed(many::async_sleepers),
         "echo_1" => Body::timed(|n| echo::round_trips(1, n)),
         "echo_100" => Body::timed(|n| echo::round_trips(100, n)),
+        "http" => http::hello_world(Tell::Rate),
+        "http_p50" => http::hello_world(Tell::P50),
+        "http_p99" => http::hello_world(Tell::P99),
+        "http_p999" => http::hello_world(Tell::P999),
+        "http_cpu" => http::hello_world(Tell::Cpu),
         "context_100k" => Body::timed(many::context),
         #[cfg(feature = "testing")]
         "explore_small" => Body::timed(explored::small_at_random),

@@ -4,6 +4,7 @@ mod offload;
 mod pool;
 
 pub(crate) use offload::{Offload, offload};
+pub(crate) use pool::figures as pool_figures;
 
 use crate::{
     sched::{self, harness},

@@ -101,6 +101,25 @@ fn work() {
     }
 }
 
+/// What the pool is like at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PoolFigures {
+    /// Threads, and of these those that wait for something to do.
+    pub(crate) threads: u64,
+    pub(crate) waiting: u64,
+    /// Calls that no thread has begun.
+    pub(crate) queued: u64,
+}
+
+pub(crate) fn figures() -> PoolFigures {
+    let state = lock();
+    PoolFigures {
+        threads: state.threads as u64,
+        waiting: state.waiting as u64,
+        queued: state.jobs.len() as u64,
+    }
+}
+
 /// How many threads there are.
 #[cfg(test)]
 fn threads() -> usize {

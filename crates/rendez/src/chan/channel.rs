@@ -26,7 +26,7 @@
 //!
 //! Timers' channels, and `never()`, are closed in this sense from birth and have a clock: see [`clock`](super::clock).
 //!
-//! The endpoints are counted apart from the reference count of the memory: when the last of a side goes, the channel is
+//! The ends of each side are counted ([`end`](super::end)): when the last of a side goes, the channel is
 //! closed; when the last receiver goes, what is buffered is dropped too, outside the lock.
 
 use super::{
@@ -38,15 +38,11 @@ use crate::{
     label::Label,
     lock::{BiasedGuard, BiasedLock},
     primitives::{
-        Arc,
         atomic::{AtomicUsize, Ordering},
         prefetch,
     },
     time::Instant,
-    wait::{
-        self, Awaited, End, Node, Outcome, Reason, Searcher, Status, Tells, Thing, Waiter, WakeBatch,
-        word_of_arc,
-    },
+    wait::{self, Awaited, End, Node, Outcome, Reason, Searcher, Status, Tells, Thing, Waiter, WakeBatch},
 };
 use std::{cell::UnsafeCell, convert::Infallible, mem, mem::MaybeUninit, panic::Location, ptr};
 
@@ -56,8 +52,10 @@ pub(super) struct Channel<T> {
     pub(super) capacity: usize,
     /// What a channel without senders has in their place; touched under the lock.
     pub(super) clock: Option<Box<Clock>>,
+    /// The counts are for [`end`](super::end) to see to.
     pub(super) senders: AtomicUsize,
     pub(super) receivers: AtomicUsize,
+    pub(super) refs: AtomicUsize,
     pub(super) label: Label,
     made: &'static Location<'static>,
     /// Who is to be told that it has closed.
@@ -111,8 +109,9 @@ impl<T> Channel<T> {
 
     #[track_caller]
     fn pair_of(capacity: usize) -> (Sender<T>, Receiver<T>) {
-        let channel = Arc::new(Self::new(capacity, None));
-        (Sender { channel: channel.clone() }, Receiver { channel })
+        let made = Location::caller();
+        let (senders, receivers) = Self::with_ends(|| Self::new(capacity, None, made));
+        (Sender { channel: senders }, Receiver { channel: receivers })
     }
 
     fn is_the_senders(&self) -> bool {
@@ -121,24 +120,24 @@ impl<T> Channel<T> {
 
     #[track_caller]
     pub(super) fn never() -> Receiver<T> {
-        Receiver { channel: Arc::new(Self::with_clock(Clock::never())) }
+        let made = Location::caller();
+        Receiver { channel: Self::with_receiver(|_| Self::with_clock(Clock::never(), made)) }
     }
 
-    #[track_caller]
-    pub(super) fn with_clock(clock: Clock) -> Self {
-        Self::new(0, Some(Box::new(clock)))
+    pub(super) fn with_clock(clock: Clock, made: &'static Location<'static>) -> Self {
+        Self::new(0, Some(Box::new(clock)), made)
     }
 
-    #[track_caller]
-    fn new(capacity: usize, clock: Option<Box<Clock>>) -> Self {
+    fn new(capacity: usize, clock: Option<Box<Clock>>, made: &'static Location<'static>) -> Self {
         Channel {
             state: BiasedLock::new(State::new(clock.is_some())),
             capacity,
             clock,
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
+            refs: AtomicUsize::new(0),
             label: Label::new(),
-            made: Location::caller(),
+            made,
             #[cfg(not(loom))]
             end_watch: Default::default(),
         }
@@ -484,32 +483,23 @@ impl<T> Channel<T> {
         !self.is_the_senders() && self.close()
     }
 
-    /// Whether `side` has more than one endpoint.
-    #[cfg_attr(loom, allow(dead_code))]
-    pub(super) fn is_shared(&self, side: Side) -> bool {
-        self.count(side).load(Ordering::Acquire) > 1
-    }
-
-    pub(super) fn add(&self, side: Side) {
-        let count = self.count(side).fetch_add(1, Ordering::Relaxed);
-        assert!(count < usize::MAX / 2, "too many endpoints of one channel");
-    }
-
-    /// One endpoint of `side` goes; the last one closes the channel, and the last receiver drops what is buffered.
-    pub(super) fn subtract(&self, side: Side) {
-        let receivers = matches!(side, Side::Receivers);
-        if self.count(side).fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
-        }
-        wait::point();
+    /// The last end of `side` goes: that closes the channel, and the last receiver drops what is buffered.
+    pub(super) fn end_of(&self, side: Side) {
         self.close();
-        if receivers {
+        if matches!(side, Side::Receivers) {
             let buffer = self.state.lock().take_buffer();
             drop(buffer);
         }
     }
 
-    fn count(&self, side: Side) -> &AtomicUsize {
+    /// All that was done to the state has been done before this: what loom checks, where the channel is about to be freed.
+    #[inline(always)]
+    pub(super) fn last_look(&mut self) {
+        #[cfg(loom)]
+        self.state.check_exclusive();
+    }
+
+    pub(super) fn count(&self, side: Side) -> &AtomicUsize {
         match side {
             Side::Senders => &self.senders,
             Side::Receivers => &self.receivers,
@@ -534,7 +524,7 @@ impl<T> Tells for Channel<T> {
             None => {
                 let (senders, receivers) = (&self.senders, &self.receivers);
                 let [senders, receivers] = [senders, receivers].map(|count| count.load(Ordering::Relaxed));
-                ("channel", End::Ends { senders, receivers, word: word_of_arc(self) })
+                ("channel", End::Ends { senders, receivers, word: ptr::from_ref(self).addr() })
             }
         };
         things.push(Thing {

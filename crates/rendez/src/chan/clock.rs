@@ -40,10 +40,13 @@ use crate::{
 use std::{cell::Cell, time::Duration};
 #[cfg(not(loom))]
 use {
-    crate::{primitives::Arc, sched::Alarm},
+    super::end::Ref,
+    crate::sched::Alarm,
     std::{
-        sync::Weak,
-        task::{Wake, Waker},
+        mem::ManuallyDrop,
+        panic::Location,
+        ptr::NonNull,
+        task::{RawWaker, RawWakerVTable, Waker},
     },
 };
 
@@ -57,9 +60,9 @@ pub(super) struct Clock {
     closed: Cell<bool>,
     #[cfg(not(loom))]
     alarm: Alarm,
-    /// For the alarm. Without it the clock can't be set, so only the clock of a `Channel<Instant>` ever is.
+    /// Where it is, for the alarm. Without it the clock can't be set, so only the clock of a `Channel<Instant>` ever is.
     #[cfg(not(loom))]
-    channel: Weak<Channel<Instant>>,
+    channel: Option<NonNull<Channel<Instant>>>,
 }
 
 // SAFETY: touched under the channel's lock alone.
@@ -72,7 +75,7 @@ pub(super) type Taken<'a, T> = Result<(), (Refusal, Locked<'a, T>)>;
 
 impl Clock {
     #[cfg(not(loom))]
-    fn new(channel: Weak<Channel<Instant>>) -> Self {
+    fn new(channel: Option<NonNull<Channel<Instant>>>) -> Self {
         Clock {
             next: Cell::new(None),
             period: Cell::new(None),
@@ -86,7 +89,7 @@ impl Clock {
     /// The clock of `never()`.
     pub(super) fn never() -> Self {
         #[cfg(not(loom))]
-        return Clock::new(Weak::new());
+        return Clock::new(None);
         #[cfg(loom)]
         Clock {
             next: Cell::new(None),
@@ -99,7 +102,7 @@ impl Clock {
     /// Whether it is that of `never()`.
     pub(super) fn is_never(&self) -> bool {
         #[cfg(not(loom))]
-        return self.channel.strong_count() == 0;
+        return self.channel.is_none();
         #[cfg(loom)]
         true
     }
@@ -229,10 +232,11 @@ impl<T> Channel<T> {
         #[cfg(not(loom))]
         if let Some(clock) = &self.clock
             && let Some(next) = clock.next.get()
-            && let Some(channel) = clock.channel.upgrade()
+            && let Some(channel) = clock.channel
             && !(clock.alarm.is_set() && clock.alarm.deadline().is_some_and(|at| at <= next))
         {
-            let waker = Waker::from(channel);
+            // SAFETY: it is this channel, which the caller's end or reference keeps.
+            let waker = waker(unsafe { Ref::to(channel) });
             // SAFETY: who holds the lock is the owner; the alarm is in a box that goes with the channel.
             unsafe { clock.alarm.set(next, &waker) };
         }
@@ -306,11 +310,12 @@ impl Channel<Instant> {
     /// A timer's channel; `next` is when the first value is due.
     #[track_caller]
     pub(super) fn timed(next: Instant, period: Option<Duration>) -> Receiver<Instant> {
-        let channel = Arc::new_cyclic(|channel: &Weak<Channel<Instant>>| {
-            let clock = Clock::new(channel.clone());
+        let made = Location::caller();
+        let channel = Channel::with_receiver(|channel| {
+            let clock = Clock::new(Some(channel));
             clock.next.set(Some(next));
             clock.period.set(period);
-            Channel::with_clock(clock)
+            Channel::with_clock(clock, made)
         });
         Receiver { channel }
     }
@@ -358,11 +363,26 @@ impl Channel<Instant> {
     }
 }
 
+/// The alarm's waker: a reference to the channel.
 #[cfg(not(loom))]
-impl Wake for Channel<Instant> {
-    fn wake(self: Arc<Self>) {
-        self.ring();
-    }
+fn waker(channel: Ref<Instant>) -> Waker {
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(
+        |channel| {
+            // SAFETY: what a waker carries is from `into_raw`; the waker that is cloned keeps its reference.
+            let channel = ManuallyDrop::new(unsafe { Ref::<Instant>::from_raw(channel) });
+            // SAFETY: the reference above keeps it.
+            RawWaker::new(unsafe { Ref::to(channel.place()) }.into_raw(), &VTABLE)
+        },
+        // SAFETY: as above; the waker that wakes by value gives its reference up.
+        |channel| unsafe { Ref::<Instant>::from_raw(channel) }.get().ring(),
+        // SAFETY: as above; it keeps its reference.
+        |channel| ManuallyDrop::new(unsafe { Ref::<Instant>::from_raw(channel) }).get().ring(),
+        // SAFETY: as above; the waker that is dropped gives its reference up.
+        |channel| drop(unsafe { Ref::<Instant>::from_raw(channel) }),
+    );
+    // SAFETY: the functions keep `RawWaker`'s contract, each in its way above; a channel of `Instant`s, which is all under a lock or
+    // atomic, may be used and freed by any thread.
+    unsafe { Waker::from_raw(RawWaker::new(channel.into_raw(), &VTABLE)) }
 }
 
 #[cfg(not(loom))]

@@ -38,6 +38,7 @@ mod channel;
 mod clock;
 #[cfg(not(loom))]
 mod closed;
+mod end;
 mod error;
 #[cfg_attr(
     loom,

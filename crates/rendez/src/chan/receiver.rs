@@ -2,9 +2,9 @@
 
 use super::{
     Iter, RecvError, RecvEvent, RecvFuture, RecvStream, RecvTimeoutError, TryIter, TryRecvError,
-    channel::{Channel, Failure, Side},
+    channel::Failure, end::RecvEnd,
 };
-use crate::{primitives::Arc, time::Instant, wait};
+use crate::{time::Instant, wait};
 use std::{
     fmt,
     mem::MaybeUninit,
@@ -15,7 +15,7 @@ use std::{
 /// The receiving half of a channel. Clone it for more receivers, each value goes to one of them; the channel closes, and
 /// drops what it holds, when the last one is dropped.
 pub struct Receiver<T> {
-    pub(super) channel: Arc<Channel<T>>,
+    pub(super) channel: RecvEnd<T>,
 }
 
 // SAFETY: all that is reached through a handle is under the channel's lock, and moves values between threads by value
@@ -177,7 +177,7 @@ impl<T> Receiver<T> {
     /// Whether there is another receiver of this channel.
     #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn is_shared(&self) -> bool {
-        self.channel.is_shared(Side::Receivers)
+        self.channel.is_shared()
     }
 
     /// Whether the channel is closed (values may still be buffered).
@@ -224,14 +224,7 @@ impl<T> Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        self.channel.add(Side::Receivers);
         Receiver { channel: self.channel.clone() }
-    }
-}
-
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        self.channel.subtract(Side::Receivers);
     }
 }
 

@@ -1,11 +1,10 @@
 //! The sending half.
 
 use super::{
-    SendError, SendEvent, SendFuture, SendTimeoutError, TrySendError,
-    channel::{Channel, Failure, Side},
+    SendError, SendEvent, SendFuture, SendTimeoutError, TrySendError, channel::Failure, end::SendEnd,
     state::Refusal,
 };
-use crate::{primitives::Arc, time::Instant, wait};
+use crate::{time::Instant, wait};
 use std::{
     fmt,
     mem::MaybeUninit,
@@ -15,7 +14,7 @@ use std::{
 
 /// The sending half of a channel. Clone it for more senders; the channel closes when the last one is dropped.
 pub struct Sender<T> {
-    pub(super) channel: Arc<Channel<T>>,
+    pub(super) channel: SendEnd<T>,
 }
 
 // SAFETY: all that is reached through a handle is under the channel's lock, and moves values between threads by value
@@ -210,14 +209,7 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.channel.add(Side::Senders);
         Sender { channel: self.channel.clone() }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        self.channel.subtract(Side::Senders);
     }
 }
 

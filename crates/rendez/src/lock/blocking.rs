@@ -1,10 +1,20 @@
 //! What stands for the lock in loom's models of everything else: two threads that spin by turns are endless to loom.
 
-use loom::sync::{Mutex, MutexGuard};
+use loom::{
+    cell::UnsafeCell,
+    sync::{Mutex, MutexGuard},
+};
 use std::ops::{Deref, DerefMut};
 
 #[derive(Debug)]
-pub(crate) struct SpinLock<T>(Mutex<T>);
+pub(crate) struct SpinLock<T> {
+    value: Mutex<T>,
+    /// Touched by whoever has the lock: what loom can check against a use without it.
+    trace: UnsafeCell<()>,
+}
+
+// SAFETY: the trace is touched under the lock, or exclusively.
+unsafe impl<T: Send> Sync for SpinLock<T> {}
 
 #[must_use]
 #[derive(Debug)]
@@ -12,11 +22,18 @@ pub(crate) struct SpinGuard<'a, T>(MutexGuard<'a, T>);
 
 impl<T> SpinLock<T> {
     pub(crate) fn new(value: T) -> Self {
-        SpinLock(Mutex::new(value))
+        SpinLock { value: Mutex::new(value), trace: UnsafeCell::new(()) }
     }
 
     pub(crate) fn lock(&self) -> SpinGuard<'_, T> {
-        SpinGuard(self.0.lock().expect("nothing panics under it"))
+        let guard = self.value.lock().expect("nothing panics under it");
+        self.trace.with_mut(|_| ());
+        SpinGuard(guard)
+    }
+
+    /// Has loom check that all that was done under the lock was done before this, which takes it not.
+    pub(crate) fn check_exclusive(&mut self) {
+        self.trace.with_mut(|_| ());
     }
 }
 

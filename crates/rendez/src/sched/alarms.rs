@@ -81,6 +81,11 @@ impl AlarmSet {
         Some(self.next.load(Ordering::Acquire)).filter(|&next| next != NEVER)
     }
 
+    /// How many are set.
+    pub(super) fn len(&self) -> u64 {
+        self.heap.lock().len() as u64
+    }
+
     /// Whether an alarm is due.
     #[inline]
     fn is_due(&self, now: u64) -> bool {
@@ -342,6 +347,11 @@ pub(super) fn service() -> (bool, bool) {
         Some(service) => (true, service.set.next_deadline().is_some()),
         None => (false, false),
     }
+}
+
+/// How many alarms are set at the service.
+pub(super) fn set_at_service() -> u64 {
+    SERVICE.get().map_or(0, |service| service.set.len())
 }
 
 impl Service {

@@ -1,4 +1,4 @@
-//! The processor time of another thread: tells a worker that is busy from one that the kernel does not let run.
+//! Another thread: its processor time, which tells a worker that is busy from one that the kernel does not let run, and signals to it.
 
 use std::{
     sync::atomic::{AtomicI32, Ordering},
@@ -7,13 +7,17 @@ use std::{
 
 /// A thread's processor-time clock, which others may read.
 #[derive(Debug)]
-pub(super) struct ThreadClock(AtomicI32);
+pub(super) struct ThreadClock {
+    clock: AtomicI32,
+    /// The thread, as the kernel numbers it.
+    thread: AtomicI32,
+}
 
 const NONE: i32 = 0;
 
 impl ThreadClock {
     pub(super) const fn new() -> Self {
-        ThreadClock(AtomicI32::new(NONE))
+        ThreadClock { clock: AtomicI32::new(NONE), thread: AtomicI32::new(NONE) }
     }
 
     /// Makes this the clock of the calling thread.
@@ -21,12 +25,28 @@ impl ThreadClock {
         let mut clock: libc::clockid_t = NONE;
         // SAFETY: the calling thread's own handle, and a place for the answer.
         let error = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
-        self.0.store(if error == 0 { clock } else { NONE }, Ordering::Relaxed);
+        self.clock.store(if error == 0 { clock } else { NONE }, Ordering::Relaxed);
+        // SAFETY: no memory is passed.
+        self.thread.store(unsafe { libc::gettid() }, Ordering::Relaxed);
+    }
+
+    /// The thread, as the kernel numbers it.
+    pub(super) fn thread(&self) -> u64 {
+        self.thread.load(Ordering::Relaxed) as u64
+    }
+
+    /// Sends the thread a signal. If it has ended, nobody gets it, or another thread of this process.
+    pub(super) fn signal(&self, signal: i32) {
+        let thread = self.thread.load(Ordering::Relaxed);
+        if thread != NONE {
+            // SAFETY: no memory is passed.
+            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
+        }
     }
 
     /// The time that the thread has run; zero if that can't be told (it has ended, say).
     pub(super) fn now(&self) -> Duration {
-        let clock = self.0.load(Ordering::Relaxed);
+        let clock = self.clock.load(Ordering::Relaxed);
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: a place for the answer; a clock that does not exist is an error.
         if clock == NONE || unsafe { libc::clock_gettime(clock, &mut time) } != 0 {

@@ -1,10 +1,13 @@
 //! Settings: from the builder, else from the environment, else from the machine. A bad value is an error that names it.
 
 use crate::stack;
-use std::{env, io, thread};
+use std::{env, io, thread, time::Duration};
 
 /// The most workers that a runtime can have.
 pub(crate) const MAX_WORKERS: usize = 1024;
+
+/// For how long a goroutine may have its worker before that is told, if that is to be told.
+const STUCK_AFTER: Duration = Duration::from_millis(10);
 
 /// What happens when a detached goroutine panics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,7 @@ pub(super) struct Config {
     pub(super) stack_size: Option<usize>,
     pub(super) seed: Option<u64>,
     pub(super) panic_policy: PanicPolicy,
+    pub(super) stuck_after: Option<Duration>,
 }
 
 fn invalid(text: String) -> io::Error {
@@ -59,6 +63,13 @@ impl Config {
         }
         // Aware of cgroups and of the affinity mask.
         Ok(thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS))
+    }
+
+    /// For how long a goroutine may have its worker, and whether `RENDEZ_STUCK` is set, which asks for reports.
+    pub(super) fn stuck_after(&self) -> io::Result<(Duration, bool)> {
+        let from_env = from_env("RENDEZ_STUCK", "a number of milliseconds")?;
+        let limit = from_env.map_or(STUCK_AFTER, |ms| Duration::from_millis(ms as u64));
+        Ok((self.stuck_after.unwrap_or(limit), from_env.is_some()))
     }
 
     /// The size of the goroutines' stacks, in bytes of address space.

@@ -60,8 +60,7 @@ impl<T: Copy> Deadlines<T> {
         self.heap.is_empty()
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.heap.len()
     }
 

@@ -4,7 +4,7 @@
 //!
 //! 1. Are there goroutines that have not ended, of this runtime, and of no runtime is a worker awake, or has a timer or an
 //!    alarm set, or a queue that is not empty? (`published.timed` is stored before each sleep.)
-//! 2. Does no poller have a source (whether or not somebody waits for it), and nobody wait for a call on the pool?
+//! 2. Does no poller have a source (whether or not somebody waits for it), and nobody wait for a call on the pool, or a signal?
 //!    Is every OS thread of the process one that we know: a worker that sleeps, the thread of the alarms (with none set), or one that
 //!    waits, without a limit, for something of rendez? Any other may be about to send.
 //! 3. Has nothing moved between the first look and the last?
@@ -15,7 +15,7 @@
 //!
 //! How many threads there are is read from `/proc`; where there is none, nothing is ever said.
 
-use super::{alarms, census::Depth, knots, poller, runtime::Shared, worker::Worker};
+use super::{alarms, census::Depth, knots, monitor, poller, runtime::Shared, worker::Worker};
 use std::{
     io::Write,
     sync::{
@@ -70,6 +70,8 @@ pub(super) fn register(runtime: &Arc<Shared>) {
     let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
     runtimes.retain(|other| other.strong_count() > 0);
     runtimes.push(Arc::downgrade(runtime));
+    drop(runtimes);
+    monitor::wake();
 }
 
 /// All runtimes that there are.
@@ -113,7 +115,11 @@ fn look(runtimes: &[Arc<Shared>], me: &Worker) -> Look {
         }
     }
     let (service, is_set) = alarms::service();
-    if is_set || OUTSIDE.load(Ordering::SeqCst) > 0 || poller::has_sources(runtimes) {
+    if is_set
+        || OUTSIDE.load(Ordering::SeqCst) > 0
+        || poller::has_sources(runtimes)
+        || crate::signal::may_come()
+    {
         return Look::Alive;
     }
     let known = workers + usize::from(service) + WAITING.load(Ordering::SeqCst);

@@ -33,6 +33,7 @@ impl Worker {
                     && (*waiter).cancel()
                 {
                     self.timers.remove(&this.timer);
+                    self.shared.counters.cancelled.add(1);
                     self.queue.push(this.timer.task.get().cast_mut());
                 }
                 fiber = this.next.get();
@@ -65,6 +66,11 @@ impl Worker {
                         (*task).title(),
                         (*task).site
                     );
+                }
+                if let Some(reason) = (*fiber).reason() {
+                    let counters = &self.shared.counters;
+                    counters.cancelled.add(1);
+                    counters.ended_waits[reason as usize].add(1);
                 }
                 self.disown(fiber);
                 header::abandon_parked(task);

@@ -129,7 +129,7 @@ impl Drop for Hold {
         if self.0.holds.fetch_sub(1, Ordering::SeqCst) == 1
             && let Some(worker) = self.0.worker.get()
         {
-            worker.sleep.notify();
+            worker.notify();
         }
     }
 }

@@ -19,8 +19,8 @@
 //!   no fence is issued: who goes to sleep while another is awake becomes the sentinel if there is none.
 
 use super::{
-    alarms::OVERDUE, placement::SLACK, poller::Events, runtime::Victim, shared::WorkerShared, sleep::Slept,
-    worker::Worker,
+    alarms::OVERDUE, monitor, placement::SLACK, poller::Events, runtime::Victim, shared::WorkerShared,
+    sleep::Slept, worker::Worker,
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
@@ -110,21 +110,25 @@ impl Worker {
                 continue;
             }
             if behind && self.polls.steal_from(polls) {
+                self.note_steal();
                 self.watch.set(None);
                 return true;
             }
             if let Some(task) = shared.take_handed() {
+                self.note_steal();
                 self.fresh.push(task);
                 self.has_loot.set(true);
                 return true;
             }
             if self.polls.steal_from(polls) {
+                self.note_steal();
                 self.watch.set(None);
                 return true;
             }
             loop {
                 match fresh.steal_batch_and_pop(&self.fresh) {
                     Steal::Success(task) => {
+                        self.note_steal();
                         self.fresh.push(task);
                         self.watch.set(None);
                         self.has_loot.set(true);
@@ -136,6 +140,10 @@ impl Worker {
             }
         }
         false
+    }
+
+    fn note_steal(&self) {
+        self.shared.counters.steals.add(1);
     }
 
     /// Whether this worker is idle only because all that it has is parked, and has more of that than `victim`.
@@ -178,6 +186,8 @@ impl Worker {
             return self.idle_stopping();
         }
         self.wait_for_work();
+        monitor::wake();
+        self.heed_trace();
         if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
             self.pass_watch_on();
         }
@@ -339,12 +349,15 @@ impl Worker {
             [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min()
         };
         let mut events = None;
+        let since = self.shared.counters.sleep_begins();
         let slept = match self.poller() {
             Some(poller) => self.shared.sleep.sleep_polling(has_work, timeout, |timeout| {
+                self.shared.counters.poller_looks.add(1);
                 poller.wait(events.insert(Events::new()), timeout);
             }),
             None => self.shared.sleep.sleep(has_work, timeout),
         };
+        self.shared.counters.sleep_ends(since, slept != Slept::FoundWork);
         runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
         if sentinel {
             runtime.sentinel.store(false, Ordering::SeqCst);

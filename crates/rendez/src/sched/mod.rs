@@ -4,8 +4,10 @@
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
-//! * [`census`]: who is there, and what they were [`given`]. [`deadlock`]: nothing can run any more. [`knot`]: some wait only for each other. With the feature `testing`, `left_over`: who does not end;
+//! * [`counters`]: what each worker counts; [`figures`] adds it up. [`census`]: who is there, and what they were [`given`]. [`deadlock`]: nothing can run any more.
+//!   [`knot`]: some wait only for each other. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
+//! * [`monitor`]: who holds a worker for too long.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
@@ -16,9 +18,11 @@ mod bell;
 mod census;
 mod clock;
 mod config;
+pub(crate) mod counters;
 mod deadlines;
 pub(crate) mod deadlock;
 mod ending;
+pub(crate) mod figures;
 mod given;
 #[cfg(feature = "testing")]
 pub(crate) mod harness;
@@ -29,6 +33,7 @@ mod idle;
 mod knot;
 #[cfg(feature = "testing")]
 mod left_over;
+pub(crate) mod monitor;
 mod placement;
 mod poller;
 mod polls;
@@ -49,7 +54,7 @@ pub(crate) use left_over::left_over;
 pub(crate) use poller::{Poller, poller_here};
 pub(crate) use runtime::Shared;
 pub use runtime::{Runtime, RuntimeBuilder, run};
-pub(crate) use shared::WorkerShared;
+pub(crate) use shared::{RingOfWorker, WorkerName, WorkerShared, rings};
 pub(crate) use timers::Timer;
 
 use crate::{
@@ -66,7 +71,7 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering, compiler_fence},
     },
     time::Duration,
 };
@@ -103,6 +108,7 @@ fn enter(worker: Worker) {
     let panicked = Panicked;
     crate::diag::overflow::install();
     let _signal_stack = crate::diag::overflow::SignalStack::new();
+    crate::diag::stuck::unblock();
     let shared = worker.shared;
     WORKER.set(&worker);
     crate::lock::adopt();
@@ -162,6 +168,52 @@ pub(crate) fn overflow_at(address: usize) -> Option<Overflow<'static>> {
         let page = crate::stack::page_size();
         (limit..limit + page).contains(&address).then_some(Overflow { task: task.0.as_ref(), size })
     }
+}
+
+/// Whether this thread is the worker that has this.
+pub(crate) fn is_worker_here(shared: *const WorkerShared) -> bool {
+    // SAFETY: as in `with_worker`.
+    unsafe { WORKER.get().as_ref() }.is_some_and(|worker| ptr::eq(worker.shared, shared))
+}
+
+/// The goroutine in the middle of which this thread is, and the addresses of its stack. `None` if it is in none, or the goroutine is
+/// about to be over.
+///
+/// A worker writes what runs, and its fiber, before it says by an odd number of switches that something runs, and touches
+/// them again only after the number is even again; and before a goroutine's books may go, its fiber is marked.
+///
+/// # Safety
+/// Called in a signal handler, and not used beyond it.
+pub(crate) unsafe fn interrupted() -> Option<(&'static Header, std::ops::Range<usize>)> {
+    // SAFETY: as in `with_worker`; between the two stores of `switches` task and fiber are there, until the mark is set.
+    unsafe {
+        let worker = WORKER.get().as_ref()?;
+        if !worker.shared.is_running() {
+            return None;
+        }
+        compiler_fence(Ordering::Acquire);
+        let (task, fiber) = (worker.goroutine()?, worker.fiber()?);
+        if fiber.is_over.get() {
+            return None;
+        }
+        compiler_fence(Ordering::Acquire);
+        Some((task.0.as_ref(), fiber.stack()))
+    }
+}
+
+/// The running goroutine's books may go from now on, if it is `task`.
+#[inline(always)]
+pub(crate) fn note_over(task: *const Header) {
+    with_worker(|worker| {
+        if let Some(worker) = worker
+            && worker.goroutine().is_some_and(|running| ptr::eq(running.0.as_ptr(), task))
+            && let Some(fiber) = worker.fiber()
+        {
+            fiber.is_over.set(true);
+            // For a handler on this thread.
+            compiler_fence(Ordering::Release);
+        }
+    });
 }
 
 impl Overflow<'_> {
@@ -257,6 +309,9 @@ pub(crate) unsafe fn ready(goroutine: Goroutine) {
         Some(worker) if ptr::eq(worker.shared, home) => unsafe { worker.ready(task) },
         // SAFETY: passed on; what a worker shares is never freed.
         _ => unsafe {
+            if let Some(worker) = worker {
+                worker.note_remote_wake(task, &*home);
+            }
             let took = (*home).push(task);
             if let (Some(took), Some(worker)) = (took, worker) {
                 worker.spent_waking.set(worker.spent_waking.get() + took);
@@ -293,7 +348,12 @@ impl Crowd {
             let home = (*task).worker.get();
             match self.worker.as_ref() {
                 Some(worker) if ptr::eq(worker.shared, home) => worker.ready(task),
-                _ => self.chain(home).add(task),
+                worker => {
+                    if let Some(worker) = worker {
+                        worker.note_remote_wake(task, &*home);
+                    }
+                    self.chain(home).add(task);
+                }
             }
         }
     }

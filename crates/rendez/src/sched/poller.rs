@@ -273,7 +273,12 @@ impl Worker {
 
     /// Looks for events now; whether there is something to run.
     pub(super) fn poll_now(&self) -> bool {
-        self.poller().is_some_and(Poller::look) && self.has_work()
+        self.poller().is_some_and(|poller| self.look_at(poller)) && self.has_work()
+    }
+
+    fn look_at(&self, poller: &Poller) -> bool {
+        self.shared.counters.poller_looks.add(1);
+        poller.look()
     }
 
     /// In the course of work: looks for events more often if there are some, or if what runs takes long.
@@ -284,7 +289,7 @@ impl Worker {
             let most = if self.slow.get() { SELDOM_IF_SLOW } else { SELDOM } - 1;
             match turn.left.get().min(most) {
                 0 => {
-                    let skip = if poller.look() { 0 } else { (turn.skipped.get() * 2 + 1).min(most) };
+                    let skip = if self.look_at(poller) { 0 } else { (turn.skipped.get() * 2 + 1).min(most) };
                     turn.skipped.set(skip);
                     turn.left.set(skip);
                 }
@@ -376,7 +381,7 @@ impl super::WorkerShared {
         }
     }
 
-    fn switches(&self) -> u32 {
+    pub(super) fn switches(&self) -> u32 {
         self.published.switches.load(Ordering::Relaxed)
     }
 

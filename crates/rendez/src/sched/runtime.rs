@@ -17,14 +17,16 @@
 use super::{
     PanicPolicy, census,
     config::{self, Config},
-    deadlock, harness,
+    counters::Tally,
+    deadlock, harness, monitor,
     queue::Inbox,
-    shared::{Fresh, WorkerShared},
+    shared::{Fresh, WorkerShared, with_counted},
     starved::Starved,
     worker::Worker,
 };
 use crate::{
     JoinHandle,
+    diag::trace,
     stack::{self, Pool},
     sync::WaitGroup,
     task::{AsyncTasks, ForcedUnwind, Header, header, spawn},
@@ -41,6 +43,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     },
     thread,
+    time::Duration,
 };
 
 /// What the workers of a runtime share.
@@ -62,12 +65,15 @@ pub(crate) struct Shared {
     pub(super) exit: AtomicBool,
     foreign_spawned: AtomicU64,
     foreign_finished: AtomicU64,
+    /// Told from that of all other runtimes of the process, and not zero.
+    pub(super) number: u64,
     pub(super) stacks: Arc<Pool>,
     pub(super) starved: Starved,
     /// The progress when memory was last given back.
     pub(super) tidied: AtomicU64,
     pub(super) seed: u64,
     panic_policy: PanicPolicy,
+    stuck_after: Duration,
     /// How many goroutines wait for calls on the pool.
     pub(super) offloaded: AtomicUsize,
     /// The first panic that nobody asked about, in words.
@@ -92,6 +98,9 @@ struct Slot {
     polls: Stealer<Fresh>,
 }
 
+/// How many runtimes have been.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
 /// What a thief sees of another worker.
 pub(super) struct Victim<'a> {
     pub(super) shared: &'static WorkerShared,
@@ -110,6 +119,13 @@ impl Shared {
     pub(super) fn start_with(config: &Config, harness: Option<harness::Start>) -> io::Result<Arc<Shared>> {
         let workers = config.workers()?;
         let stacks = stack::pool(config.stack_size()?)?;
+        if harness.is_none() {
+            trace::start_from_environment()?;
+        }
+        let (stuck_after, reports) = config.stuck_after()?;
+        if reports {
+            monitor::start()?;
+        }
         // The first stack shows whether there is memory for any.
         drop(stacks.allocate()?);
         let shared = Arc::new(Shared {
@@ -126,11 +142,13 @@ impl Shared {
             exit: AtomicBool::new(false),
             foreign_spawned: AtomicU64::new(0),
             foreign_finished: AtomicU64::new(0),
+            number: STARTED.fetch_add(1, Ordering::Relaxed) + 1,
             stacks,
             starved: Starved::new(),
             tidied: AtomicU64::new(0),
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             panic_policy: config.panic_policy,
+            stuck_after,
             offloaded: AtomicUsize::new(0),
             detached_panic: OnceLock::new(),
             async_tasks: AsyncTasks::default(),
@@ -159,7 +177,7 @@ impl Shared {
         }
         for index in self.started.load(Ordering::Relaxed)..workers {
             let deque = Deque::new_lifo();
-            let shared = WorkerShared::obtain();
+            let shared = WorkerShared::obtain(self.number);
             let polls = Deque::new_fifo();
             let slot = Slot { shared, stealer: deque.stealer(), polls: polls.stealer() };
             self.alive.add(1);
@@ -194,6 +212,11 @@ impl Shared {
 
     pub(super) fn active_workers(&self) -> usize {
         self.active.load(Ordering::Relaxed)
+    }
+
+    /// For how long a goroutine may have its worker before that is told. `None` if the time here is not the machine's.
+    pub(super) fn stuck_after(&self) -> Option<Duration> {
+        self.tested.is_none().then_some(self.stuck_after)
     }
 
     pub(super) fn started_workers(&self) -> usize {
@@ -233,20 +256,19 @@ impl Shared {
     }
 
     pub(super) fn wake_one(&self) {
-        let _ =
-            self.started_slots().take(self.active_workers()).any(|slot| slot.shared.sleep.notify().is_some());
+        let _ = self.started_slots().take(self.active_workers()).any(|slot| slot.shared.notify().is_some());
     }
 
     pub(super) fn wake_all(&self) {
         for slot in self.started_slots() {
-            slot.shared.sleep.notify();
+            slot.shared.notify();
         }
     }
 
     /// Wakes the workers that have tasks which no other worker may start, and no stack for them.
     pub(super) fn wake_hungry(&self) {
         for slot in self.started_slots().filter(|slot| slot.shared.published.hungry.load(Ordering::SeqCst)) {
-            slot.shared.sleep.notify();
+            slot.shared.notify();
         }
     }
 
@@ -293,6 +315,12 @@ impl Shared {
 
     pub(super) fn is_quiescent(&self) -> bool {
         self.counts().1 == 0
+    }
+
+    /// How many tasks were started, and have ended, where no worker of this runtime was.
+    pub(super) fn foreign_counts(&self) -> (u64, u64) {
+        let finished = self.foreign_finished.load(Ordering::Acquire);
+        (self.foreign_spawned.load(Ordering::Relaxed), finished)
     }
 
     /// How many tasks have finished, and how many have not.
@@ -482,8 +510,18 @@ unsafe impl<T> Send for SendPtr<T> {}
 pub(super) fn report_panic(task: &Header, policy: PanicPolicy) {
     // Not `eprintln`, which panics when nobody reads the error stream any more.
     let _ = writeln!(io::stderr(), "rendez: {} panicked; created at {}", task.title(), task.site);
+    trace::note_panic();
     if policy == PanicPolicy::Exit {
         std::process::exit(2);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let (spawned, ended) = self.foreign_counts();
+        with_counted(|counted| {
+            *counted = counted.plus(&Tally { spawned, ended, ..Tally::NOTHING });
+        });
     }
 }
 
@@ -611,6 +649,13 @@ impl RuntimeBuilder {
     /// What a panic in a detached goroutine does. Default: [`PanicPolicy::Print`].
     pub fn panic_policy(mut self, policy: PanicPolicy) -> Self {
         self.config.panic_policy = policy;
+        self
+    }
+
+    /// For how long a goroutine may have its worker without letting others run, before [`diag::on_stuck`](crate::diag::on_stuck) is told.
+    /// Default: `RENDEZ_STUCK`, in milliseconds, else 10 ms.
+    pub fn stuck_after(mut self, limit: Duration) -> Self {
+        self.config.stuck_after = Some(limit);
         self
     }
 

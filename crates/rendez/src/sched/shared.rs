@@ -3,11 +3,16 @@
 use super::{
     alarms::AlarmSet,
     clock::ThreadClock,
+    counters::{Counters, Tally},
     poller::Poller,
     queue::{Chain, Inbox, Linked},
     sleep::Sleep,
 };
-use crate::{primitives::atomic::AtomicPtr, task::Header};
+use crate::{
+    diag::trace::{self, Record, Ring},
+    primitives::atomic::AtomicPtr,
+    task::Header,
+};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::{
@@ -24,6 +29,48 @@ impl Linked for Header {
     fn link(&self) -> &AtomicPtr<Header> {
         &self.link
     }
+}
+
+/// Where a worker records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingOfWorker {
+    pub(crate) ring: &'static Ring,
+    pub(crate) worker: WorkerName,
+}
+
+/// Who a worker was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WorkerName {
+    /// The runtime's number, and the worker's place in it.
+    pub(crate) runtime: u64,
+    pub(crate) index: u64,
+    /// Its thread, as the kernel numbers it.
+    pub(crate) thread: u64,
+}
+
+/// By the numbers of what workers share: a ring is used again by who has that next.
+static RINGS: Mutex<Vec<Option<RingOfWorker>>> = Mutex::new(Vec::new());
+
+impl RingOfWorker {
+    /// The ring for a worker that begins to record.
+    pub(super) fn obtain(shared: &WorkerShared, runtime: u64, index: usize) -> &'static Ring {
+        let worker = WorkerName { runtime, index: index as u64, thread: shared.clock.thread() };
+        let capacity = trace::capacity();
+        let mut rings = RINGS.lock().unwrap_or_else(PoisonError::into_inner);
+        if rings.len() <= shared.number {
+            rings.resize(shared.number + 1, None);
+        }
+        let old = rings[shared.number].filter(|old| old.ring.capacity() == capacity);
+        let ring = old.map_or_else(|| &*Box::leak(Box::new(Ring::new(capacity))), |old| old.ring);
+        ring.push(Record::Worker(worker));
+        rings[shared.number] = Some(RingOfWorker { ring, worker });
+        ring
+    }
+}
+
+/// The rings of all workers that have recorded something.
+pub(crate) fn rings() -> Vec<RingOfWorker> {
+    RINGS.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().copied().collect()
 }
 
 /// A task that has not started, in a deque or an injector.
@@ -46,6 +93,10 @@ pub(crate) struct WorkerShared {
     /// Written by the worker alone.
     pub(super) published: CachePadded<Published>,
     pub(super) clock: ThreadClock,
+    pub(super) counters: CachePadded<Counters>,
+    /// The [number](super::runtime::Shared::number) of the runtime whose worker has this; zero while none has. Changed under the lock of
+    /// what has been counted by workers that have ended.
+    owner: AtomicU64,
     /// Set by this worker; cleared, and when they are overdue fired, by others too.
     pub(super) alarms: CachePadded<AlarmSet>,
     /// Once somebody has waited for a file descriptor here.
@@ -75,6 +126,13 @@ pub(super) struct Published {
 /// How many there are, retired or not.
 static MADE: AtomicUsize = AtomicUsize::new(0);
 static RETIRED: Mutex<Vec<&'static WorkerShared>> = Mutex::new(Vec::new());
+/// What was counted by workers that have ended.
+static COUNTED: Mutex<Tally> = Mutex::new(Tally::NOTHING);
+
+/// Looks at what has been counted by workers that have ended; meanwhile none ends.
+pub(super) fn with_counted<R>(f: impl FnOnce(&mut Tally) -> R) -> R {
+    f(&mut COUNTED.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// Whether there is one among those that no worker has.
 pub(super) fn any_retired(f: impl FnMut(&'static WorkerShared) -> bool) -> bool {
@@ -82,26 +140,46 @@ pub(super) fn any_retired(f: impl FnMut(&'static WorkerShared) -> bool) -> bool 
 }
 
 impl WorkerShared {
-    pub(super) fn obtain() -> &'static WorkerShared {
+    /// For a worker of the runtime of this number.
+    pub(super) fn obtain(owner: u64) -> &'static WorkerShared {
         let retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        retired.unwrap_or_else(|| {
+        let shared = retired.unwrap_or_else(|| {
             Box::leak(Box::new(WorkerShared {
                 number: MADE.fetch_add(1, Ordering::Relaxed),
                 inbox: Inbox::new(),
                 sleep: CachePadded::new(Sleep::new()),
                 published: CachePadded::default(),
                 clock: ThreadClock::new(),
+                counters: CachePadded::default(),
+                owner: AtomicU64::new(0),
                 alarms: CachePadded::new(AlarmSet::new()),
                 poller: OnceLock::new(),
                 handed: Injector::new(),
                 incoming: CachePadded::default(),
             }))
-        })
+        });
+        shared.owner.store(owner, Ordering::Relaxed);
+        shared
+    }
+
+    /// What its worker has counted, if that is one of the runtime of this number, and has not ended.
+    pub(super) fn tally_of(&self, owner: u64) -> Option<Tally> {
+        (self.owner.load(Ordering::Relaxed) == owner).then(|| self.tally())
+    }
+
+    fn tally(&self) -> Tally {
+        let ended = self.published.finished.load(Ordering::Acquire);
+        Tally { ended, spawned: self.published.spawned.load(Ordering::Relaxed), ..self.counters.read() }
     }
 
     pub(super) fn retire(&'static self) {
-        self.published.spawned.store(0, Ordering::Relaxed);
-        self.published.finished.store(0, Ordering::Relaxed);
+        with_counted(|counted| {
+            *counted = counted.plus(&self.tally());
+            self.owner.store(0, Ordering::Relaxed);
+            self.published.spawned.store(0, Ordering::Relaxed);
+            self.published.finished.store(0, Ordering::Relaxed);
+            self.counters.reset();
+        });
         self.published.load.store(0, Ordering::Relaxed);
         self.incoming.store(0, Ordering::Relaxed);
         self.orphan_poller();
@@ -115,7 +193,7 @@ impl WorkerShared {
     pub(super) unsafe fn push(&self, task: *mut Header) -> Option<Duration> {
         // SAFETY: passed on.
         unsafe { self.inbox.push(task) };
-        self.sleep.notify()
+        self.notify()
     }
 
     /// As [`push`](Self::push), of several.
@@ -125,7 +203,22 @@ impl WorkerShared {
     pub(super) unsafe fn push_chain(&self, chain: Chain<Header>) -> Option<Duration> {
         // SAFETY: passed on.
         unsafe { self.inbox.push_chain(chain) };
-        self.sleep.notify()
+        self.notify()
+    }
+
+    /// Wakes the worker if it sleeps, or is about to. Returns the time that this took the caller, if it did.
+    #[inline]
+    pub(super) fn notify(&self) -> Option<Duration> {
+        let took = self.sleep.notify();
+        if took.is_some() {
+            self.counters.note_notified();
+        }
+        took
+    }
+
+    /// Sends a signal to its worker's thread.
+    pub(crate) fn signal(&self, signal: i32) {
+        self.clock.signal(signal);
     }
 
     pub(super) fn is_running(&self) -> bool {

@@ -42,6 +42,11 @@ impl Starved {
         Starved { count: AtomicUsize::new(0), tasks: Injector::new(), requests: AtomicU32::new(0) }
     }
 
+    /// How many tasks starve.
+    pub(super) fn len(&self) -> u64 {
+        self.count.load(Ordering::Relaxed) as u64
+    }
+
     #[inline(always)]
     fn any(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 0

@@ -77,6 +77,10 @@ impl Timers {
         self.heap().is_empty()
     }
 
+    pub(super) fn len(&self) -> u64 {
+        self.heap().len() as u64
+    }
+
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.heap().next()
     }

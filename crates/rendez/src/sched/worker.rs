@@ -11,18 +11,20 @@
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
 //! 4. the newest unstarted one.
 //!
-//! What goroutines call of it is in [`calls`], and what a worker under test does besides in `tested`.
+//! What goroutines call of it is in [`calls`], bursts that are looked at in [`observed`], and what a worker under test does besides in `tested`.
 //!
 //! The inbox is looked at before every switch, the timers, the injector and the poller every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
 
 mod calls;
+mod observed;
 #[cfg(feature = "testing")]
 mod tested;
 
 use super::{
     clock, harness,
     idle::Watch,
+    monitor,
     placement::{self, Kind, Placer},
     poller::Turn,
     polls::Polls,
@@ -32,6 +34,7 @@ use super::{
     timers::{Timer, Timers},
 };
 use crate::{
+    diag::trace::Ring,
     primitives::prefetch,
     task::{
         Goroutine, Header,
@@ -43,16 +46,20 @@ use crate::{
     wait::{Awaited, Reason, Waiter},
 };
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use observed::TRACED;
 use std::{
     cell::{Cell, RefCell},
     panic::Location,
     ptr::{self, NonNull},
     sync::{
         Arc,
-        atomic::{Ordering, fence},
+        atomic::{Ordering, compiler_fence, fence},
     },
     time::Duration,
 };
+
+/// In place of the task that was woken last, while one runs whose wake-ups are to be noted: it has woken nobody yet.
+const NOBODY: *mut Header = ptr::without_provenance_mut(1);
 
 const STREAK: u32 = 32;
 const FRESH_EVERY: u32 = 16;
@@ -60,6 +67,8 @@ const FRESH_EVERY: u32 = 16;
 const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
 const SAMPLE_EVERY: u32 = 64;
+/// Of these, one in some is seen to the end of what it wakes.
+const LATENCY_EVERY: u32 = SAMPLE_EVERY * 8;
 /// So many timed polls of chatty async goroutines in a row say that there are no others.
 const WORKS_FOR: u32 = 32;
 /// Blocking operations that did not block before a goroutine yields.
@@ -88,6 +97,10 @@ pub(crate) struct Worker {
     pub(super) polls: Polls,
     /// The task that was woken last.
     woken: Cell<*mut Header>,
+    /// What is to be done with who is woken: see [`observed`].
+    noting: Cell<u8>,
+    /// Where bursts are recorded, if they are.
+    trace: Cell<Option<&'static Ring>>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
@@ -123,7 +136,7 @@ pub(crate) struct Worker {
     pub(super) watch: Cell<Option<Watch>>,
     /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<bool>,
-    /// How many of the next bursts are to be timed whatever the tick says.
+    /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
     curious: Cell<u32>,
     /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
     polls_work: Cell<u32>,
@@ -169,6 +182,8 @@ impl Worker {
             queue: RunQueue::new(),
             polls: Polls::new(polls),
             woken: Cell::new(ptr::null_mut()),
+            noting: Cell::new(0),
+            trace: Cell::new(None),
             streak: Cell::new(0),
             own_stealer: fresh.stealer(),
             fresh,
@@ -215,6 +230,7 @@ impl Worker {
         self.shared.clock.adopt();
         self.runtime.stacks.look_after();
         self.reserve_runner();
+        monitor::wake();
         if let Some(harness) = &self.harness {
             self.run_under_harness(harness);
         }
@@ -317,7 +333,7 @@ impl Worker {
         }
         let (kind, curious) = placement::kind(task.site);
         if curious {
-            self.curious.set(placement::CURIOUS);
+            self.curious.set(self.curious.get() & TRACED | placement::CURIOUS);
         }
         let mut placer = self.placer.get();
         let target =
@@ -341,7 +357,7 @@ impl Worker {
         shared.incoming.fetch_add(1, Ordering::SeqCst);
         shared.handed.push(task);
         fence(Ordering::SeqCst);
-        shared.sleep.notify();
+        shared.notify();
         true
     }
 
@@ -396,33 +412,20 @@ impl Worker {
             self.family.set(self.family.get().wrapping_add(0x10000));
             self.siblings.set(0);
             let switches = &self.shared.published.switches;
+            // What is said above of what runs is there for a handler that sees the number.
+            compiler_fence(Ordering::Release);
             switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
+            if self.shared.counters.is_probe(task) {
+                self.shared.counters.take_probe();
+            }
             let order = Order { task, cancelled: self.runtime.is_stopping() };
             let curious = self.curious.get();
-            let suspended = if tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
-                self.curious.set(curious.saturating_sub(1));
-                let (site, first) = ((*task).site, !(*fiber).owned.get());
-                let is_poll = (*task).has_flag(ASYNC);
-                self.spent_waking.set(Duration::ZERO);
-                self.calls.set(0);
-                let start = Instant::now();
-                let suspended = Fiber::resume(fiber, order);
-                let (burst, waking) = (start.elapsed(), self.spent_waking.get());
-                self.slow.set(burst >= placement::CHATTY);
-                // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
-                // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
-                let short = burst.saturating_sub(IN_CALL * self.calls.get()) < placement::CHATTY;
-                if if short { !first } else { waking.is_zero() } {
-                    placement::learn(site, burst);
-                }
-                if is_poll {
-                    self.note_poll(site);
-                }
-                suspended
-            } else {
-                Fiber::resume(fiber, order)
+            let suspended = match tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
+                true => self.observe(task, fiber, order, tick, curious),
+                false => Fiber::resume(fiber, order),
             };
             switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
+            compiler_fence(Ordering::Release);
             self.current.set(ptr::null());
             match suspended {
                 Suspend::Parked => {
@@ -434,7 +437,10 @@ impl Worker {
                     self.note_finished();
                     self.vacated(fiber);
                 }
-                Suspend::Polled => self.vacated(fiber),
+                Suspend::Polled => {
+                    self.shared.counters.async_polls.add(1);
+                    self.vacated(fiber);
+                }
             }
         }
     }
@@ -464,6 +470,7 @@ impl Worker {
             };
             (*fiber).timer.task.set(task);
             (*fiber).unwinding.set(false);
+            (*fiber).is_over.set(false);
             (*task).worker.set(self.shared);
             Some(fiber)
         }
@@ -541,7 +548,10 @@ impl Worker {
     /// The inbox, the timers, the injector, a shutdown.
     pub(super) fn maintain(&self) {
         self.seconds.set(clock::coarse_seconds());
+        self.heed_trace();
         self.empty_inbox();
+        self.shared.counters.queued.set(self.queue.len());
+        self.shared.counters.timers.set(self.timers.len());
         self.fire_timers();
         if self.index < self.runtime.active_workers() {
             if let Steal::Success(task) = self.runtime.injector.steal() {
@@ -572,8 +582,13 @@ impl Worker {
         if self.shared.inbox.is_empty() {
             return false;
         }
-        // SAFETY: what was pushed is unfinished, in no queue any more, and this worker's.
-        self.shared.inbox.take(|task| unsafe { self.queue.push(task) });
+        let mut taken = 0;
+        self.shared.inbox.take(|task| {
+            taken += 1;
+            // SAFETY: what was pushed is unfinished, in no queue any more, and this worker's.
+            unsafe { self.queue.push(task) };
+        });
+        self.shared.counters.remote_wakes.add(taken);
         true
     }
 
@@ -617,6 +632,7 @@ impl Worker {
             let timer = &*timer;
             let strikes = timer.is_alone() || (*timer.waiter.get()).time_out();
             if strikes {
+                self.shared.counters.timeouts.add(1);
                 self.queue.push(timer.task.get().cast_mut());
             }
             strikes
@@ -632,9 +648,14 @@ impl Worker {
         self.load.get()
     }
 
+    fn has_woken(&self) -> bool {
+        let woken = self.woken.get();
+        !woken.is_null() && !ptr::eq(woken, NOBODY)
+    }
+
     /// Whether there is something to run now.
     pub(super) fn has_work(&self) -> bool {
-        !self.woken.get().is_null()
+        self.has_woken()
             || !self.queue.is_empty()
             || self.polls.len() > 0
             || !self.fresh.is_empty()

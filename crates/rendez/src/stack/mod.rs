@@ -73,7 +73,7 @@ use corosensei::stack::StackPointer;
 pub(crate) use error::StackError;
 pub(crate) use guard::GuardMode;
 pub(crate) use mem::page_size;
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, PoolStats};
 use slab::Slab;
 
 /// Address space of a stack unless told otherwise, guard included.
@@ -98,12 +98,18 @@ pub(crate) fn check_size(size: usize) -> Result<usize, StackError> {
     }
 }
 
+static POOLS: Mutex<Vec<Arc<Pool>>> = Mutex::new(Vec::new());
+
+/// The figures of all pools.
+pub(crate) fn stats() -> Vec<PoolStats> {
+    POOLS.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|pool| pool.stats()).collect()
+}
+
 /// The pool of this process for stacks of `size`, rounded as [`check_size`] does.
 ///
 /// # Errors
 /// As [`check_size`].
 pub(crate) fn pool(size: usize) -> Result<Arc<Pool>, StackError> {
-    static POOLS: Mutex<Vec<Arc<Pool>>> = Mutex::new(Vec::new());
     let size = check_size(size)?;
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pool) = pools.iter().find(|pool| pool.size() == size) {

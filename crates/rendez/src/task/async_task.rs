@@ -145,6 +145,7 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
                 Ok(Poll::Pending) => {
                     // The next poll may begin elsewhere at once.
                     common.header.fiber.set(ptr::null_mut());
+                    sched::note_over(header);
                     if common.state.pause() {
                         // SAFETY: `pause` says that we are to queue it, and that nobody else does or ends it.
                         unsafe { queue(header) };
@@ -176,6 +177,7 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
     // SAFETY: the future has gone, so the place is free; this is the task's one completion.
     unsafe {
         (*payload::<Fut>(header)).output = ManuallyDrop::new(result);
+        sched::note_over(header);
         header::complete(header);
     }
     true
@@ -288,6 +290,7 @@ const LISTS: usize = 16;
 #[derive(Debug)]
 struct List {
     first: *const Common,
+    len: u64,
 }
 
 // SAFETY: the tasks in a list are there, and their links are touched under the list's lock alone.
@@ -295,7 +298,7 @@ unsafe impl Send for List {}
 
 impl Default for SpinLock<List> {
     fn default() -> Self {
-        SpinLock::new(List { first: ptr::null() })
+        SpinLock::new(List { first: ptr::null(), len: 0 })
     }
 }
 
@@ -315,6 +318,7 @@ impl AsyncTasks {
                 second.prev.set(task);
             }
             list.first = task;
+            list.len += 1;
         }
     }
 
@@ -332,7 +336,13 @@ impl AsyncTasks {
             if let Some(next) = next.as_ref() {
                 next.prev.set(prev);
             }
+            list.len -= 1;
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.lists.iter().map(|list| list.lock().len).sum()
     }
 
     /// Shows each of them.

@@ -76,6 +76,8 @@ pub(crate) struct Fiber {
     pub(crate) counted: Cell<bool>,
     /// Parked while its thread was panicking: inside a destructor that an unwind runs. It must not be unwound again.
     pub(crate) unwinding: Cell<bool>,
+    /// The books of what runs here may be gone: set before they go, cleared before the next begins.
+    pub(crate) is_over: Cell<bool>,
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
     /// Why its goroutine is parked, while it is, and for what: see [`wait`](crate::wait).
@@ -102,6 +104,7 @@ impl Fiber {
             owned: Cell::new(false),
             counted: Cell::new(false),
             unwinding: Cell::new(false),
+            is_over: Cell::new(false),
             special,
             awaits: Cell::new(None),
             source: Cell::new(ptr::null()),
@@ -163,6 +166,11 @@ impl Fiber {
     /// The lowest address of its stack, where the guard page begins, and its size, guard included.
     pub(crate) fn bounds(&self) -> (usize, usize) {
         (self.limit, self.size)
+    }
+
+    /// The addresses between which its stack pointer is.
+    pub(crate) fn stack(&self) -> std::ops::Range<usize> {
+        self.limit..self.base
     }
 
     /// Has the processor fetch the books of the fiber.

@@ -64,6 +64,9 @@ pub(crate) const ASYNC: u8 = 2;
 /// An async goroutine that was left behind. Set, against the table above, before its `DONE`.
 pub(super) const ABANDONED: u8 = 4;
 
+/// Its name is known to traces. Set by its worker while it does not run, against the table above too.
+pub(crate) const NAMED: u8 = 8;
+
 /// A goroutine that has not finished, as queues and wakers hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Goroutine(pub(crate) ptr::NonNull<Header>);
@@ -199,6 +202,7 @@ unsafe fn run<F: FnOnce() -> R, R>(header: *const Header, cancelled: bool) -> bo
     // SAFETY: the closure has been moved out, so the place is free; this is the one completion.
     unsafe {
         (*payload::<F, R>(header)).output = ManuallyDrop::new(result);
+        sched::note_over(header);
         complete(header);
     }
     true
@@ -428,14 +432,15 @@ pub(super) unsafe fn complete(header: *const Header) {
             free_untaken(header);
         } else if before & WAITERS != 0 {
             {
-                // Joiners of one goroutine are few: one hold of the lock will do.
-                let mut wakeups = Vec::new();
+                // One, as a rule, for whom nothing is allocated; never many: one hold of the lock will do.
+                let mut rest = Vec::new();
                 let mut joiners = (*header).joiners.lock();
+                let first = joiners.pop_winner().map(|winner| winner.complete(Status::Done));
                 while let Some(winner) = joiners.pop_winner() {
-                    wakeups.push(winner.complete(Status::Done));
+                    rest.push(winner.complete(Status::Done));
                 }
                 drop(joiners);
-                drop(wakeups);
+                drop((first, rest));
             }
             let state = (*header).state.fetch_or(RELEASED, Ordering::AcqRel);
             if state & HANDLE == 0 {

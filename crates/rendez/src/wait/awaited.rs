@@ -151,31 +151,6 @@ pub(crate) fn word_of_arc<T>(_: &T) -> usize {
     0
 }
 
-impl Reason {
-    /// In the order of their numbers.
-    const ALL: [Reason; 19] = [
-        Reason::ChanSend,
-        Reason::ChanReceive,
-        Reason::Join,
-        Reason::Scope,
-        Reason::WaitGroup,
-        Reason::Once,
-        Reason::SingleFlight,
-        Reason::MutexLock,
-        Reason::RwLockRead,
-        Reason::RwLockWrite,
-        Reason::CondWait,
-        Reason::Semacquire,
-        Reason::Barrier,
-        Reason::Select,
-        Reason::Sleep,
-        Reason::Future,
-        Reason::IoWait,
-        Reason::Blocking,
-        Reason::Rest,
-    ];
-}
-
 const _: () = {
     let mut i = 0;
     while i < Reason::ALL.len() {

@@ -192,8 +192,31 @@ pub enum Reason {
     Rest,
 }
 
-#[cfg(not(loom))]
 impl Reason {
+    /// All of them, in their order.
+    pub(crate) const ALL: [Reason; Reason::Rest as usize + 1] = [
+        Reason::ChanSend,
+        Reason::ChanReceive,
+        Reason::Join,
+        Reason::Scope,
+        Reason::WaitGroup,
+        Reason::Once,
+        Reason::SingleFlight,
+        Reason::MutexLock,
+        Reason::RwLockRead,
+        Reason::RwLockWrite,
+        Reason::CondWait,
+        Reason::Semacquire,
+        Reason::Barrier,
+        Reason::Select,
+        Reason::Sleep,
+        Reason::Future,
+        Reason::IoWait,
+        Reason::Blocking,
+        Reason::Rest,
+    ];
+
+    #[cfg(not(loom))]
     /// In Go's words, where Go has any (runtime/runtime2.go, `waitReasonStrings`).
     pub(crate) fn text(self) -> &'static str {
         match self {

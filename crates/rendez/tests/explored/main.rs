@@ -17,6 +17,7 @@ mod sharing;
 #[path = "../stages/mod.rs"]
 mod stages;
 mod time;
+mod whole;
 
 use rendez::testing::{self, Config, Strategy};
 use std::{

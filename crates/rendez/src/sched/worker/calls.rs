@@ -29,8 +29,13 @@ impl Worker {
     pub(in crate::sched) unsafe fn ready(&self, task: *mut Header) {
         let before = self.woken.replace(task);
         if !before.is_null() {
-            // SAFETY: it was woken before and has not run.
-            unsafe { self.queue.push(before) };
+            if self.noting.get() != 0 {
+                self.note_wake(task);
+            }
+            if !ptr::eq(before, NOBODY) {
+                // SAFETY: it was woken before and has not run.
+                unsafe { self.queue.push(before) };
+            }
         }
     }
 
@@ -84,6 +89,7 @@ impl Worker {
         this.awaits.set(Some(awaited.kind));
         this.source.set(awaited.source);
         this.since.set(self.seconds.get());
+        self.shared.counters.waits[reason as usize].add(1);
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
         match deadline {
             // SAFETY: we run on it.
@@ -104,6 +110,7 @@ impl Worker {
                 }
             }
         }
+        self.shared.counters.ended_waits[reason as usize].add(1);
         this.timer.waiter.set(ptr::null());
         this.awaits.set(None);
     }
@@ -111,6 +118,7 @@ impl Worker {
     /// Lets others run.
     #[inline(always)]
     pub(in crate::sched) fn yield_quietly(&self) {
+        self.shared.counters.yields.add(1);
         // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
         // suspended, because only this thread pops the queue.
         unsafe {
@@ -186,7 +194,11 @@ impl Worker {
     /// The task's state word obliges the caller to queue it. It may be gone afterwards.
     #[inline]
     pub(in crate::sched) unsafe fn queue_async(&self, task: *mut Header) {
+        if self.noting.get() != 0 {
+            self.note_async_wake(task);
+        }
         self.polls.push(task);
+        self.shared.counters.async_wakes.add(1);
         if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
             self.consider_waking();
         }
@@ -201,6 +213,9 @@ impl Worker {
         header.family.set(self.family.get());
         header.sibling.set(self.siblings.get());
         self.siblings.set(self.siblings.get().wrapping_add(1));
+        if self.noting.get() != 0 {
+            self.note_spawn(header);
+        }
         let placement = header.extra.get().map_or(crate::Placement::Auto, |extra| extra.placement);
         // SAFETY: unstarted and in no queue.
         unsafe {

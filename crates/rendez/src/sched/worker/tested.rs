@@ -21,7 +21,7 @@ impl Worker {
     /// Whether there may be something in the queues that can run.
     #[inline]
     pub(in crate::sched) fn has_news(&self) -> bool {
-        !self.woken.get().is_null()
+        self.has_woken()
             || !self.queue.is_empty()
             || !self.fresh.is_empty()
             || self.polls.len() > 0

@@ -1,0 +1,34 @@
+//! HTTP on hyper.
+
+use super::{super::Body, on, shared_runtime};
+use crate::load::{self, Tell};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use tokio::net::TcpListener;
+
+async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::new(Bytes::from_static(load::BODY.as_bytes()))))
+}
+
+pub(crate) fn hello_world(tell: Tell) -> Body {
+    Body::value(move |ms| {
+        let addr = on(shared_runtime(), async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let addr = listener.local_addr().expect("it has an address");
+            tokio::spawn(async move {
+                loop {
+                    let (stream, _) = listener.accept().await.expect("a connection");
+                    stream.set_nodelay(true).expect("it is connected");
+                    tokio::spawn(
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(hello)),
+                    );
+                }
+            });
+            addr
+        });
+        load::on(addr, ms, tell)
+    })
+}

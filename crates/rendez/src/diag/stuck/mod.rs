@@ -1,0 +1,161 @@
+//! Goroutines that hold their worker for too long: who they are, and where.
+//!
+//! The monitor (`sched::monitor`) finds that a worker has run one goroutine for too long. Which one, only the worker's thread can say
+//! without a race: the goroutine may end at any moment, and its books with it. So the monitor sends that thread a signal, whose handler
+//! copies what identifies the goroutine, the registers and the stack into a buffer ([`snapshot`]). All that takes time, locks or memory
+//! is done afterwards, on the monitor's thread: the copy of the stack is unwound ([`unwind`]), its frames are named when they are shown.
+//!
+//! Unwinding in the handler, as profilers do, was rejected: the system's unwinder may take the dynamic linker's lock and allocate,
+//! and the signal may have come in the middle of either.
+
+mod snapshot;
+mod unwind;
+
+pub(crate) use snapshot::{look_at, prepare, unblock};
+
+use super::backtrace;
+use crate::sched::monitor;
+use std::{
+    fmt,
+    io::Write,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// A goroutine that has held its worker for longer than its runtime's limit: see [`on_stuck`].
+///
+/// Shown as `goroutine 7 "printer" has held worker 0 for 12 ms, and computed for 12 ms of it:`, its calls, and where it was created.
+#[derive(Clone, Debug)]
+pub struct Stuck {
+    id: u64,
+    name: Option<String>,
+    site: &'static Location<'static>,
+    runtime: u64,
+    worker: usize,
+    held: Duration,
+    busy: Duration,
+    frames: Vec<usize>,
+}
+
+impl Stuck {
+    /// The goroutine's number, as [`JoinHandle::id`](crate::JoinHandle::id).
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The goroutine's name, if it has one; the first 64 bytes of it.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Where the goroutine was created.
+    pub fn site(&self) -> &'static Location<'static> {
+        self.site
+    }
+
+    /// The runtime and the worker, numbered as in [`stats`](super::stats()).
+    pub fn worker(&self) -> (u64, usize) {
+        (self.runtime, self.worker)
+    }
+
+    /// For how long it has held its worker, at least: that it did was noticed by then.
+    pub fn held(&self) -> Duration {
+        self.held
+    }
+
+    /// The processor time that it has used meanwhile. Nearly all: it computes. Nearly none: it is in a call that blocks its thread, or
+    /// the machine had no processor for it.
+    pub fn busy(&self) -> Duration {
+        self.busy
+    }
+
+    /// Its calls, as text: each by name, with its place in the next line where that is known. Empty where they could not be found.
+    pub fn backtrace(&self) -> String {
+        let mut text = String::new();
+        // Into a String, which takes all.
+        let _ = backtrace::write(&mut text, &self.frames);
+        text
+    }
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "goroutine {}", self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        writeln!(
+            f,
+            " has held worker {} for {:.1?}, and computed for {:.1?} of it:",
+            self.worker, self.held, self.busy
+        )?;
+        write!(f, "{}\tcreated at {}", self.backtrace(), self.site)
+    }
+}
+
+type Hook = Arc<dyn Fn(&Stuck) + Send + Sync>;
+
+static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
+
+fn hook() -> Option<Hook> {
+    HOOK.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// From now on, `f` is told of each goroutine that holds its worker for longer than the limit of its runtime
+/// ([`RuntimeBuilder::stuck_after`](crate::RuntimeBuilder::stuck_after), else `RENDEZ_STUCK` in milliseconds, else 10 ms): it computes without a
+/// yield, or is in a call that blocks its thread, and others of the worker wait meanwhile. A hook that was set before is replaced.
+///
+/// It is told once for each time that a goroutine has the worker, while that lasts, on a thread of the library's own; a panic of `f` is printed and
+/// otherwise ignored. [`Counts::stuck`](super::Counts::stuck) counts them.
+///
+/// Nobody looks unless this has been called, or the environment variable `RENDEZ_STUCK` is set, with which reports go to the standard
+/// error: a program whose goroutines compute for long on purpose is not to be scolded, and one that does not ask is to
+/// have no thread for it. The thread looks twice in each limit while a worker is awake, and sleeps when all do.
+/// Runtimes under test are left out: their time is not the machine's.
+///
+/// The goroutine's calls are found by a signal (`SIGURG`) to its thread, so a system call in which it waits may be interrupted;
+/// what can be restarted is. On processors other than x86-64 and AArch64 there is only the innermost call.
+///
+/// # Panics
+/// If the thread can't be started.
+///
+/// # Examples
+/// ```
+/// use rendez::{Builder, chan, diag};
+/// use std::time::{Duration, Instant};
+///
+/// let (tx, rx) = chan::bounded(1);
+/// diag::on_stuck(move |stuck| _ = tx.try_send(stuck.name().map(String::from)));
+/// rendez::run(|| {
+///     // It neither waits nor yields.
+///     let spin = move || {
+///         let start = Instant::now();
+///         while start.elapsed() < Duration::from_millis(200) {
+///             std::hint::spin_loop();
+///         }
+///     };
+///     Builder::new().name("spinner").spawn(spin).unwrap().join().unwrap();
+/// });
+/// assert_eq!(rx.recv().unwrap().as_deref(), Some("spinner"));
+/// ```
+pub fn on_stuck(f: impl Fn(&Stuck) + Send + Sync + 'static) {
+    *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(f));
+    if let Err(error) = monitor::start() {
+        panic!("rendez: the monitor could not be started: {error}");
+    }
+}
+
+/// Calls the hook, or prints.
+pub(crate) fn tell(stuck: &Stuck) {
+    match hook() {
+        Some(hook) => {
+            // The panic hook has told; and what the payload's destructor does is its own affair.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(stuck))) {
+                std::mem::forget(payload);
+            }
+        }
+        // In one piece, and not `eprintln`, which panics when nobody reads the error stream any more.
+        None => _ = std::io::stderr().write_all(format!("rendez: {stuck}\n").as_bytes()),
+    }
+}

@@ -1,0 +1,336 @@
+//! What a worker counts, all the time: for [`stats`](crate::diag::stats).
+//!
+//! # Who may touch what
+//!
+//! | field | who writes it | who reads it |
+//! | --- | --- | --- |
+//! | a [`Counter`] | the worker alone, by a load and a store: no read-modify-write, so it costs an instruction and no fence | anybody, a moment late |
+//! | `notified` | whoever wakes the worker, by a read-modify-write: next to the system call that it counts it costs nothing | anybody |
+//! | `probe` | set by who wakes the goroutine, if there is none; cleared by the worker, which runs it | both |
+//! | `probed_at` | who has just set `probe`, before that goroutine is queued | the worker, when it runs it |
+//!
+//! # From wake to run
+//!
+//! Measuring each wake-up would cost two looks at the clock, several times what a wake-up costs. So one in some is measured: in
+//! the bursts that are timed anyway (see [`placement`](super::placement)) the first goroutine that is woken becomes the *probe*
+//! of its worker, with the time; that worker compares what it runs with its probe, and when it is that, adds the time since to
+//! the histogram. A goroutine that was woken runs next on the worker that it belongs to, without fail, so a probe never goes astray.
+//! (Async goroutines are not measured: any worker may run them.)
+
+use crate::{task::Header, time::Instant, wait::Reason};
+use std::{
+    ptr,
+    sync::atomic::{
+        AtomicPtr, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+    time::Duration,
+};
+
+/// How many kinds of waits there are.
+pub(crate) const REASONS: usize = Reason::Rest as usize + 1;
+/// The buckets of a histogram: the n-th holds what is less than 2^n nanoseconds, and no less than half of that.
+pub(crate) const BUCKETS: usize = 40;
+
+/// A number that one thread changes and others read.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    /// By the one thread.
+    #[inline(always)]
+    pub(super) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// By the one thread.
+    #[inline(always)]
+    pub(super) fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What one worker counts.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    /// Waits that have begun, and those that have ended, by [`Reason`].
+    pub(super) waits: [Counter; REASONS],
+    pub(super) ended_waits: [Counter; REASONS],
+    pub(super) yields: Counter,
+    /// Wake-ups that came through the inbox.
+    pub(super) remote_wakes: Counter,
+    pub(super) timeouts: Counter,
+    /// Waits that a shutdown ended.
+    pub(super) cancelled: Counter,
+    /// Wake-ups of async goroutines from this worker, and polls of them here.
+    pub(super) async_wakes: Counter,
+    pub(super) async_polls: Counter,
+    /// Batches taken from others, or from what all share.
+    pub(super) steals: Counter,
+    /// Looks at the poller, asleep or not.
+    pub(super) poller_looks: Counter,
+    pub(super) sleeps: Counter,
+    /// Nanoseconds that it has slept, until it last woke.
+    slept: Counter,
+    /// Since when it sleeps, in the clock's nanoseconds; zero while it is awake.
+    asleep_since: Counter,
+    /// The length of the run queue, and how many timers are set, when it last looked.
+    pub(super) queued: Counter,
+    pub(super) timers: Counter,
+    latency: Histogram,
+    probe: AtomicPtr<Header>,
+    probed_at: AtomicU64,
+    notified: AtomicU64,
+    /// Goroutines that were found to hold the worker for too long: written by the monitor.
+    pub(super) stuck: Counter,
+}
+
+/// Times, by the number of their digits.
+#[derive(Debug)]
+struct Histogram {
+    buckets: [Counter; BUCKETS],
+    sum: Counter,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram { buckets: std::array::from_fn(|_| Counter::default()), sum: Counter::default() }
+    }
+}
+
+impl Counters {
+    /// The worker has been notified, by any thread.
+    #[inline]
+    pub(super) fn note_notified(&self) {
+        self.notified.fetch_add(1, Relaxed);
+    }
+
+    /// A sleep begins. Returns when.
+    pub(super) fn sleep_begins(&self) -> u64 {
+        let now = Instant::now().nanos().max(1);
+        self.asleep_since.set(now);
+        now
+    }
+
+    /// It ends; or it was none, since there was work.
+    pub(super) fn sleep_ends(&self, since: u64, has_slept: bool) {
+        self.asleep_since.set(0);
+        if has_slept {
+            self.sleeps.add(1);
+            self.slept.add(Instant::now().nanos().saturating_sub(since));
+        }
+    }
+
+    /// `task`, which is the worker's and is about to be queued, is to be the probe, if there is none.
+    #[cold]
+    pub(super) fn set_probe(&self, task: *mut Header) {
+        if self.probe.load(Relaxed).is_null()
+            // Who sees that there is none sees that the time of the last one has been read.
+            && self.probe.compare_exchange(ptr::null_mut(), task, Acquire, Relaxed).is_ok()
+        {
+            // The worker runs the task after it has been queued, which is after this.
+            self.probed_at.store(Instant::now().nanos(), Relaxed);
+        }
+    }
+
+    /// Whether the worker, which is about to run `task`, has been waiting for that.
+    #[inline(always)]
+    pub(super) fn is_probe(&self, task: *const Header) -> bool {
+        ptr::eq(self.probe.load(Relaxed), task)
+    }
+
+    /// The probe runs.
+    #[cold]
+    pub(super) fn take_probe(&self) {
+        let waited = Instant::now().nanos().saturating_sub(self.probed_at.load(Relaxed));
+        self.probe.store(ptr::null_mut(), Release);
+        let bucket = (u64::BITS - waited.leading_zeros()).min(BUCKETS as u32 - 1);
+        self.latency.buckets[bucket as usize].add(1);
+        self.latency.sum.add(waited);
+    }
+
+    /// A copy, for reading.
+    pub(super) fn read(&self) -> Tally {
+        let (since, slept) = (self.asleep_since.get(), self.slept.get());
+        let asleep = if since == 0 { slept } else { slept + Instant::now().nanos().saturating_sub(since) };
+        Tally {
+            spawned: 0,
+            ended: 0,
+            // What has ended is read first, so that no more seem to have ended than have begun.
+            ended_waits: std::array::from_fn(|i| self.ended_waits[i].get()),
+            waits: std::array::from_fn(|i| self.waits[i].get()),
+            yields: self.yields.get(),
+            remote_wakes: self.remote_wakes.get(),
+            timeouts: self.timeouts.get(),
+            cancelled: self.cancelled.get(),
+            async_wakes: self.async_wakes.get(),
+            async_polls: self.async_polls.get(),
+            steals: self.steals.get(),
+            poller_looks: self.poller_looks.get(),
+            sleeps: self.sleeps.get(),
+            asleep: Duration::from_nanos(asleep),
+            notified: self.notified.load(Relaxed),
+            stuck: self.stuck.get(),
+            latency: std::array::from_fn(|i| self.latency.buckets[i].get()),
+            latency_sum: self.latency.sum.get(),
+        }
+    }
+
+    /// The next worker begins at nothing.
+    pub(super) fn reset(&self) {
+        let all = [
+            &self.yields,
+            &self.remote_wakes,
+            &self.timeouts,
+            &self.cancelled,
+            &self.async_wakes,
+            &self.async_polls,
+            &self.steals,
+            &self.poller_looks,
+            &self.sleeps,
+            &self.slept,
+            &self.asleep_since,
+            &self.queued,
+            &self.timers,
+            &self.stuck,
+            &self.latency.sum,
+        ];
+        let arrays = self.latency.buckets.iter().chain(&self.waits).chain(&self.ended_waits);
+        all.into_iter().chain(arrays).for_each(|counter| counter.set(0));
+        self.probe.store(ptr::null_mut(), Release);
+        self.notified.store(0, Relaxed);
+    }
+}
+
+/// What has been counted, by one worker or by several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) spawned: u64,
+    pub(crate) ended: u64,
+    /// By [`Reason`]: those that have begun, and those that have ended.
+    pub(crate) waits: [u64; REASONS],
+    pub(crate) ended_waits: [u64; REASONS],
+    pub(crate) yields: u64,
+    pub(crate) remote_wakes: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) async_wakes: u64,
+    pub(crate) async_polls: u64,
+    pub(crate) steals: u64,
+    pub(crate) poller_looks: u64,
+    pub(crate) sleeps: u64,
+    pub(crate) asleep: Duration,
+    pub(crate) notified: u64,
+    pub(crate) stuck: u64,
+    pub(crate) latency: [u64; BUCKETS],
+    pub(crate) latency_sum: u64,
+}
+
+impl Tally {
+    pub(crate) const NOTHING: Tally = Tally {
+        spawned: 0,
+        ended: 0,
+        waits: [0; REASONS],
+        ended_waits: [0; REASONS],
+        yields: 0,
+        remote_wakes: 0,
+        timeouts: 0,
+        cancelled: 0,
+        async_wakes: 0,
+        async_polls: 0,
+        steals: 0,
+        poller_looks: 0,
+        sleeps: 0,
+        asleep: Duration::ZERO,
+        notified: 0,
+        stuck: 0,
+        latency: [0; BUCKETS],
+        latency_sum: 0,
+    };
+
+    /// Each number of the two, by `f`.
+    fn zip(&self, other: &Tally, f: impl Fn(u64, u64) -> u64) -> Tally {
+        let nanos = |time: Duration| time.as_nanos() as u64;
+        Tally {
+            spawned: f(self.spawned, other.spawned),
+            ended: f(self.ended, other.ended),
+            waits: std::array::from_fn(|i| f(self.waits[i], other.waits[i])),
+            ended_waits: std::array::from_fn(|i| f(self.ended_waits[i], other.ended_waits[i])),
+            yields: f(self.yields, other.yields),
+            remote_wakes: f(self.remote_wakes, other.remote_wakes),
+            timeouts: f(self.timeouts, other.timeouts),
+            cancelled: f(self.cancelled, other.cancelled),
+            async_wakes: f(self.async_wakes, other.async_wakes),
+            async_polls: f(self.async_polls, other.async_polls),
+            steals: f(self.steals, other.steals),
+            poller_looks: f(self.poller_looks, other.poller_looks),
+            sleeps: f(self.sleeps, other.sleeps),
+            asleep: Duration::from_nanos(f(nanos(self.asleep), nanos(other.asleep))),
+            notified: f(self.notified, other.notified),
+            stuck: f(self.stuck, other.stuck),
+            latency: std::array::from_fn(|i| f(self.latency[i], other.latency[i])),
+            latency_sum: f(self.latency_sum, other.latency_sum),
+        }
+    }
+
+    /// The sums.
+    pub(crate) fn plus(&self, other: &Tally) -> Tally {
+        self.zip(other, u64::wrapping_add)
+    }
+
+    /// What has come since `earlier`.
+    pub(crate) fn since(&self, earlier: &Tally) -> Tally {
+        self.zip(earlier, u64::saturating_sub)
+    }
+
+    /// Waits of all kinds: begun, and ended.
+    pub(crate) fn all_waits(&self) -> (u64, u64) {
+        (self.waits.iter().sum(), self.ended_waits.iter().sum())
+    }
+
+    /// Wake-ups that came from the same worker: what ended in no other way.
+    pub(crate) fn local_wakes(&self) -> u64 {
+        self.all_waits().1.saturating_sub(self.remote_wakes + self.timeouts + self.cancelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_and_its_base_add_up_again() {
+        let counters = Counters::default();
+        let select = Reason::Select as usize;
+        counters.waits[select].add(3);
+        counters.steals.add(1);
+        let before = counters.read();
+        counters.waits[select].add(4);
+        counters.ended_waits[select].add(5);
+        counters.note_notified();
+        let after = counters.read();
+        let between = after.since(&before);
+        assert_eq!(between.all_waits(), (4, 5));
+        assert_eq!((between.steals, between.notified), (0, 1));
+        assert_eq!(before.plus(&between), after);
+        counters.reset();
+        assert_eq!(counters.read(), Tally::NOTHING);
+    }
+
+    #[test]
+    fn a_probe_is_timed_once_and_others_are_not() {
+        let counters = Counters::default();
+        let [one, other] = [8, 16].map(ptr::without_provenance_mut);
+        counters.set_probe(one);
+        counters.set_probe(other);
+        assert!(counters.is_probe(one) && !counters.is_probe(other));
+        counters.take_probe();
+        assert!(!counters.is_probe(one));
+        assert_eq!(counters.read().latency.iter().sum::<u64>(), 1);
+    }
+}

@@ -1,0 +1,189 @@
+//! The monitor: a thread that finds goroutines which hold their worker for too long.
+//!
+//! It is there only if somebody asks for it ([`on_stuck`](crate::diag::on_stuck), `RENDEZ_STUCK`): who wants no reports pays for no
+//! thread. It reads the number of each worker's switches, which is odd while a goroutine runs; an odd number that has stood still
+//! for the runtime's limit is one goroutine, which is then looked at by a signal: see `diag::stuck`.
+//!
+//! # It sleeps when all sleep
+//!
+//! Two looks in each limit are some microseconds; an idle program is to have none. After [`QUIET`] looks at which every
+//! worker slept it says that it is *dormant*, looks once more, and parks. A worker that has slept, and a runtime that starts, ask
+//! whether it is dormant, and unpark it.
+//!
+//! | | the monitor | a worker |
+//! | --- | --- | --- |
+//! | 1 | stores `DORMANT` | stores that it is awake, in its sleep word |
+//! | 2 | fence | (both of its steps are sequentially consistent) |
+//! | 3 | reads the sleep words; parks if all sleep | exchanges `DORMANT` for false, and unparks |
+//!
+//! So at least one of the two sees what the other has done. A runtime's workers are seen from when it is registered, after which
+//! whoever registers it does the step 3 of a worker.
+//!
+//! # It is no reason to wait
+//!
+//! It wakes nobody, so whoever looks for a deadlock counts it as a thread that waits, except while it is in the program's hook.
+#![forbid(unsafe_code)]
+
+use super::{
+    WorkerShared,
+    deadlock::{self, WaitingThread},
+    runtime::Shared,
+};
+use crate::diag::stuck;
+use std::{
+    io,
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering, fence},
+    },
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+/// After so many looks at which all slept it sleeps too.
+const QUIET: u32 = 16;
+const MOST_OFTEN: Duration = Duration::from_millis(1);
+const LEAST_OFTEN: Duration = Duration::from_millis(100);
+
+static MONITOR: OnceLock<Thread> = OnceLock::new();
+static DORMANT: AtomicBool = AtomicBool::new(false);
+
+/// Starts it, if it is not there.
+pub(crate) fn start() -> io::Result<()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if MONITOR.get().is_none() {
+        stuck::prepare()?;
+        let thread =
+            thread::Builder::new().name("rendez-monitor".into()).spawn(|| Monitor::default().run())?;
+        let _ = MONITOR.set(thread.thread().clone());
+    }
+    Ok(())
+}
+
+/// Somebody goes to work, or may.
+#[inline]
+pub(super) fn wake() {
+    if DORMANT.load(Ordering::SeqCst)
+        && DORMANT.swap(false, Ordering::SeqCst)
+        && let Some(monitor) = MONITOR.get()
+    {
+        monitor.unpark();
+    }
+}
+
+/// What was seen of a worker.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    switches: u32,
+    since: Instant,
+    /// The processor time that its thread had used.
+    processor: Duration,
+    told: bool,
+}
+
+#[derive(Debug, Default)]
+struct Monitor {
+    /// By the numbers of workers.
+    seen: Vec<Option<Seen>>,
+}
+
+impl Monitor {
+    fn run(&mut self) {
+        let mut waits = Some(WaitingThread::new());
+        let mut quiet = 0;
+        loop {
+            let (awake, limit) = self.look(&mut waits);
+            quiet = if awake { 0 } else { quiet + 1 };
+            if quiet > QUIET {
+                quiet = 0;
+                doze();
+            } else {
+                thread::sleep((limit / 2).clamp(MOST_OFTEN, LEAST_OFTEN));
+            }
+        }
+    }
+
+    /// Looks at all workers. Whether one is awake, and the shortest limit.
+    fn look(&mut self, waits: &mut Option<WaitingThread>) -> (bool, Duration) {
+        let (mut any_awake, mut shortest) = (false, LEAST_OFTEN * 2);
+        for runtime in deadlock::runtimes() {
+            let Some(limit) = runtime.stuck_after() else { continue };
+            shortest = shortest.min(limit);
+            for index in 0..runtime.started_workers() {
+                let Some(shared) = runtime.worker(index).filter(|shared| !shared.sleep.looks_asleep()) else {
+                    continue;
+                };
+                any_awake = true;
+                if let Some((held, busy)) = self.is_stuck(shared, limit) {
+                    report(&runtime, index, shared, held, busy, waits);
+                }
+            }
+        }
+        (any_awake, shortest)
+    }
+
+    /// Whether this worker's goroutine has had it for longer than the limit, and is to be told of: for how long, and how much of that
+    /// it has computed.
+    fn is_stuck(&mut self, shared: &WorkerShared, limit: Duration) -> Option<(Duration, Duration)> {
+        if self.seen.len() <= shared.number {
+            self.seen.resize(shared.number + 1, None);
+        }
+        let (seen, switches) = (&mut self.seen[shared.number], shared.switches());
+        if switches.is_multiple_of(2) {
+            *seen = None;
+            return None;
+        }
+        let now = Instant::now();
+        match seen {
+            Some(seen) if seen.switches == switches => {
+                let held = now - seen.since;
+                if seen.told || held < limit {
+                    return None;
+                }
+                seen.told = true;
+                Some((held, shared.clock.now().saturating_sub(seen.processor)))
+            }
+            _ => {
+                *seen = Some(Seen { switches, since: now, processor: shared.clock.now(), told: false });
+                None
+            }
+        }
+    }
+}
+
+/// Looks at the goroutine, and tells of it if it still runs.
+fn report(
+    runtime: &Shared,
+    index: usize,
+    shared: &'static WorkerShared,
+    held: Duration,
+    busy: Duration,
+    waits: &mut Option<WaitingThread>,
+) {
+    let Some(snapshot) = stuck::look_at(shared) else { return };
+    shared.counters.stuck.add(1);
+    let stuck = snapshot.into_report(runtime.number, index, held, busy);
+    // The program's own code may wake somebody.
+    *waits = None;
+    stuck::tell(&stuck);
+    *waits = Some(WaitingThread::new());
+}
+
+/// Sleeps until somebody goes to work.
+fn doze() {
+    DORMANT.store(true, Ordering::SeqCst);
+    fence(Ordering::SeqCst);
+    let is_awake = |runtime: &Shared| {
+        (0..runtime.started_workers())
+            .filter_map(|index| runtime.worker(index))
+            .any(|shared| !shared.sleep.looks_asleep())
+    };
+    let watched = |runtime: &Shared| runtime.stuck_after().is_some();
+    if deadlock::runtimes().iter().any(|runtime| watched(runtime) && is_awake(runtime)) {
+        DORMANT.store(false, Ordering::SeqCst);
+    }
+    while DORMANT.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}

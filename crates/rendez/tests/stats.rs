@@ -1,0 +1,329 @@
+//! What `diag::stats` counts.
+//!
+//! The counters are the process's, and so is the clock of what went on before: each test asks about a runtime of its own.
+#![cfg(not(loom))]
+
+mod worlds;
+
+use rendez::{
+    Runtime, chan,
+    diag::{self, RuntimeStats, Stats},
+    sync::{Barrier, WaitGroup},
+};
+use std::{collections::HashSet, thread, time::Duration};
+use worlds::{WORLDS, World, in_world};
+
+/// The runtimes that there were not in `before`.
+fn new_runtimes<'a>(before: &Stats, now: &'a Stats) -> Vec<&'a RuntimeStats> {
+    let known: HashSet<u64> = before.runtimes.iter().map(|runtime| runtime.number).collect();
+    now.runtimes.iter().filter(|runtime| !known.contains(&runtime.number)).collect()
+}
+
+/// A runtime, and its number.
+fn runtime(workers: usize) -> (Runtime, u64) {
+    let before = diag::stats();
+    let runtime = Runtime::builder().workers(workers).build().unwrap();
+    let now = diag::stats();
+    let [new] = new_runtimes(&before, &now)[..] else { panic!("others start some meanwhile: {now}") };
+    let number = new.number;
+    (runtime, number)
+}
+
+/// One test at a time, so that a runtime's number is known.
+static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+fn turn() -> std::sync::MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn stats_of(number: u64) -> RuntimeStats {
+    diag::stats().runtimes.into_iter().find(|runtime| runtime.number == number).expect("it is there")
+}
+
+#[test]
+fn a_goroutine_that_waits_is_counted_by_what_it_waits_for() {
+    let _turn = turn();
+    for workers in [1, 2, 8] {
+        let (runtime, number) = runtime(workers);
+        let before = stats_of(number);
+        runtime.run(|| {
+            let (tx, rx) = chan::bounded::<()>(0);
+            let all = WaitGroup::new();
+            for _ in 0..10 {
+                let rx = rx.clone();
+                all.go(move || assert!(rx.recv().is_err()));
+            }
+            let receivers = |stats: &Stats| {
+                let mut waiting = stats.goroutines.waiting.iter();
+                waiting.find(|(reason, _)| *reason == "chan receive").map_or(0, |&(_, n)| n)
+            };
+            while receivers(&diag::stats()) < 10 {
+                rendez::yield_now();
+            }
+            let now = stats_of(number);
+            let spawned = now.counts.spawned - before.counts.spawned;
+            assert_eq!(spawned, 11, "main and ten: {now:?}");
+            assert!(diag::stats().goroutines.all >= 11);
+            drop(tx);
+            all.wait();
+        });
+        // The main function may have returned before its goroutine has ended.
+        while stats_of(number).counts.ended < stats_of(number).counts.spawned {
+            thread::yield_now();
+        }
+        let now = stats_of(number);
+        let parks = |stats: &RuntimeStats| {
+            let mut parks = stats.counts.parks_by_reason.iter();
+            parks.find(|(reason, _)| *reason == "chan receive").map_or(0, |&(_, n)| n)
+        };
+        assert_eq!(parks(&now) - parks(&before), 10, "{workers} workers: {now:?}");
+        assert_eq!(now.counts.ended, now.counts.spawned, "{workers} workers: {now:?}");
+        let wakes = now.counts.local_wakes + now.counts.remote_wakes;
+        let before_wakes = before.counts.local_wakes + before.counts.remote_wakes;
+        assert!(wakes - before_wakes >= 10, "{workers} workers: {now:?}");
+        assert_eq!(now.workers.len(), workers);
+    }
+}
+
+#[test]
+fn a_wake_up_is_local_remote_or_the_clock_s() {
+    let _turn = turn();
+    let (runtime, number) = runtime(1);
+    let counts = || stats_of(number).counts;
+    // By a goroutine of the same worker.
+    let before = counts();
+    runtime.run(|| {
+        let (tx, rx) = chan::bounded(0);
+        rendez::go(move || (0..100).for_each(|i| tx.send(i).unwrap()));
+        assert_eq!(rx.iter().count(), 100);
+    });
+    let now = counts();
+    assert!(now.local_wakes - before.local_wakes >= 100, "{now:?}");
+    // By a thread.
+    let before = counts();
+    let (tx, rx) = chan::bounded(0);
+    let handle = runtime.spawn(move || rx.iter().count());
+    (0..100).for_each(|i| tx.send(i).unwrap());
+    drop(tx);
+    assert_eq!(handle.join().unwrap(), 100);
+    let now = counts();
+    assert!(now.remote_wakes > before.remote_wakes, "{now:?}");
+    assert!(now.local_wakes - before.local_wakes <= 1, "nobody was there but itself: {now:?}");
+    // By the clock.
+    let before = counts();
+    runtime.run(|| (0..3).for_each(|_| rendez::sleep(Duration::from_millis(1))));
+    let now = counts();
+    assert_eq!(now.timeouts - before.timeouts, 3, "{now:?}");
+}
+
+#[test]
+fn goroutines_of_both_kinds_are_counted_and_threads_are_not() {
+    let _turn = turn();
+    for world in WORLDS {
+        // Two roles; of the mixed ones the first is a goroutine, and the second a task on a thread.
+        let expected = match world {
+            World::Goroutines(_) | World::AsyncGoroutines(_) => 2,
+            World::Mixed(_) => 1,
+            _ => 0,
+        };
+        in_world(world, |crew| {
+            let before = diag::stats();
+            let (tx, rx) = chan::bounded(0);
+            let sender = crew.start(move |ops| async move {
+                for i in 0..50 {
+                    ops.send(&tx, i).await.unwrap();
+                }
+            });
+            let receiver = crew.start(move |ops| async move {
+                let mut n = 0;
+                while ops.recv(&rx).await.is_ok() {
+                    n += 1;
+                }
+                n
+            });
+            sender.join();
+            assert_eq!(receiver.join(), 50);
+            let ended = || diag::stats().since(&before).counts.ended;
+            while ended() < expected {
+                thread::yield_now();
+            }
+            let counts = diag::stats().since(&before).counts;
+            assert_eq!((counts.spawned, counts.ended), (expected, expected), "{world:?}");
+            if matches!(world, World::Goroutines(1)) {
+                assert!(counts.parks >= 50 && counts.local_wakes >= 50, "{counts}");
+                assert_eq!(counts.remote_wakes, 0, "{counts}");
+            }
+        });
+    }
+}
+
+#[test]
+fn latencies_are_sampled_and_a_worker_that_is_kept_shows_in_them() {
+    let _turn = turn();
+    let (runtime, _) = runtime(1);
+    let before = diag::stats();
+    runtime.run(|| {
+        let barrier = std::sync::Arc::new(Barrier::new(2));
+        let all = WaitGroup::new();
+        for _ in 0..2 {
+            let barrier = barrier.clone();
+            all.go(move || {
+                for _ in 0..20_000 {
+                    barrier.wait();
+                }
+            });
+        }
+        all.wait();
+    });
+    let latency = diag::stats().since(&before).wake_to_run;
+    // One switch in 512 is looked at.
+    assert!(latency.samples() >= 10, "{latency}");
+    assert!(latency.quantile(0.5) <= latency.quantile(0.99));
+    assert!(latency.mean() > Some(Duration::ZERO), "{latency}");
+}
+
+#[test]
+fn what_a_runtime_has_counted_stays_when_it_has_ended() {
+    let _turn = turn();
+    let before = diag::stats();
+    let (runtime, number) = runtime(2);
+    runtime.run(|| (0..10).for_each(|_| rendez::go(|| ()).join().unwrap()));
+    let there = diag::stats();
+    assert!(new_runtimes(&before, &there).iter().any(|runtime| runtime.number == number));
+    drop(runtime);
+    let after = diag::stats();
+    assert!(new_runtimes(&before, &after).is_empty(), "{after}");
+    let counts = after.since(&before).counts;
+    // Ten, and the main function of the run.
+    assert_eq!((counts.spawned, counts.ended), (11, 11), "{after}");
+    // What the threads started is foreign, and counted too.
+    assert!(after.counts.spawned >= there.counts.spawned);
+}
+
+#[test]
+fn workers_sleep_and_are_woken_and_their_stacks_and_timers_are_told() {
+    let _turn = turn();
+    let (runtime, number) = runtime(2);
+    let before = stats_of(number).counts;
+    for _ in 0..20 {
+        // Long enough to fall asleep.
+        thread::sleep(Duration::from_millis(2));
+        runtime.run(|| ());
+    }
+    let now = stats_of(number).counts;
+    assert!(now.sleeps > before.sleeps && now.notifies > before.notifies, "{now:?}");
+    assert!(now.asleep - before.asleep >= Duration::from_millis(10), "{now:?}");
+    runtime.run(|| {
+        let sleeper = rendez::go(|| rendez::sleep(Duration::from_secs(60)));
+        while diag::stats().timers == 0 {
+            rendez::yield_now();
+        }
+        let stats = diag::stats();
+        assert!(stats.stacks.iter().any(|stacks| stacks.in_use >= 2 && stacks.mapped >= stacks.in_use));
+        assert!(stats.to_string().contains("sleep 1"), "{stats}");
+        drop(sleeper);
+    });
+}
+
+#[test]
+fn a_blocking_call_and_an_async_goroutine_are_told() {
+    let _turn = turn();
+    let (runtime, _) = runtime(1);
+    let before = diag::stats();
+    runtime.run(|| {
+        let (tx, rx) = chan::bounded::<()>(0);
+        let task = rendez::go_async(async move { rx.recv_async().await.is_err() });
+        let awaiting = |stats: &Stats| stats.goroutines.waiting.iter().any(|&(reason, _)| reason == "await");
+        while !awaiting(&diag::stats()) {
+            rendez::yield_now();
+        }
+        assert!(rendez::blocking(|| diag::stats().blocking.threads) >= 1);
+        drop(tx);
+        assert!(task.join().unwrap());
+    });
+    let counts = diag::stats().since(&before).counts;
+    assert!(counts.async_polls >= 1 && counts.async_wakes >= 1, "{counts:?}");
+}
+
+#[cfg(feature = "metrics")]
+mod for_metrics {
+    use super::*;
+    use metrics::{
+        Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    };
+    use std::sync::{Arc, Mutex};
+
+    /// Remembers what it is told.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<(Key, f64)>>>);
+
+    struct One(Told, Key);
+
+    impl One {
+        fn tell(&self, value: f64) {
+            self.0.0.lock().unwrap().push((self.1.clone(), value));
+        }
+    }
+
+    impl CounterFn for One {
+        fn increment(&self, _: u64) {
+            panic!("counters are told as they are");
+        }
+
+        fn absolute(&self, value: u64) {
+            self.tell(value as f64);
+        }
+    }
+
+    impl GaugeFn for One {
+        fn increment(&self, _: f64) {
+            panic!("gauges are set");
+        }
+
+        fn decrement(&self, _: f64) {
+            panic!("gauges are set");
+        }
+
+        fn set(&self, value: f64) {
+            self.tell(value);
+        }
+    }
+
+    impl Recorder for Told {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::from_arc(Arc::new(One(self.clone(), key.clone())))
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::from_arc(Arc::new(One(self.clone(), key.clone())))
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn the_figures_are_told_to_the_recorder_of_the_metrics_crate() {
+        let _turn = turn();
+        rendez::run(|| rendez::go(|| ()).join().unwrap());
+        let told = Told::default();
+        metrics::with_local_recorder(&told, rendez::diag::publish_metrics);
+        let told = told.0.lock().unwrap();
+        let value = |name: &str, label: Option<(&str, &str)>| {
+            let is_it = |key: &Key| {
+                let mut labels = key.labels().map(|own| (own.key(), own.value()));
+                key.name() == name && label.is_none_or(|label| labels.any(|own| own == label))
+            };
+            told.iter().find(|(key, _)| is_it(key)).map(|&(_, value)| value)
+        };
+        assert!(value("rendez_spawned_total", None) >= Some(2.0), "{told:?}");
+        assert!(value("rendez_parks_total", Some(("reason", "join"))).is_some(), "{told:?}");
+        assert!(value("rendez_goroutines", Some(("state", "chan receive"))).is_some(), "{told:?}");
+        assert!(value("rendez_stacks", Some(("state", "mapped"))) > Some(0.0), "{told:?}");
+    }
+}

@@ -1,0 +1,64 @@
+//! Drives the built `webserver` over the loopback: by curl, by Python's `http.client`, and by hand.
+#![cfg(target_os = "linux")]
+#![forbid(unsafe_code)]
+
+#[path = "../server/mod.rs"]
+mod server;
+
+mod by_curl;
+mod by_hand;
+mod by_python;
+mod life;
+
+use server::{Running, text};
+use std::{fs, net::SocketAddr, os::unix::fs::symlink, path::Path};
+use tempfile::TempDir;
+
+/// A file larger than what goes into the buffers of a connection.
+const LARGE: usize = 20 << 20;
+
+/// What the large file has at a position.
+fn byte(at: usize) -> u8 {
+    (at % 251) as u8
+}
+
+struct Site {
+    root: TempDir,
+    server: Running,
+    addr: SocketAddr,
+}
+
+impl Site {
+    fn new(arguments: &[&str]) -> Site {
+        let root = TempDir::new().unwrap();
+        fill(root.path());
+        let server = Running::listening(
+            env!("CARGO_BIN_EXE_webserver"),
+            ["--listen", "127.0.0.1:0"].iter().chain(arguments).copied().map(Into::into).chain([site(&root)]),
+        );
+        let addr = server.addr();
+        Site { root, server, addr }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+}
+
+fn site(root: &TempDir) -> std::ffi::OsString {
+    root.path().join("site").into()
+}
+
+/// A site, and a secret beside it.
+fn fill(root: &Path) {
+    let site = root.join("site");
+    fs::create_dir_all(site.join("sub dir")).unwrap();
+    fs::write(root.join("secret"), "secret").unwrap();
+    fs::write(site.join("index.html"), "<p>index</p>").unwrap();
+    fs::write(site.join("hello.txt"), "hello, world\n").unwrap();
+    fs::write(site.join("sub dir/index.html"), "<p>below</p>").unwrap();
+    fs::write(site.join("empty.json"), "").unwrap();
+    fs::write(site.join("large.bin"), (0..LARGE).map(byte).collect::<Vec<_>>()).unwrap();
+    symlink(root.join("secret"), site.join("leak")).unwrap();
+    symlink("hello.txt", site.join("alias.txt")).unwrap();
+}
