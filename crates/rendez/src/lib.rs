@@ -81,6 +81,7 @@ mod guide {
         FromTokio: "from-tokio.md",
         Translations: "translations.md",
         Limits: "limits.md",
+        Symptoms: "symptoms.md",
     }
     #[cfg(feature = "testing")]
     chapters! { Testing: "testing.md" }

@@ -6,10 +6,10 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use rendez::{
-    Builder, Context, Event, Runtime, blocking, chan, diag, go, go_async,
+    Builder, Context, Event, JoinHandle, Runtime, blocking, chan, diag, go, go_async,
     net::UnixStream,
     select, signal, stdin,
-    sync::{Cond, Mutex, Once, RwLock, Semaphore, WaitGroup},
+    sync::{Barrier, Cond, Mutex, Once, RwLock, Semaphore, WaitGroup},
     time,
 };
 use std::{
@@ -47,6 +47,8 @@ macro_rules! programs {
 programs! {
     a_receive_that_nobody_will_serve_is_a_deadlock => Dead(&["[join]:\n\t", "\"printer\" [chan receive]:\n\t", "tests/deadlock.rs:", "\n\tcreated at crates/rendez/tests/deadlock.rs"]),
     every_kind_of_wait_is_told_by_its_name => Dead(&["[sync.Mutex.Lock]", "[sync.RWMutex.RLock]", "[sync.RWMutex.Lock]", "[semacquire]", "[sync.Cond.Wait]", "[sync.Once.Do]", "[select]", "[await]", "[sync.WaitGroup.Wait]"]),
+    two_that_lock_in_two_orders_are_told_in_a_circle => Dead(&["[join]:\n\t", "waits for mutex \"right\" of i32, ", "\nthey wait for each other in a circle:\n\tgoroutine ", " \"a\" waits for mutex \"right\", held by goroutine ", " \"b\" waits for mutex \"left\", held by goroutine "]),
+    a_deadlock_of_a_hundred_thousand_is_told_in_time => Dead(&["they wait for each other in a circle:\n\tgoroutine ", "(and 99999 more like it)"]),
     a_deadlock_of_a_crowd_is_told_in_groups => Dead(&["(and 19999 more like it)"]),
     a_deadlock_that_comes_after_work_and_timers_is_found => Dead(&["[chan receive]"]),
     a_thread_that_ends_without_a_word_leaves_a_deadlock => Dead(&["[chan receive]"]),
@@ -151,6 +153,59 @@ fn every_kind_of_wait_is_told_by_its_name() {
         started.wait();
         group.wait();
         drop(tx);
+    });
+}
+
+/// Two goroutines that take two mutexes in two orders.
+fn cross(left: &Arc<Mutex<i32>>, right: &Arc<Mutex<i32>>) -> [JoinHandle<()>; 2] {
+    left.set_name("left");
+    right.set_name("right");
+    let both = Arc::new(Barrier::new(2));
+    [("a", left, right), ("b", right, left)].map(|(name, first, second)| {
+        let (first, second, both) = (first.clone(), second.clone(), both.clone());
+        let cross = move || {
+            let _first = first.lock();
+            both.wait();
+            let _second = second.lock();
+        };
+        Builder::new().name(name).spawn(cross).unwrap()
+    })
+}
+
+fn two_that_lock_in_two_orders_are_told_in_a_circle() {
+    rendez::run(|| {
+        let [a, b] = cross(&Arc::new(Mutex::new(1)), &Arc::new(Mutex::new(2)));
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+/// From when all are there until the process ends it may take so long; without a limit in a debug build.
+const IN_TIME: Duration = Duration::from_secs(5);
+
+fn a_deadlock_of_a_hundred_thousand_is_told_in_time() {
+    rendez::run(|| {
+        let (left, right) = (Arc::new(Mutex::new(1)), Arc::new(Mutex::new(2)));
+        let [a, _b] = cross(&left, &right);
+        while diag::deadlocked().is_empty() {
+            rendez::yield_now();
+        }
+        let parked = WaitGroup::new();
+        for _ in 0..100_000 {
+            let (left, done) = (left.clone(), parked.clone());
+            parked.add(1);
+            go(move || {
+                done.done();
+                drop(left.lock());
+            });
+        }
+        parked.wait();
+        // Nobody of ours is left that could look at the clock: the system does.
+        if !cfg!(debug_assertions) {
+            // SAFETY: sets the clock of this process, whose signal ends it.
+            unsafe { libc::alarm(IN_TIME.as_secs() as u32) };
+        }
+        a.join().unwrap();
     });
 }
 

@@ -89,9 +89,11 @@ impl<'a> Book<'a> {
             End::Readers(n) => write!(text, ", held by {}", number(n as usize, "reader")),
             End::Children { count, .. } => write!(text, ", of which {count} {} not ended", have(count)),
             End::Ends { senders, receivers, word } => {
+                let ends = senders + receivers;
                 let (senders, receivers) = (number(senders, "sender"), number(receivers, "receiver"));
                 write!(text, "; it has {senders} and {receivers}")
                     .and(self.write_owners(&mut text, one, word, "an end"))
+                    .and(self.write_others(&mut text, ends, word))
             }
             End::Handles { count, handles, word } => {
                 let handles = number(handles, "handle");
@@ -123,6 +125,27 @@ impl<'a> Book<'a> {
         match owners.len().saturating_sub(MOST_OWNERS) {
             0 => Ok(()),
             more => write!(text, " and {more} more"),
+        }
+    }
+
+    /// How many ends of a channel nobody was given, or waits at.
+    fn write_others(&self, text: &mut String, ends: usize, word: usize) -> fmt::Result {
+        let is_here = |thing: &Thing| matches!(thing.end, End::Ends { word: other, .. } if other == word);
+        let with = |one: &Inhabitant| {
+            let given = one.given.iter().filter(|other| **other == word).count();
+            given.max(usize::from(one.things.iter().any(is_here)))
+        };
+        // (Who is only counted could have some.)
+        match ends.saturating_sub(self.all.iter().map(with).sum()) {
+            others if others > 0 && self.all.iter().all(|one| one.alike == 0) => {
+                write!(
+                    text,
+                    "; {} {} left with its maker, or was passed on",
+                    number(others, "end"),
+                    are(others)
+                )
+            }
+            _ => Ok(()),
         }
     }
 

@@ -52,8 +52,8 @@ pub(crate) struct Inhabitant {
     pub(crate) key: u64,
     /// What it waits for, if it is parked and it is known.
     pub(crate) things: Vec<Thing>,
-    /// Whether it waits for no longer than a time limit.
-    pub(crate) is_limited: bool,
+    /// Whether it waits, without a time limit, and has not been woken.
+    pub(crate) is_stuck: bool,
     /// Whether it has not run since somebody asked before for [`every_park`].
     pub(crate) is_seen: bool,
     /// What it was given when it was created, word for word.
@@ -113,7 +113,7 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
         alike: 0,
         key: task.id,
         things: Vec::new(),
-        is_limited: false,
+        is_stuck: false,
         is_seen: false,
         given: Vec::new(),
     }
@@ -190,9 +190,11 @@ impl Worker {
     /// # Safety
     /// It is parked here, or queued, and this is its worker's thread.
     unsafe fn tell_wait(fiber: &Fiber, task: &Header, memory: &Memory, inhabitant: &mut Inhabitant) {
+        // First: once it has been woken its source may be in any state.
+        // SAFETY: passed on.
+        inhabitant.is_stuck = unsafe { fiber.is_waiting() } && !fiber.timer.is_set();
         // SAFETY: passed on.
         inhabitant.things = unsafe { fiber.things() };
-        inhabitant.is_limited = fiber.timer.is_set();
         inhabitant.given = memory.words(task.closure());
     }
 

@@ -108,7 +108,7 @@ impl Worker {
 fn look(runtimes: &[Arc<Shared>], me: &Worker) -> Look {
     let (mut workers, mut progress) = (0, 0_u64);
     for runtime in runtimes {
-        workers += runtime.started_workers();
+        workers += runtime.living_workers();
         progress = progress.wrapping_add(runtime.progress());
         if !runtime.seems_dead(me) {
             return Look::Alive;

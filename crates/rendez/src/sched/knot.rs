@@ -29,7 +29,10 @@
 //! # At one instant
 //!
 //! Workers are asked one after another, and meanwhile goroutines run. So who asks about a part of a process that goes on asks twice, and
-//! takes only those who have not run in between: all of them were parked at the moment between the two questions.
+//! takes only those who have not run in between, and had not been woken the second time: all of them were parked at the moment
+//! between the two questions. What was read of their things is of later moments, each its own. That does no harm: let one of those who
+//! are found be the first to be woken, after it was looked at. Who could do that was, when it was looked at, one of them, and would have to
+//! run before; but he is parked until he is woken, which is not before.
 
 use super::Inhabitant;
 use crate::wait::End;
@@ -115,7 +118,7 @@ pub(crate) fn knots(all: &[Inhabitant], may: impl Fn(&Inhabitant) -> bool) -> Ve
 impl<'a> Search<'a> {
     fn new(all: &'a [Inhabitant], may: impl Fn(&Inhabitant) -> bool) -> Self {
         let is_dead: Vec<bool> =
-            all.iter().map(|one| !one.is_limited && !one.things.is_empty() && may(one)).collect();
+            all.iter().map(|one| one.is_stuck && !one.things.is_empty() && may(one)).collect();
         let places: HashMap<u32, usize> =
             all.iter().enumerate().map(|(at, one)| (low(one.key), at)).collect();
         let mut words: HashMap<usize, Word> = HashMap::new();

@@ -242,14 +242,34 @@ pub(crate) fn current_id() -> Option<u64> {
     current_goroutine().map(|goroutine| unsafe { goroutine.0.as_ref().id })
 }
 
-/// Where the caller is, for locks: the number that its worker has there (or 0), and the low bits of the number of the goroutine (or
-/// all of them).
-#[inline(always)]
-pub(crate) fn whereabouts() -> (u32, u32) {
-    with_worker(|worker| match worker {
-        Some(worker) => (worker.lock_number.get(), worker.current_id()),
-        None => (0, crate::sync::THREAD),
-    })
+/// Where the caller is, which stays so: a goroutine does not change its thread. For who asks several things in a row.
+#[derive(Clone, Copy)]
+pub(crate) struct Here(*const Worker);
+
+impl Here {
+    #[inline(always)]
+    pub(crate) fn now() -> Here {
+        Here(WORKER.get())
+    }
+
+    /// [`spend_budget`].
+    #[inline(always)]
+    pub(crate) fn spend_budget(self) {
+        // SAFETY: as in `with_worker`; a `Here` does not leave the call that made it.
+        if let Some(worker) = unsafe { self.0.as_ref() } {
+            worker.spend_budget();
+        }
+    }
+
+    /// For locks: the number that its worker has there (or 0), and the low bits of the number of the goroutine (or all of them).
+    #[inline(always)]
+    pub(crate) fn whereabouts(self) -> (u32, u32) {
+        // SAFETY: as above.
+        match unsafe { self.0.as_ref() } {
+            Some(worker) => (worker.lock_number.get(), worker.current_id()),
+            None => (0, crate::sync::THREAD),
+        }
+    }
 }
 
 /// The number of this thread if it is a worker: no other worker of the process has it at the same time.

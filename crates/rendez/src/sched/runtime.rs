@@ -223,6 +223,11 @@ impl Shared {
         self.started.load(Ordering::Relaxed)
     }
 
+    /// How many of them have not ended: a runtime may be known for a while after its threads have gone.
+    pub(super) fn living_workers(&self) -> usize {
+        self.started_workers().min(usize::try_from(self.alive.count()).unwrap_or(0))
+    }
+
     pub(super) fn worker(&self, index: usize) -> Option<&'static WorkerShared> {
         self.slots.get(index)?.get().map(|slot| slot.shared)
     }

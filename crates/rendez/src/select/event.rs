@@ -157,8 +157,31 @@ pub trait Event: Sized {
 /// Waits for one event.
 pub(crate) fn wait<E: Event>(event: E, patience: Patience) -> Option<E::Output> {
     let mut operation = event.operation();
-    let mut arms: [&mut dyn Arm; 1] = [&mut operation];
-    run::run(&mut arms[..], false, patience).map(|_| operation.finish())
+    run::run(&mut Alone(&mut operation), false, patience).map(|_| operation.finish())
+}
+
+/// A single arm, of a type that is known: what a report may look at while it waits is its own, not a table of arms, through which
+/// the calls would go that are made of it afterwards. (Measured: some 40 instructions of each lock that has to wait.)
+struct Alone<'a, O>(&'a mut O);
+
+impl<O: Arm> Arms for Alone<'_, O> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn arm(&mut self, _: usize) -> Option<&mut dyn Arm> {
+        Some(&mut *self.0)
+    }
+
+    fn look(&self, _: usize) -> Option<&dyn Arm> {
+        Some(&*self.0)
+    }
+
+    fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {
+        f(self, &mut [0])
+    }
 }
 
 /// The methods of an arm that is another one with something around it.

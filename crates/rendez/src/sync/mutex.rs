@@ -95,8 +95,7 @@ impl<T: ?Sized> Mutex<T> {
     /// A runtime's shutdown unwinds a parked goroutine.
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        wait::spend_budget();
-        if self.raw.take_unwanted() { self.guard() } else { self.lock_slowly() }
+        if self.raw.take_unwanted(wait::spend_budget_here()) { self.guard() } else { self.lock_slowly() }
     }
 
     #[cold]

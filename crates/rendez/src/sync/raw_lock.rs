@@ -48,7 +48,7 @@ use crate::{
     lock::SpinLock,
     primitives::atomic::{AtomicU32, Ordering},
     time::Instant,
-    wait::{End, Node, Status, Thing, WaitQueue, Wakeup},
+    wait::{End, Here, Node, Status, Thing, WaitQueue, Wakeup},
 };
 use std::{fmt, time::Duration};
 
@@ -187,10 +187,10 @@ impl RawLock {
 
     /// Takes it if nobody has it or wants it.
     #[inline(always)]
-    pub(super) fn take_unwanted(&self) -> bool {
+    pub(super) fn take_unwanted(&self, here: Here) -> bool {
         let taken = self.word.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok();
         if taken {
-            self.note_holder();
+            self.note_holder(here);
         }
         taken
     }
@@ -209,7 +209,7 @@ impl RawLock {
             let rest = if *woken { state.0 & !WOKEN } else { state.0 };
             if self.exchange(state, rest | LOCKED) {
                 *woken = false;
-                self.note_holder();
+                self.note_holder(Here::now());
                 return true;
             }
         }
@@ -482,10 +482,12 @@ impl RawLock {
 
     /// The caller has taken it; see `home` and `holder`.
     #[inline(always)]
-    fn note_holder(&self) {
+    fn note_holder(&self, here: Here) {
+        #[cfg(loom)]
+        let _ = here;
         #[cfg(not(loom))]
         {
-            let (home, holder) = crate::sched::whereabouts();
+            let (home, holder) = here.whereabouts();
             self.home.store(home, Ordering::Relaxed);
             self.holder.store(holder, Ordering::Relaxed);
         }
@@ -570,7 +572,7 @@ impl<'a> WriteTurn<'a> {
     }
 
     pub(super) fn granted(&mut self) {
-        self.lock.note_holder();
+        self.lock.note_holder(Here::now());
         if self.lock.state().has(STARVING) && !self.is_long() {
             self.lock.word.fetch_and(!STARVING, Ordering::AcqRel);
         }

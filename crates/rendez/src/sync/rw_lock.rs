@@ -119,8 +119,11 @@ impl<T: ?Sized> RwLock<T> {
     /// A runtime's shutdown unwinds a parked goroutine.
     #[inline]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        wait::spend_budget();
-        if self.raw.take_unwanted() { self.write_guard() } else { self.write_slowly() }
+        if self.raw.take_unwanted(wait::spend_budget_here()) {
+            self.write_guard()
+        } else {
+            self.write_slowly()
+        }
     }
 
     #[cold]

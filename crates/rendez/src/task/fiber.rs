@@ -22,7 +22,7 @@ use crate::{
     primitives::prefetch,
     sched::Timer,
     stack::Stack,
-    wait::{Kind, Reason, Thing},
+    wait::{Kind, Reason, Thing, Waiter},
 };
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::Stack as _};
 use std::{
@@ -142,6 +142,15 @@ impl Fiber {
     pub(crate) unsafe fn things(&self) -> Vec<Thing> {
         // SAFETY: while `awaits` is set its goroutine is parked, or is about to be resumed, and its frame borrows the source.
         self.awaits.get().map_or_else(Vec::new, |kind| unsafe { kind.ask(self.source.get()) })
+    }
+
+    /// Whether its goroutine is parked, and nobody has woken it.
+    ///
+    /// # Safety
+    /// As for [`things`](Self::things).
+    pub(crate) unsafe fn is_waiting(&self) -> bool {
+        // SAFETY: a waiter that is set is in the frame of the goroutine, which is parked.
+        unsafe { self.timer.waiter.get().as_ref() }.is_some_and(Waiter::is_open)
     }
 
     /// Marks the park that its goroutine is in as seen. The mark goes with the park: the next one writes `since` anew.

@@ -71,7 +71,21 @@ mod loom_tests;
 mod queue;
 mod waiter;
 
+#[cfg(not(loom))]
+pub(crate) use crate::sched::Here;
 use std::task::Context;
+
+/// Loom has no workers.
+#[cfg(loom)]
+#[derive(Clone, Copy)]
+pub(crate) struct Here;
+
+#[cfg(loom)]
+impl Here {
+    pub(crate) fn now() -> Here {
+        Here
+    }
+}
 
 #[cfg(not(loom))]
 pub(crate) use awaited::Kind;
@@ -86,6 +100,15 @@ pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 pub(crate) fn spend_budget() {
     #[cfg(not(loom))]
     crate::sched::spend_budget();
+}
+
+/// As [`spend_budget`], and says where that was.
+#[inline(always)]
+pub(crate) fn spend_budget_here() -> Here {
+    let here = Here::now();
+    #[cfg(not(loom))]
+    here.spend_budget();
+    here
 }
 
 /// An operation that never waits, and so spends no budget, begins: under a chosen schedule somebody else may go first.

@@ -227,6 +227,12 @@ impl Waiter {
         })
     }
 
+    /// Whether nobody has decided it, or is about to.
+    #[cfg(not(loom))]
+    pub(crate) fn is_open(&self) -> bool {
+        self.word.load(Ordering::Acquire) == WAITING
+    }
+
     /// How the wait was decided, if it has been.
     #[inline]
     pub(crate) fn outcome(&self) -> Option<Outcome> {
