@@ -166,7 +166,7 @@ mod tests {
         let (_, slices) = tell(&[waker, woken], 0);
         assert_eq!(slices[0].wakes, slices[2].woken_by);
         assert_eq!((slices[0].wakes.len(), slices[1].woken_by.len()), (1, 0));
-        let early = ring(&[Record::Wake { goroutine: 1 }, run(2, 0, 5, Record::ENDED)]);
+        let early = ring(&[Record::Wake { goroutine: 1 }, run(2, 12, 15, Record::ENDED)]);
         let woken = ring(&[run(1, 10, 20, Record::PARKED), run(1, 50, 60, Record::ENDED)]);
         let (_, slices) = tell(&[early, woken], 0);
         assert!(slices.iter().all(|slice| slice.wakes.is_empty() && slice.woken_by.is_empty()), "{slices:?}");
