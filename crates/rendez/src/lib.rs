@@ -50,11 +50,11 @@
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!
 //! The feature `testing`, on by default, has the module of that name, and in every operation the question whether it runs under test: a
-//! load and a branch. The feature `sink` adds `Sender::sink`, and `futures-io` the `AsyncRead` and `AsyncWrite` of sockets and pipes, for code
+//! load and a branch. The feature `metrics` adds `diag::publish_metrics`, `sink` adds `Sender::sink`, and `futures-io` the `AsyncRead` and `AsyncWrite` of sockets and pipes, for code
 //! that uses the `futures` crates.
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own. With `RENDEZ_STUCK=10` goroutines that hold
-//! their worker for longer than 10 ms are told of: see [`diag::on_stuck`].
+//! their worker for longer than 10 ms are told of: see [`diag::on_stuck`]; with `RENDEZ_TRACE=file` what runs is recorded: see [`diag::trace`].
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -5,7 +5,7 @@
 
 mod child;
 
-use child::{Ended, in_a_child};
+use child::{in_a_child, must_succeed_in_a_child};
 use rendez::{
     Builder, Runtime,
     diag::{self, Stuck},
@@ -22,12 +22,6 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_millis(20);
-
-fn passed(ended: Option<Ended>) {
-    if let Some(ended) = ended {
-        assert!(ended.status.success(), "{ended:?}");
-    }
-}
 
 fn runtime(workers: usize) -> Runtime {
     Runtime::builder().workers(workers).stuck_after(LIMIT).build().unwrap()
@@ -64,7 +58,7 @@ fn spins_deeper(rounds: u64) -> u64 {
 
 #[test]
 fn a_goroutine_that_computes_without_end_is_named_with_its_calls_and_counted() {
-    passed(in_a_child(|| {
+    must_succeed_in_a_child(|| {
         let reports = reports();
         for workers in [1, 2, 8] {
             let runtime = runtime(workers);
@@ -86,12 +80,12 @@ fn a_goroutine_that_computes_without_end_is_named_with_its_calls_and_counted() {
             // Once for each time that it has the worker; and who waits for it is not stuck.
             assert!(reports.try_iter().all(|again| again.name() == Some("spinner")), "{workers} workers");
         }
-    }));
+    });
 }
 
 #[test]
 fn one_that_is_in_a_call_that_blocks_is_told_and_goes_on() {
-    passed(in_a_child(|| {
+    must_succeed_in_a_child(|| {
         let reports = reports();
         let runtime = runtime(1);
         let (tx, rx) = mpsc::channel();
@@ -100,12 +94,12 @@ fn one_that_is_in_a_call_that_blocks_is_told_and_goes_on() {
         assert!(stuck.busy() <= stuck.held(), "{stuck}");
         tx.send(7).unwrap();
         assert_eq!(reader.join().unwrap(), 7);
-    }));
+    });
 }
 
 #[test]
 fn a_poll_of_an_async_goroutine_that_does_not_come_back_is_told() {
-    passed(in_a_child(|| {
+    must_succeed_in_a_child(|| {
         let reports = reports();
         let done = Arc::new(AtomicBool::new(false));
         let theirs = done.clone();
@@ -120,12 +114,12 @@ fn a_poll_of_an_async_goroutine_that_does_not_come_back_is_told() {
         done.store(true, Ordering::Relaxed);
         assert!(stuck.backtrace().contains("stuck::spins_until"), "{stuck}");
         assert!(task.join().unwrap() > 0);
-    }));
+    });
 }
 
 #[test]
 fn those_that_wait_and_yield_and_a_hook_that_panics_are_no_reason_for_reports_to_end() {
-    passed(in_a_child(|| {
+    must_succeed_in_a_child(|| {
         let (tx, rx) = mpsc::channel();
         let tx = Mutex::new(tx);
         diag::on_stuck(move |stuck| {
@@ -153,12 +147,12 @@ fn those_that_wait_and_yield_and_a_hook_that_panics_are_no_reason_for_reports_to
             assert_eq!(rx.recv().unwrap(), handle.id());
             handle.join().unwrap();
         }
-    }));
+    });
 }
 
 #[test]
 fn goroutines_that_end_all_the_time_may_be_looked_at_at_any_moment() {
-    passed(in_a_child(|| {
+    must_succeed_in_a_child(|| {
         // So short a limit that every burst may be told of, also as it ends.
         let (tx, rx) = mpsc::channel();
         let tx = Mutex::new(tx);
@@ -194,7 +188,7 @@ fn goroutines_that_end_all_the_time_may_be_looked_at_at_any_moment() {
         assert!(sites.len() > 10, "only {} were told", sites.len());
         // All of them have a site of this file, or of the main function of `run`, which is here too.
         assert!(sites.iter().all(|site| site.file().ends_with("tests/stuck.rs")), "{sites:?}");
-    }));
+    });
 }
 
 #[test]
@@ -231,7 +225,7 @@ fn the_environment_has_reports_printed_and_no_hook_means_no_thread() {
 
 #[test]
 fn the_monitor_sleeps_when_all_workers_do_and_sees_who_wakes() {
-    passed(in_a_child(|| {
+    must_succeed_in_a_child(|| {
         let reports = reports();
         let runtime = runtime(2);
         runtime.run(|| ());
@@ -258,5 +252,5 @@ fn the_monitor_sleeps_when_all_workers_do_and_sees_who_wakes() {
         assert_eq!(reports.recv().unwrap().id(), spinner.id());
         done.store(true, Ordering::Relaxed);
         spinner.join().unwrap();
-    }));
+    });
 }

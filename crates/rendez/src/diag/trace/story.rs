@@ -80,8 +80,9 @@ fn link(slices: &mut [Slice], woken: &[Vec<u64>]) {
     /// What is known of a goroutine.
     #[derive(Default)]
     struct Known {
-        /// The slices in which it was woken or started, and that have not been taken for a slice of its own.
+        /// The slices in which it was woken, and that have not been taken for a slice of its own; and the one in which it was started.
         pending: VecDeque<usize>,
+        started_in: Option<usize>,
         /// When it last stopped running; and whether by a wait.
         parked_at: Option<u64>,
         has_run: bool,
@@ -95,7 +96,7 @@ fn link(slices: &mut [Slice], woken: &[Vec<u64>]) {
         }
         let (starts, begin) = (slices[i].spawns.clone(), slices[i].begin);
         for (_, goroutine, _) in starts {
-            known.entry(goroutine).or_default().pending.push_back(i);
+            known.entry(goroutine).or_default().started_in = Some(i);
         }
         let goroutine = known.entry(slices[i].goroutine).or_default();
         let cause = match goroutine.parked_at {
@@ -110,7 +111,12 @@ fn link(slices: &mut [Slice], woken: &[Vec<u64>]) {
                     break Some(by);
                 }
             },
-            None if !goroutine.has_run => goroutine.pending.pop_front(),
+            // Its start, or, of one that had parked before the recording, a wake-up that was before this for certain.
+            None if !goroutine.has_run => goroutine.started_in.or_else(|| {
+                let by = goroutine.pending.front().copied().filter(|&by| slices[by].end <= begin)?;
+                goroutine.pending.pop_front();
+                Some(by)
+            }),
             None => None,
         };
         goroutine.has_run = true;
@@ -160,7 +166,7 @@ mod tests {
         let (_, slices) = tell(&[waker, woken], 0);
         assert_eq!(slices[0].wakes, slices[2].woken_by);
         assert_eq!((slices[0].wakes.len(), slices[1].woken_by.len()), (1, 0));
-        let early = ring(&[Record::Wake { goroutine: 1 }, run(2, 0, 5, Record::ENDED)]);
+        let early = ring(&[Record::Wake { goroutine: 1 }, run(2, 12, 15, Record::ENDED)]);
         let woken = ring(&[run(1, 10, 20, Record::PARKED), run(1, 50, 60, Record::ENDED)]);
         let (_, slices) = tell(&[early, woken], 0);
         assert!(slices.iter().all(|slice| slice.wakes.is_empty() && slice.woken_by.is_empty()), "{slices:?}");
