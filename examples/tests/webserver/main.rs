@@ -9,6 +9,7 @@ mod by_curl;
 mod by_hand;
 mod by_python;
 mod life;
+mod over_tls;
 
 use server::{Running, text};
 use std::{fs, net::SocketAddr, os::unix::fs::symlink, path::Path};
