@@ -50,3 +50,8 @@ pub use executor::Executor;
 pub use io::Io;
 pub use server::{Connection, Drained, Handler, HandlerEnded, Listen, Plain, Reply, Server, handler, serve};
 pub use timer::Timer;
+
+/// The guide's chapter, whose example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/src/http.md")]
+struct Guide;

@@ -9,6 +9,7 @@ mod by_curl;
 mod by_hand;
 mod by_python;
 mod life;
+mod over_tls;
 
 use server::{Running, text};
 use std::{fs, net::SocketAddr, os::unix::fs::symlink, path::Path};
@@ -17,9 +18,12 @@ use tempfile::TempDir;
 /// A file larger than what goes into the buffers of a connection.
 const LARGE: usize = 20 << 20;
 
-/// What the large file has at a position.
-fn byte(at: usize) -> u8 {
-    (at % 251) as u8
+/// What is in the large file: at each position that position modulo 251.
+fn large() -> Vec<u8> {
+    let period: Vec<u8> = (0..251).collect();
+    let mut all = period.repeat(LARGE / 251 + 1);
+    all.truncate(LARGE);
+    all
 }
 
 struct Site {
@@ -58,7 +62,7 @@ fn fill(root: &Path) {
     fs::write(site.join("hello.txt"), "hello, world\n").unwrap();
     fs::write(site.join("sub dir/index.html"), "<p>below</p>").unwrap();
     fs::write(site.join("empty.json"), "").unwrap();
-    fs::write(site.join("large.bin"), (0..LARGE).map(byte).collect::<Vec<_>>()).unwrap();
+    fs::write(site.join("large.bin"), large()).unwrap();
     symlink(root.join("secret"), site.join("leak")).unwrap();
     symlink("hello.txt", site.join("alias.txt")).unwrap();
 }

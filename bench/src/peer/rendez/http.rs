@@ -20,6 +20,16 @@ pub(super) fn hello_world(tell: Tell) -> Body {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             let addr = listener.local_addr().expect("it has an address");
             go(move || {
+                if variant == "s" {
+                    let hello = |_: Request<Incoming>| Response::new(rendez_hyper::Body::from(load::BODY));
+                    rendez_hyper::serve(&rendez::Context::background(), listener, hello);
+                    return;
+                }
+                if variant == "h" {
+                    let server = rendez_hyper::Server::new();
+                    server.serve_with(&rendez::Context::background(), listener, |_| service_fn(hello));
+                    return;
+                }
                 for stream in listener.incoming() {
                     let stream = stream.expect("a connection");
                     stream.set_nodelay(true).expect("it is connected");

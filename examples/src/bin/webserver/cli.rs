@@ -52,6 +52,10 @@ pub(crate) struct Cli {
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
+    /// Serve HTTPS, with a certificate for localhost that is made now and signed by itself
+    #[arg(long)]
+    pub(crate) tls: bool,
+
     /// How many connections there may be at once; others wait
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,

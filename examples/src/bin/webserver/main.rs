@@ -15,6 +15,7 @@
 //! | [`api`] | the JSON API |
 //! | [`mod@log`] | who writes the log |
 //! | [`reply`] | how answers are made |
+//! | [`tls`] | HTTPS |
 //!
 //! # Limits
 //! Against clients that are slow: the head of a request has a time, and the whole request; so has the taking of an answer. Against
@@ -33,6 +34,7 @@ mod files;
 mod log;
 mod range;
 mod reply;
+mod tls;
 
 use api::{Api, Limits};
 use call::{Call, Logged};
@@ -53,6 +55,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tls::Tls;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -91,7 +94,9 @@ fn run(cli: &Cli) -> io::Result<ExitCode> {
 
     let listener = TcpListener::bind(cli.listen)?;
     let signals = signal::notify([Signal::TERMINATE, Signal::INTERRUPT])?;
-    say(&format!("listening on http://{}", listener.local_addr()?));
+    let tls = if cli.tls { Some(Tls::self_signed()?) } else { None };
+    let scheme = if cli.tls { "https" } else { "http" };
+    say(&format!("listening on {scheme}://{}", listener.local_addr()?));
     let (ctx, stop) = Context::background().with_cancel();
     go(move || {
         if let Ok(signal) = signals.recv() {
@@ -99,10 +104,17 @@ fn run(cli: &Cli) -> io::Result<ExitCode> {
             stop.cancel();
         }
     });
-    let drained = server.serve_with(&ctx, listener, |connection| {
+    let service = |connection: &Connection<SocketAddr>| {
         let (site, connection) = (site.clone(), connection.clone());
         handler(move |request| site.serve(&connection, request))
-    });
+    };
+    let drained = match tls {
+        None => server.serve_with(&ctx, listener, service),
+        Some(tls) => server.serve_over(&ctx, listener, |stream, connection| {
+            let (tls, service) = (tls.clone(), service(&connection));
+            async move { Ok((tls.establish(stream).await?, service)) }
+        }),
+    };
     // The last that write to the log are gone with the site.
     drop(site);
     if drained.cut == 0
