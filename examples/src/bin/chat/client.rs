@@ -1,0 +1,144 @@
+//! One who is connected: a goroutine that reads, and one that writes.
+
+use crate::{
+    cli::Cli,
+    hub::{Command, Line, Outbox, Request},
+    lines::Lines,
+};
+use rendez::{
+    Context,
+    chan::{self, Receiver, Sender},
+    go,
+    net::{Shutdown, TcpStream},
+    pattern::RateLimit,
+    time::{Instant, timeout},
+};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+pub(crate) struct Client {
+    pub(crate) ctx: Context,
+    pub(crate) cli: Arc<Cli>,
+    pub(crate) hub: Sender<Request>,
+    pub(crate) stream: Arc<TcpStream>,
+}
+
+/// What is written at once, at most, however many lines wait.
+const AT_ONCE: usize = 64 * 1024;
+
+impl Client {
+    /// Until the client goes, or is sent away.
+    ///
+    /// # Errors
+    /// What the connection had to complain of, other than that its client has gone.
+    pub(crate) fn serve(self) -> io::Result<()> {
+        let (queue, lines) = chan::bounded(self.cli.queue as usize);
+        let writer = go({
+            let (stream, limit) = (self.stream.clone(), self.cli.write_timeout);
+            move || deliver(&stream, &lines, limit)
+        });
+        // The queue is closed by the hub, or goes with the reader of one who was never let in. The writer delivers what is in it.
+        let outcome = self.read(queue);
+        let written = writer.join().unwrap_or(Ok(()));
+        // Whoever is at the other end is told by that, should there be anything left of the connection.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        outcome.and(written).or_else(|error| match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => {
+                Ok(())
+            }
+            _ => Err(error),
+        })
+    }
+
+    fn read(&self, queue: Sender<Line>) -> io::Result<()> {
+        let mut lines = Lines::new(self.cli.max_line as usize);
+        let tell = |text: &str| drop(queue.try_send(format!("{text}\n").into()));
+        tell("* what is your name?");
+        let id = loop {
+            let Some(name) = self.line(&mut lines, self.cli.name_timeout, &tell)? else { return Ok(()) };
+            let outbox = Outbox { queue: queue.clone(), stream: self.stream.clone() };
+            let (answer, answered) = chan::bounded(1);
+            if self.hub.send(Request::Enter { name: name.trim().into(), outbox, answer }).is_err() {
+                return Ok(());
+            }
+            match answered.recv() {
+                Ok(Ok(id)) => break id,
+                Ok(Err(problem)) => tell(&format!("! {problem}")),
+                Err(_) => return Ok(()),
+            }
+        };
+        let rate = RateLimit::new(self.cli.rate, Duration::from_secs(1) / self.cli.rate);
+        let outcome = loop {
+            match self.line(&mut lines, self.cli.idle_timeout, &tell) {
+                Ok(Some(line)) => {
+                    let Some(command) = Command::parse(&line) else { break Ok(()) };
+                    // Those who talk too fast are read more slowly; it is their own lines that wait.
+                    if rate.wait(&self.ctx).is_err() || self.hub.send(Request::Do { id, command }).is_err() {
+                        break Ok(());
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        let _ = self.hub.send(Request::Leave { id });
+        outcome
+    }
+
+    /// The next line; none at the end of the connection, or of the server, and when the time is over.
+    fn line(&self, lines: &mut Lines, limit: Duration, tell: &dyn Fn(&str)) -> io::Result<Option<String>> {
+        // For the whole line: one who sends a byte now and then is no faster by that.
+        let deadline = Instant::now() + limit;
+        let mut bytes = [0; 2048];
+        loop {
+            match lines.next() {
+                Ok(Some(line)) => return Ok(Some(line)),
+                Ok(None) => {}
+                Err(error) => {
+                    tell(&format!("! {error}"));
+                    return Err(error);
+                }
+            }
+            let read = self.ctx.bound(self.stream.read_event(&mut bytes));
+            match timeout(deadline.saturating_duration_since(Instant::now()), read) {
+                Some(Ok(Ok(0))) | Some(Err(_)) => return Ok(None),
+                Some(Ok(Ok(len))) => lines.add(&bytes[..len]),
+                Some(Ok(Err(error))) => return Err(error),
+                None => {
+                    tell("! you have said nothing for too long");
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Writes what is in the queue, until that is closed and empty.
+fn deliver(stream: &TcpStream, lines: &Receiver<Line>, limit: Duration) -> io::Result<()> {
+    let end = || -> io::Result<()> {
+        stream.set_write_timeout(Some(limit))?;
+        let mut bytes = Vec::new();
+        while let Ok(line) = lines.recv() {
+            bytes.extend_from_slice(line.as_bytes());
+            // What waits already goes in the same call.
+            while bytes.len() < AT_ONCE
+                && let Ok(line) = lines.try_recv()
+            {
+                bytes.extend_from_slice(line.as_bytes());
+            }
+            (&mut &*stream).write_all(&bytes)?;
+            bytes.clear();
+        }
+        Ok(())
+    };
+    let outcome = end();
+    if outcome.is_err() {
+        // The reader is not to wait for one who takes nothing; nor is what comes still to be kept for him.
+        lines.close();
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    outcome
+}
