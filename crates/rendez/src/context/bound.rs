@@ -9,7 +9,7 @@ use crate::{
     time::Instant,
     wait::{Reason, Thing},
 };
-use std::fmt;
+use std::{fmt, future::poll_fn, pin::pin, task::Poll};
 
 impl Context {
     /// The event that `event` happens, or this context ends before it has. If both are so, the context's end counts, as if it
@@ -27,6 +27,25 @@ impl Context {
     /// ```
     pub fn bound<E: Event>(&self, event: E) -> Bound<'_, E> {
         Bound { ctx: self, event }
+    }
+
+    /// As [`bound`](Self::bound), for any future: what it comes to, or how this context ended before that. The future is dropped then.
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{Context, ContextError, block_on};
+    /// use std::{future::pending, time::Duration};
+    /// let (ctx, _cancel) = Context::background().with_timeout(Duration::from_millis(1));
+    /// assert_eq!(block_on(ctx.within(pending::<()>())), Err(ContextError::DeadlineExceeded));
+    /// assert_eq!(block_on(Context::background().within(async { 1 })), Ok(1));
+    /// ```
+    pub async fn within<F: Future>(&self, future: F) -> Result<F::Output, ContextError> {
+        let (mut ended, mut future) = (pin!(self.wait_async()), pin!(future));
+        poll_fn(|cx| match ended.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Err(ended)),
+            Poll::Pending => future.as_mut().poll(cx).map(Ok),
+        })
+        .await
     }
 
     fn operation(&self) -> ContextOperation<'_> {
