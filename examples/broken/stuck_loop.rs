@@ -8,6 +8,7 @@ use std::{
 
 static READY: AtomicBool = AtomicBool::new(false);
 
+#[expect(clippy::missing_spin_loop, reason = "it is broken, and that would not mend it")]
 fn wait_until_ready() {
     while !READY.load(Ordering::Relaxed) {}
 }
