@@ -12,11 +12,14 @@ impl Drop for Connection {
     }
 }
 
+fn ask() -> Result<u32, &'static str> {
+    Err("timed out")
+}
+
 pub(crate) fn main() {
     let client = Builder::new().name("client").spawn(|| {
         let mut connection = Connection { is_open: true };
-        let answer: Result<u32, &str> = Err("timed out");
-        println!("{}", answer.expect("an answer"));
+        println!("{}", ask().expect("an answer"));
         connection.is_open = false;
     });
     let _ = client.unwrap().join();

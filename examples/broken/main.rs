@@ -11,6 +11,7 @@ mod overflow;
 mod panic_detached;
 mod partial_deadlock;
 mod self_deadlock;
+mod stuck_loop;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("forgotten-close", forgotten_close::main),
     ("partial-deadlock", partial_deadlock::main),
     ("leak", leak::main),
+    ("stuck-loop", stuck_loop::main),
     ("overflow", overflow::main),
     ("panic-detached", panic_detached::main),
     ("double-panic", double_panic::main),

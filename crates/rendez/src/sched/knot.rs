@@ -125,21 +125,19 @@ impl<'a> Search<'a> {
         let mut waiting: HashMap<usize, Vec<usize>> = HashMap::new();
         for (at, one) in all.iter().enumerate().filter(|(at, _)| is_dead[*at]) {
             for thing in &one.things {
-                match thing.end {
-                    End::Goroutine(id) | End::Caller(id) => {
-                        places.get(&low(id)).map(|&other| waiting.entry(other).or_default().push(at));
-                    }
-                    End::Holder(id) => {
-                        places.get(&id).map(|&other| waiting.entry(other).or_default().push(at));
-                    }
-                    end => {
-                        word_of(end).map(|word| {
-                            let word = words.entry(word).or_default();
-                            word.waiting.push(at);
-                            // (They are counted while some go.)
-                            word.needed = word.needed.max(needed(end));
-                        });
-                    }
+                let one = match thing.end {
+                    End::Goroutine(id) | End::Caller(id) => places.get(&low(id)),
+                    End::Holder(id) => places.get(&id),
+                    _ => None,
+                };
+                if let Some(&other) = one {
+                    waiting.entry(other).or_default().push(at);
+                }
+                if let Some(word) = word_of(thing.end) {
+                    let word = words.entry(word).or_default();
+                    word.waiting.push(at);
+                    // (They are counted while some go.)
+                    word.needed = word.needed.max(needed(thing.end));
                 }
             }
         }
