@@ -3,7 +3,8 @@
 use std::{env, fs, path::Path, process::Command};
 
 /// Packages whose versions a reader of the readings wants to know.
-const TOLD: &[&str] = &["crossbeam-channel", "flume", "hyper", "kanal", "may", "may_minihttp", "rayon", "tokio"];
+const TOLD: &[&str] =
+    &["crossbeam-channel", "flume", "hyper", "kanal", "may", "may_minihttp", "rayon", "tokio"];
 
 fn main() {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());

@@ -51,7 +51,8 @@ fn every_link_between_chapters_leads_to_one() {
 
 #[test]
 fn the_examples_of_every_chapter_are_tests() {
-    let libraries = [read(format!("{CRATE}/src/lib.rs")), read(format!("{CRATE}/../rendez-hyper/src/lib.rs"))];
+    let libraries =
+        [read(format!("{CRATE}/src/lib.rs")), read(format!("{CRATE}/../rendez-hyper/src/lib.rs"))];
     for chapter in chapters() {
         let is_there = libraries.iter().any(|library| library.contains(&format!("{chapter}\"")));
         assert!(is_there, "{chapter} is not among the doctests");
