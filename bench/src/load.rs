@@ -24,6 +24,7 @@ const WARM_UP: u64 = 500;
 pub(crate) const PROGRAM: &str = "BENCH_LOAD";
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+const CONTENT_LENGTH: &[u8] = b"content-length:";
 pub(crate) const BODY: &str = "Hello, World!";
 
 /// What is told of a load.
@@ -159,7 +160,7 @@ fn told(tell: Tell, mut times: Vec<u32>, ms: u64) -> f64 {
 struct Connection {
     stream: TcpStream,
     buf: Vec<u8>,
-    /// How much of the response is there, and how long it is, once that is known: all are alike.
+    /// How much of the response is there, and how long it is, once its head is there.
     got: usize,
     len: Option<usize>,
     sent: Instant,
@@ -175,7 +176,7 @@ impl Connection {
 
     fn send(&mut self) -> io::Result<()> {
         self.sent = Instant::now();
-        self.got = 0;
+        (self.got, self.len) = (0, None);
         self.stream.write_all(REQUEST)
     }
 
@@ -209,8 +210,11 @@ impl Connection {
 /// How long the response is that begins so: its head and the `Content-Length`.
 fn length(got: &[u8]) -> Option<usize> {
     let head = got.windows(4).position(|end| end == b"\r\n\r\n")?;
-    let text = String::from_utf8_lossy(&got[..head]).to_ascii_lowercase();
-    let value = text.lines().find_map(|line| line.strip_prefix("content-length:"))?;
+    let value = got[..head].split(|&byte| byte == b'\n').find_map(|line| {
+        let (name, value) = line.split_at_checked(CONTENT_LENGTH.len())?;
+        name.eq_ignore_ascii_case(CONTENT_LENGTH).then_some(value)
+    })?;
+    let value = str::from_utf8(value).ok()?;
     Some(head + 4 + value.trim().parse::<usize>().ok()?)
 }
 

@@ -129,7 +129,7 @@ fn large_bodies_go_both_ways_at_once() {
                 sender.write_all(&[b'x'; 1024]).unwrap();
             }
         });
-        let all = client.to_end();
+        let all = client.rest();
         let body = all.split_once("\r\n\r\n").unwrap().1;
         assert!(body.len() == LEN && body.bytes().all(|byte| byte == b'x'), "{}", body.len());
         sent.join().unwrap();
@@ -148,7 +148,7 @@ fn a_client_that_has_ended_its_direction_gets_its_response() {
         client.send(&get("/a"));
         client.stream().shutdown(Shutdown::Write).unwrap();
         go_on.send(()).unwrap();
-        let all = client.to_end();
+        let all = client.rest();
         assert!(all.starts_with("HTTP/1.1 200 OK") && all.ends_with("GET /a"), "{all}");
     });
 }
@@ -184,7 +184,7 @@ fn a_handler_that_panics_ends_its_connection_alone() {
         ] {
             let mut client = served.client();
             client.send(request);
-            assert_eq!(client.to_end(), "");
+            assert_eq!(client.rest(), "");
         }
         assert_eq!(served.client().ask(&get("/a")), "GET /a");
         served.drain(3, 0);
@@ -202,11 +202,11 @@ fn a_slow_head_is_not_waited_for() {
         let served = Served::by(server, tell);
         let mut slow = served.client();
         slow.send("GET / HT");
-        slow.to_end();
+        slow.rest();
         // Nor is the second request of a connection.
         let mut idle = served.client();
         assert_eq!(idle.ask(&get("/a")), "GET /a");
-        idle.to_end();
+        idle.rest();
         served.drain(2, 0);
         assert!(errors.lock().unwrap()[0].contains("timeout"), "{errors:?}");
     });
@@ -278,10 +278,10 @@ fn a_drain_ends_idle_connections_and_lets_what_is_under_way_come_to_its_end() {
         busy.send(&get("/wait"));
         gate.begun.recv().unwrap();
         let ended = served.stop();
-        assert_eq!(idle.to_end(), "");
+        assert_eq!(idle.rest(), "");
         assert!(!ended.is_finished());
         gate.go_on.send(()).unwrap();
-        let all = busy.to_end();
+        let all = busy.rest();
         assert!(all.ends_with("GET /wait"), "{all}");
         let drained = ended.join().unwrap();
         assert_eq!((drained.served, drained.cut), (2, 0));
@@ -330,7 +330,7 @@ fn a_drain_that_takes_too_long_cuts_and_ends_the_context_of_connections() {
         gate.go_on.send(()).unwrap();
         served.drain(1, 1);
         assert_eq!(ended.recv(), Ok(rendez::ContextError::Canceled));
-        assert_eq!(client.to_end(), "");
+        assert_eq!(client.rest(), "");
         gate.begun.recv().unwrap();
         gate.go_on.send(()).unwrap();
     });
@@ -357,7 +357,7 @@ fn what_is_not_http_is_told_and_refused() {
         let served = Served::by(server, tell);
         let mut client = served.client();
         client.send("\0\0\0\r\n\r\n");
-        assert!(client.to_end().starts_with("HTTP/1.1 400 "));
+        assert!(client.rest().starts_with("HTTP/1.1 400 "));
         assert!(told.recv().unwrap().contains("invalid"));
     });
 }

@@ -93,10 +93,10 @@ fn what_is_under_way_comes_to_its_end() {
     busy.send("POST /api/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhe");
     assert!(busy.head().starts_with("HTTP/1.1 200 "));
     proxy.signal("TERM");
-    assert_eq!(idle.to_end(), b"");
+    assert_eq!(idle.rest(), b"");
     assert!(proxy.is_running());
     busy.send("llo");
-    let rest = text(&busy.to_end());
+    let rest = text(&busy.rest());
     assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
     let (status, told) = proxy.end();
     assert_eq!(status.code(), Some(0), "{told}");

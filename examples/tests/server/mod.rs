@@ -256,7 +256,7 @@ impl Wire {
     }
 
     /// Whatever comes until the other side ends the connection, or breaks it off.
-    pub(crate) fn to_end(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut all = std::mem::take(&mut self.ahead);
         let _ = self.stream.read_to_end(&mut all);
         all

@@ -30,7 +30,7 @@ fn a_client_that_has_ended_its_direction_gets_its_answer() {
         wire.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"));
         wire.stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(wire.answer().status(), 200, "{path}");
-        assert_eq!(wire.to_end(), b"");
+        assert_eq!(wire.rest(), b"");
     }
 }
 
@@ -90,8 +90,8 @@ fn a_slow_head_and_an_idle_connection_are_ended() {
         }
         thread::sleep(Duration::from_millis(10));
     }
-    slow.to_end();
-    idle.to_end();
+    slow.rest();
+    idle.rest();
     assert!(began.elapsed() >= Duration::from_millis(200));
     assert_eq!(Wire::to(site.addr).get("/hello.txt").status(), 200);
 }
@@ -154,12 +154,12 @@ fn what_is_not_http_is_refused() {
     for nonsense in ["\0\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.1\r\nbad header\r\n\r\n"] {
         let mut wire = Wire::to(site.addr);
         wire.send(nonsense);
-        let told = text(&wire.to_end());
+        let told = text(&wire.rest());
         assert!(told.starts_with("HTTP/1.1 400 "), "{nonsense:?}: {told}");
     }
     let mut wire = Wire::to(site.addr);
     let _ = wire.stream.write_all(format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(1 << 20)).as_bytes());
-    let told = text(&wire.to_end());
+    let told = text(&wire.rest());
     assert!(told.is_empty() || told.starts_with("HTTP/1.1 431 "), "{told}");
 }
 
@@ -168,6 +168,6 @@ fn a_closed_http_1_0_connection_is_not_kept() {
     let site = Site::new(&[]);
     let mut wire = Wire::to(site.addr);
     wire.send("GET /hello.txt HTTP/1.0\r\n\r\n");
-    let told = text(&wire.to_end());
+    let told = text(&wire.rest());
     assert!(told.starts_with("HTTP/1.0 200 ") && told.ends_with("hello, world\n"), "{told}");
 }

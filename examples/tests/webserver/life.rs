@@ -15,10 +15,10 @@ fn a_signal_drains_it() {
         assert!(busy.head().starts_with("HTTP/1.1 200 "));
         site.server.signal(signal);
         // The idle one is closed; the other may come to its end.
-        assert_eq!(idle.to_end(), b"");
+        assert_eq!(idle.rest(), b"");
         assert!(site.server.is_running());
         busy.send("llo");
-        let rest = text(&busy.to_end());
+        let rest = text(&busy.rest());
         assert!(rest.contains("he") && rest.ends_with("0\r\n\r\n"), "{rest:?}");
         let (status, stderr) = site.server.end();
         assert_eq!(status.code(), Some(0), "{stderr}");
@@ -48,7 +48,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut idle = Wire::to(site.addr);
     assert_eq!(idle.get("/hello.txt").status(), 200);
     site.server.signal("TERM");
-    idle.to_end();
+    idle.rest();
     site.server.signal("TERM");
     let (status, _) = site.server.end();
     use std::os::unix::process::ExitStatusExt;

@@ -20,7 +20,8 @@ fn curl_speaks_https() {
     let echo = fetched(["-k", "--data-binary", &data, &url("/api/echo")]);
     assert!(echo == large(), "{} bytes", echo.len());
     for version in [&["--tlsv1.3"][..], &["--tls-max", "1.2"]] {
-        let arguments = ["-k", &url("/hello.txt")].into_iter().chain(version.iter().copied());
+        let url = url("/hello.txt");
+        let arguments = ["-k", &url].into_iter().chain(version.iter().copied());
         assert_eq!(text(&fetched(arguments)), "hello, world\n", "{version:?}");
     }
     site.server.signal("TERM");
@@ -35,7 +36,7 @@ fn who_does_not_speak_tls_holds_up_nobody() {
     let _silent = Wire::to(site.addr);
     let mut plain = Wire::to(site.addr);
     plain.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert!(!text(&plain.to_end()).contains("HTTP/1.1"));
+    assert!(!text(&plain.rest()).contains("HTTP/1.1"));
     if !is_there("python3") {
         return;
     }

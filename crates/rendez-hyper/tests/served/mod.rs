@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// All that comes until the other side ends it, or breaks it off.
-    pub(crate) fn to_end(&mut self) -> String {
+    pub(crate) fn rest(&mut self) -> String {
         let mut all = std::mem::take(&mut self.ahead);
         let _ = self.stream.read_to_end(&mut all);
         String::from_utf8(all).unwrap()

@@ -267,6 +267,6 @@ mod tests {
         let at_first = retried(100);
         assert!((30..=35).contains(&at_first), "{at_first}");
         assert_eq!(retried(400), 100);
-        assert_eq!(upstreams(2, 0.0).attempts().upstreams.budget.take(), false);
+        assert!(!upstreams(2, 0.0).attempts().upstreams.budget.take());
     }
 }

@@ -106,7 +106,7 @@ impl Api {
     fn add(&self, ctx: &Context, body: Incoming) -> Reply {
         let text = match self.written(ctx, body) {
             Ok(text) => text,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         let mut notes = self.notes.write();
         if notes.all.len() >= MOST_NOTES {
@@ -132,7 +132,7 @@ impl Api {
                 // Read first: nobody waits for the lock because a client is slow.
                 let text = match self.written(&call.ctx, body) {
                     Ok(text) => text,
-                    Err(refused) => return refused,
+                    Err(refused) => return *refused,
                 };
                 match self.notes.write().all.get_mut(&id) {
                     Some(note) => {
@@ -151,13 +151,13 @@ impl Api {
     }
 
     /// The text that was sent, or what to answer instead.
-    fn written(&self, ctx: &Context, body: Incoming) -> Result<String, Reply> {
+    fn written(&self, ctx: &Context, body: Incoming) -> Result<String, Box<Reply>> {
         let body = BodyReader::new(body).limit(self.limits.body).context(ctx);
-        let bytes = body.bytes_to_end().map_err(|error| refused(&error))?;
+        let bytes = body.bytes_to_end().map_err(|error| Box::new(refused(&error)))?;
         let written: Result<Written, _> = serde_json::from_slice(&bytes);
         match written {
             Ok(written) => Ok(written.text),
-            Err(error) => Err(reply::problem(StatusCode::BAD_REQUEST, error.to_string())),
+            Err(error) => Err(Box::new(reply::problem(StatusCode::BAD_REQUEST, error.to_string()))),
         }
     }
 

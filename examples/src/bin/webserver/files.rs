@@ -215,7 +215,7 @@ fn relative(path: &str) -> Option<PathBuf> {
         return None;
     }
     let mut relative = PathBuf::new();
-    for component in Path::new(&*decoded.trim_start_matches('/')).components() {
+    for component in Path::new(decoded.trim_start_matches('/')).components() {
         match component {
             Component::Normal(name) => relative.push(name),
             Component::CurDir => {}
