@@ -186,7 +186,7 @@ fn the_first_error_and_a_panic_end_a_pipeline_whichever_stage_has_it() {
         explore(6, move || {
             let failing = Pipeline::from(0..3_u64)
                 .try_map(2, move |n| if n == bad { Err("no") } else { Ok(n) })
-                .try_map_unordered(2, |n| Ok::<_, &str>(n));
+                .try_map_unordered(2, Ok::<_, &str>);
             let error = failing.run(&Context::background()).collect().unwrap_err();
             assert_eq!(error.to_string(), "no");
         });

@@ -49,7 +49,7 @@ impl Client {
         if let Some(kept) = self.kept.take().filter(|kept| !kept.is_closed()) {
             match self.send(&ctx, kept, request) {
                 Ok(page) => return page,
-                Err(unsent) => request = unsent,
+                Err(unsent) => request = *unsent,
             }
         }
         let fresh = Self::connect(&ctx, url)?;
@@ -85,12 +85,12 @@ impl Client {
         ctx: &Context,
         mut sender: SendRequest<Empty<Bytes>>,
         request: Request<Empty<Bytes>>,
-    ) -> Result<io::Result<Page>, Request<Empty<Bytes>>> {
+    ) -> Result<io::Result<Page>, Box<Request<Empty<Bytes>>>> {
         let response = match block_on(ctx.within(sender.try_send_request(request))) {
             Err(ended) => return Ok(Err(too_late(ended))),
             Ok(Ok(response)) => response,
             Ok(Err(mut failed)) => match failed.take_message() {
-                Some(request) => return Err(request),
+                Some(request) => return Err(Box::new(request)),
                 None => return Ok(Err(io::Error::other(failed.into_error()))),
             },
         };
