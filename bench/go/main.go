@@ -51,6 +51,7 @@ var timed = map[string]func(n int) time.Duration{
 	"context_100k": cancelMany,
 	"echo_1":      func(n int) time.Duration { return echo(1, n) },
 	"echo_100":    func(n int) time.Duration { return echo(100, n) },
+	"echo_10k":    func(n int) time.Duration { return echo(connections(10000), n) },
 	"park_1m":     parkMany,
 	"flat_1k_1m":  cycleMany,
 }
@@ -58,6 +59,7 @@ var timed = map[string]func(n int) time.Duration{
 // A valued case gives a reading in its own unit.
 var valued = map[string]func(n int) float64{
 	"mem_parked":        memParked,
+	"mem_conn":          memConn,
 	"mem_unstarted":     memUnstarted,
 	"idle_cpu":          idleCPU,
 	"rss_after":         rssAfter,

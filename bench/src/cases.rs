@@ -394,6 +394,12 @@ pub(crate) const CASES: &[Case] = &[
         Size::Steady,
         "The same with 100 connections at once, which share the round trips.",
     ),
+    lower(
+        "echo_10k",
+        Unit::NsPerOp,
+        Size::Repeat { full: 200_000, quick: 40_000 },
+        "The same with 10,000 connections, or as many as the limit of open files allows for: half of that, less 100.",
+    ),
     Case {
         name: "http",
         unit: Unit::RequestsPerSecond,
@@ -424,6 +430,14 @@ pub(crate) const CASES: &[Case] = &[
         Size::Repeat { full: 100_000, quick: 10_000 },
         "100,000 goroutines (quick: 10,000) each make a child of one context and receive from its `done`; when all wait, the \
          parent is cancelled. Timed from there until the last of them has gone on. One operation is one child.",
+    ),
+    lower(
+        "mem_conn",
+        Unit::Bytes,
+        Size::Once { full: 10_000, quick: 1000 },
+        "10,000 idle TCP connections over the loopback, or as many as the limit of open files allows for (quick: 1000), each with a goroutine \
+         that waits to read into a buffer of 4096 bytes. What the process has grown by (resident memory and page tables), for each; the other \
+         ends are sockets of the same process, for which nobody waits, and what the kernel keeps for sockets is not counted.",
     ),
     lower(
         "mem_parked",

@@ -28,6 +28,20 @@ fn field(text: &str, name: &str) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// Connections with both ends in this process: as many as are wanted, or as its limit of open files allows for.
+pub(crate) fn connections(wanted: u64) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the calls read and write the struct, which is there.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && limit.rlim_cur < limit.rlim_max {
+            // As Go's runtime does by itself.
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
+    }
+    wanted.min((limit.rlim_cur / 2).saturating_sub(100)).max(1)
+}
+
 /// `after - before` for each of `count`.
 pub(crate) fn growth_each(before: u64, after: u64, count: u64) -> f64 {
     after.saturating_sub(before) as f64 / count.max(1) as f64

@@ -46,7 +46,9 @@ pub(super) fn find(case: &str) -> Answer {
             return Nearly("the standard library's, between OS threads", Body::timed(|n| rw_lock(8, n)));
         }
         "cond_2" => return Cannot("threads: a wake-up by the system would be what is measured"),
-        "once" | "pool_8" | "context_100k" | "echo_1" | "echo_100" => return Cannot("it is about channels"),
+        "once" | "pool_8" | "context_100k" | "echo_1" | "echo_100" | "echo_10k" | "mem_conn" => {
+            return Cannot("it is about channels");
+        }
         "mem_async" | "async_ping_pong" | "async_spsc_0" | "async_spsc_128" | "async_mpsc_128"
         | "async_sleepers" => {
             return Cannot("crossbeam-channel has no async operations");

@@ -48,6 +48,8 @@ pub(super) fn find(case: &str) -> Answer {
         "http_cpu" => Does(hello_world(Tell::Cpu)),
         "echo_1" => Does(Body::timed(|n| echo(1, n))),
         "echo_100" => Does(Body::timed(|n| echo(100, n))),
+        "echo_10k" => Does(Body::timed(|n| echo(gauge::connections(10_000), n))),
+        "mem_conn" => Cannot("its coroutines have a stack of a fixed size, which `mem_parked` tells"),
         "sleepers" | "skynet" | "daisy" | "park_1m" | "flat_1k_1m" | "idle_cpu" | "rss_after" => {
             Cannot(TOO_MANY)
         }

@@ -4,7 +4,7 @@ use super::{
     Answer::{self, Cannot, Does, Nearly},
     on_tokio::{self, Channel, http, many, timed},
 };
-use crate::load::Tell;
+use crate::{gauge, load::Tell};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -51,6 +51,8 @@ pub(crate) fn find(case: &str) -> Answer {
         "sleepers" | "async_sleepers" => Does(timed(many::sleepers)),
         "echo_1" => Does(timed(|n| many::echo(1, n))),
         "echo_100" => Does(timed(|n| many::echo(100, n))),
+        "echo_10k" => Does(timed(|n| many::echo(gauge::connections(10_000), n))),
+        "mem_conn" => Does(many::mem_conn()),
         "http" => Does(http::hello_world(Tell::Rate)),
         "http_p50" => Does(http::hello_world(Tell::P50)),
         "http_p99" => Does(http::hello_world(Tell::P99)),

@@ -197,6 +197,38 @@ pub(crate) fn mem_parked() -> Body {
     })
 }
 
+/// As rendez's: connections that say nothing.
+pub(crate) fn mem_conn() -> Body {
+    async fn gather(n: u64) -> Vec<std::net::TcpStream> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = listener.local_addr().expect("it has an address");
+        let ends = tokio::task::spawn_blocking(move || {
+            (0..n).map(|_| std::net::TcpStream::connect(addr).expect("it listens")).collect()
+        });
+        for _ in 0..n {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            tokio::spawn(async move {
+                let mut buf = [0; 4096];
+                while let Ok(len @ 1..) = stream.read(&mut buf).await {
+                    stream.write_all(&buf[..len]).await.expect("the other side reads");
+                }
+            });
+        }
+        sleep(SETTLE).await;
+        ends.await.expect("it does not panic")
+    }
+    value(|n| async move {
+        let n = gauge::connections(n);
+        drop(gather(100).await);
+        sleep(SETTLE).await;
+        let before = gauge::footprint();
+        let ends = gather(n).await;
+        let each = gauge::growth_each(before, gauge::footprint(), n);
+        drop(ends);
+        each
+    })
+}
+
 pub(crate) fn mem_unstarted() -> Body {
     Body::value(|n| {
         on(&runtime(1), async move {

@@ -15,7 +15,7 @@ use super::{
     Answer::{self, Cannot, Does},
     Body,
 };
-use crate::load::Tell;
+use crate::{gauge, load::Tell};
 use rendez::Runtime;
 
 /// The timed programs run in goroutine 1, all in one runtime.
@@ -72,6 +72,8 @@ pub(super) fn find(case: &str) -> Answer {
         "async_sleepers" => Body::timed(many::async_sleepers),
         "echo_1" => Body::timed(|n| echo::round_trips(1, n)),
         "echo_100" => Body::timed(|n| echo::round_trips(100, n)),
+        "echo_10k" => Body::timed(|n| echo::round_trips(gauge::connections(10_000), n)),
+        "mem_conn" => Body::value(echo::memory_of_idle),
         "http" => http::hello_world(Tell::Rate),
         "http_p50" => http::hello_world(Tell::P50),
         "http_p99" => http::hello_world(Tell::P99),
