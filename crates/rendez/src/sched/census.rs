@@ -152,7 +152,9 @@ impl Worker {
         // has suspended, and does not run.
         unsafe {
             if let Some(running) = self.goroutine() {
-                all.push(Inhabitant { frames: frames::here(), ..describe(running.0.as_ref(), "running") });
+                let running = running.0.as_ref();
+                let (frames, given) = (frames::here(), memory.words(running.closure()));
+                all.push(Inhabitant { frames, given, ..describe(running, "running") });
             }
             self.for_each_parked(|fiber, task| {
                 let state = state_of(fiber);
@@ -237,7 +239,11 @@ impl Shared {
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = None;
         drop(asking);
         let mut all = std::mem::take(&mut *request.found.lock().unwrap_or_else(PoisonError::into_inner));
-        self.async_tasks.for_each(|task| all.push(describe(task, "await")));
+        let memory = Memory::open();
+        self.async_tasks.for_each(|task| {
+            let given = if depth == Depth::Each { memory.words(task.closure()) } else { Vec::new() };
+            all.push(Inhabitant { given, ..describe(task, "await") });
+        });
         all.sort_by_key(|inhabitant| inhabitant.id);
         // An async goroutine that is parked in a poll comes twice.
         all.dedup_by_key(|inhabitant| inhabitant.id);

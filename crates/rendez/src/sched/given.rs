@@ -4,7 +4,9 @@
 //! where it was, in the goroutine's own allocation, stays as it was until there is a result to be put there. So as long as a
 //! goroutine has not ended it can be said which handles it was born with, though not whether it still has them.
 //!
-//! These are bytes that nobody owns any more, and some of them may never have been written (padding). The system is asked to
+//! Of an async goroutine it is the future itself that lies there, with what it has now.
+//!
+//! These are bytes that nobody owns any more, or that somebody else is changing, and some of them may never have been written (padding). The system is asked to
 //! read them (`/proc/self/mem`), to which that is all one. Where it can't be asked, nobody was given anything.
 
 use std::{fs::File, ops::Range};
