@@ -192,12 +192,12 @@ impl Worker {
     /// # Safety
     /// It is parked here, or queued, and this is its worker's thread.
     unsafe fn tell_wait(fiber: &Fiber, task: &Header, memory: &Memory, inhabitant: &mut Inhabitant) {
-        // First: once it has been woken its source may be in any state.
-        // SAFETY: passed on.
-        inhabitant.is_stuck = unsafe { fiber.is_waiting() } && !fiber.timer.is_set();
         // SAFETY: passed on.
         inhabitant.things = unsafe { fiber.things() };
         inhabitant.given = memory.words(task.closure());
+        // Last: what was told is of a wait that was open, for once it has been woken its source may be in any state.
+        // SAFETY: passed on.
+        inhabitant.is_stuck = unsafe { fiber.is_waiting() } && !fiber.timer.is_set();
     }
 
     /// Whether there is a question that this worker has not answered.

@@ -6,8 +6,8 @@
 //!
 //! Of an async goroutine it is the future itself that lies there, with what it has now.
 //!
-//! These are bytes that nobody owns any more, or that somebody else is changing, and some of them may never have been written (padding). The system is asked to
-//! read them (`/proc/self/mem`), to which that is all one. Where it can't be asked, nobody was given anything.
+//! These are bytes that nobody owns any more, or that somebody else is changing, and some of them may never have been
+//! written (padding). The system is asked to read them (`/proc/self/mem`), to which that is all one. Where it can't be asked, nobody was given anything.
 
 use std::{fs::File, ops::Range};
 
