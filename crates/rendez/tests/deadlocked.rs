@@ -269,6 +269,39 @@ fn an_end_that_somebody_else_has_is_hope() {
 }
 
 #[test]
+fn an_end_that_was_passed_on_to_a_child_is_hope() {
+    on_workers(|| {
+        for is_async in [false, true] {
+            let (tx, rx) = chan::bounded::<i32>(0);
+            let (wake, wakes) = chan::bounded::<()>(0);
+            // It was given both ends, and has neither: it waits for who waits for the child that has one, and sleeps.
+            let parent = move || {
+                let reader = go(move || rx.recv().unwrap());
+                match is_async {
+                    true => drop(go_async(async move {
+                        let _ = wakes.recv_async().await;
+                        tx.send_async(1).await.unwrap();
+                    })),
+                    false => drop(go(move || {
+                        let _ = wakes.recv();
+                        tx.send(1).unwrap();
+                    })),
+                }
+                reader.join().unwrap()
+            };
+            let parent = Builder::new().name("parent").spawn(parent).unwrap();
+            until_parked(&["\"parent\" [join]", "of i32, made at"]);
+            for _ in 0..5 {
+                let dead = diag::deadlocked();
+                assert!(dead.is_empty(), "{dead}");
+            }
+            drop(wake);
+            assert_eq!(parent.join().unwrap(), 1);
+        }
+    });
+}
+
+#[test]
 fn a_wait_group_that_those_keep_who_wait_for_it_is_found() {
     on_workers(|| {
         let _others = Others::start();

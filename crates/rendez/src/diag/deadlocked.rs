@@ -43,8 +43,9 @@ static TURN: Mutex<()> = Mutex::new(());
 ///
 /// **What is certain.** A group that waits for locks, ends and scopes alone is dead for certain: [`Group::is_certain`]. (One
 /// thing could deceive it: a guard that its goroutine has sent to another one.) Channels and wait groups keep no books of who has their
-/// ends, but they count them, and a goroutine is known to have been given those that its closure held when it was created. If all
-/// there are are accounted for by the group, it is probably dead: a goroutine of it could still have passed one on.
+/// ends, but they count them, and a goroutine is known to have been given those that its closure held when it was created. If the group's are
+/// exactly as many as there are, and nobody else was given one, it is probably dead: one of it could still have passed an end on through a
+/// channel, or a variable that is shared.
 ///
 /// **What it does not see.** An end of a channel that lies on the heap, in a thread, in a future, in a variable that goroutines borrow, or that a goroutine
 /// made itself and does not wait at, is anybody's. So a group may be missed; what is found is

@@ -1,7 +1,7 @@
 //! What goroutines wait for, in words.
 
 use crate::{
-    sched::{Edge, Inhabitant, Knot},
+    sched::{Edge, Inhabitant, Knot, Places},
     wait::{End, Thing},
 };
 use std::{
@@ -20,15 +20,14 @@ const MOST_OF_A_RING: usize = 12;
 /// Who is there, to be looked up.
 pub(super) struct Book<'a> {
     all: &'a [Inhabitant],
-    /// By the low bits of their numbers, which is what locks know.
-    places: HashMap<u32, usize>,
+    places: Places,
     /// Who was given a word that is waited for.
     owners: HashMap<usize, Vec<usize>>,
 }
 
 impl<'a> Book<'a> {
     pub(super) fn of(all: &'a [Inhabitant]) -> Self {
-        let places = all.iter().enumerate().map(|(at, one)| (one.key as u32, at)).collect();
+        let places = Places::of(all);
         let words = all.iter().flat_map(|one| &one.things).filter_map(|thing| match thing.end {
             End::Ends { word, .. } | End::Handles { word, .. } => Some((word, Vec::new())),
             _ => None,
@@ -46,10 +45,13 @@ impl<'a> Book<'a> {
         Book { all, places, owners }
     }
 
-    fn title(&self, id: u64) -> Cow<'a, str> {
-        match self.places.get(&(id as u32)) {
-            Some(&at) => Cow::Borrowed(&self.all[at].title),
-            None => Cow::Owned(format!("goroutine {id}")),
+    /// Of the one who can end a wait.
+    fn title(&self, end: End) -> Cow<'a, str> {
+        match (self.places.of_end(end), end) {
+            (Some(at), _) => Cow::Borrowed(&self.all[at].title),
+            (_, End::Goroutine(id) | End::Caller(id)) => Cow::Owned(format!("goroutine {id}")),
+            (_, End::Holder(id)) => Cow::Owned(format!("goroutine {id}")),
+            _ => Cow::Borrowed("somebody"),
         }
     }
 
@@ -79,11 +81,11 @@ impl<'a> Book<'a> {
         let _ = match thing.end {
             End::Nobody if thing.of.is_some() => write!(text, ": nothing will ever come"),
             End::Nobody | End::Anybody => Ok(()),
-            End::Goroutine(id) => write!(text, " {}", self.title(id)),
+            end @ End::Goroutine(_) => write!(text, " {}", self.title(end)),
             End::Caller(id) if id == one.key => write!(text, ", by itself"),
-            End::Caller(id) => write!(text, ", by {}", self.title(id)),
+            end @ End::Caller(_) => write!(text, ", by {}", self.title(end)),
             End::Holder(id) if id == one.key as u32 => write!(text, ", which it holds itself"),
-            End::Holder(id) => write!(text, ", held by {}", self.title(id.into())),
+            end @ End::Holder(_) => write!(text, ", held by {}", self.title(end)),
             End::Thread => write!(text, ", held by a thread that is no goroutine"),
             End::Passing => write!(text, ", which is being handed on"),
             End::Readers(n) => write!(text, ", held by {}", number(n as usize, "reader")),

@@ -7,7 +7,7 @@
 //! Of goroutines that were created at one place and wait for the same kind of thing, the first few are told with the frames of
 //! their stacks, some more by name, and the rest as a number: a million cost no more memory than a hundred.
 
-use super::{given::Memory, runtime::Shared, worker::Worker};
+use super::{given, runtime::Shared, worker::Worker};
 use crate::{
     select::Event,
     sync::WaitGroup,
@@ -17,6 +17,7 @@ use crate::{
 use std::{
     collections::HashMap,
     fmt,
+    ops::Range,
     panic::Location,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
@@ -56,7 +57,9 @@ pub(crate) struct Inhabitant {
     pub(crate) is_stuck: bool,
     /// Whether it has not run since somebody asked before for [`every_park`].
     pub(crate) is_seen: bool,
-    /// What it was given when it was created, word for word.
+    /// Where its closure was when it was created.
+    pub(super) closure: Range<usize>,
+    /// What of that is waited for by somebody; see [`given`](super::given).
     pub(crate) given: Vec<usize>,
 }
 
@@ -115,6 +118,7 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
         things: Vec::new(),
         is_stuck: false,
         is_seen: false,
+        closure: task.closure(),
         given: Vec::new(),
     }
 }
@@ -132,10 +136,9 @@ impl Worker {
             if let Some(running) = self.goroutine() {
                 tell(describe(running.0.as_ref(), "running"));
             }
-            let memory = Memory::open();
             self.for_each_parked(|fiber, task| {
                 let mut inhabitant = describe(task, state_of(fiber));
-                Self::tell_wait(fiber, task, &memory, &mut inhabitant);
+                Self::tell_wait(fiber, &mut inhabitant);
                 tell(inhabitant);
             });
         }
@@ -143,7 +146,7 @@ impl Worker {
 
     /// What runs here, and what is parked, with frames; those that are alike are taken together if they are many.
     fn bounded_census(&self, depth: Depth) -> Vec<Inhabitant> {
-        let (named, memory) = (if depth == Depth::Each { EACH } else { NAMED }, Memory::open());
+        let named = if depth == Depth::Each { EACH } else { NAMED };
         let mut all: Vec<Inhabitant> = Vec::new();
         // By site and state: how many, and where the last is that was told.
         let mut groups: HashMap<(*const Location<'static>, &'static str), (u64, usize)> = HashMap::new();
@@ -168,7 +171,7 @@ impl Worker {
                 }
                 let is_looked_at = *n <= LOOKED_AT && looked_at < LOOKED_AT_IN_ALL;
                 if is_looked_at || depth == Depth::Each {
-                    Self::tell_wait(fiber, task, &memory, &mut inhabitant);
+                    Self::tell_wait(fiber, &mut inhabitant);
                 }
                 if depth == Depth::Each {
                     inhabitant.is_seen = fiber.is_seen();
@@ -185,17 +188,16 @@ impl Worker {
         all
     }
 
-    /// What the goroutine waits for that is parked on `fiber`, and what it was given.
+    /// What the goroutine waits for that is parked on `fiber`.
     ///
     /// # Safety
     /// It is parked here, or queued, and this is its worker's thread.
-    unsafe fn tell_wait(fiber: &Fiber, task: &Header, memory: &Memory, inhabitant: &mut Inhabitant) {
-        // First: once it has been woken its source may be in any state.
-        // SAFETY: passed on.
-        inhabitant.is_stuck = unsafe { fiber.is_waiting() } && !fiber.timer.is_set();
+    unsafe fn tell_wait(fiber: &Fiber, inhabitant: &mut Inhabitant) {
         // SAFETY: passed on.
         inhabitant.things = unsafe { fiber.things() };
-        inhabitant.given = memory.words(task.closure());
+        // Last: what was told is of a wait that was open, for once it has been woken its source may be in any state.
+        // SAFETY: passed on.
+        inhabitant.is_stuck = unsafe { fiber.is_waiting() } && !fiber.timer.is_set();
     }
 
     /// Whether there is a question that this worker has not answered.
@@ -218,11 +220,18 @@ impl Worker {
 impl Shared {
     /// The goroutines that have started, or are async, and have not ended, by number.
     pub(super) fn census(&self) -> Vec<Inhabitant> {
-        super::with_worker(|worker| self.census_from(worker, Depth::Crowds))
+        let mut all = super::with_worker(|worker| self.census_from(worker, Depth::Crowds, ANSWER));
+        given::note(&mut all);
+        all
     }
 
     /// As [`census`](Self::census), from a worker, which need not be in a goroutine.
-    pub(super) fn census_from(&self, me: Option<&Worker>, depth: Depth) -> Vec<Inhabitant> {
+    pub(super) fn census_from(
+        &self,
+        me: Option<&Worker>,
+        depth: Depth,
+        patience: Duration,
+    ) -> Vec<Inhabitant> {
         let request = Arc::new(Request { depth, found: Mutex::default(), unanswered: WaitGroup::new() });
         // One question at a time, and each to be answered by those who were there when it was asked.
         let asking = self.census_turn.lock();
@@ -233,7 +242,7 @@ impl Shared {
             worker.answer_census(asked);
         }
         self.wake_all();
-        let _ = (&request.unanswered).wait_timeout(ANSWER);
+        let _ = (&request.unanswered).wait_timeout(patience);
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = None;
         drop(asking);
         let mut all = std::mem::take(&mut *request.found.lock().unwrap_or_else(PoisonError::into_inner));
@@ -248,10 +257,16 @@ impl Shared {
 /// All goroutines of all runtimes that are parked, and others, each with what it waits for: those that have been parked since before this
 /// was asked the last time are marked as seen.
 pub(crate) fn every_park() -> Vec<Inhabitant> {
-    let all = super::deadlock::runtimes();
-    all.iter()
-        .flat_map(|runtime| super::with_worker(|worker| runtime.census_from(worker, Depth::Each)))
-        .collect()
+    super::with_worker(|worker| every_park_from(worker, ANSWER))
+}
+
+/// As [`every_park`], from a worker, which need not be in a goroutine; each is waited for so long.
+pub(super) fn every_park_from(me: Option<&Worker>, patience: Duration) -> Vec<Inhabitant> {
+    let runtimes = super::deadlock::runtimes();
+    let each = runtimes.iter().flat_map(|runtime| runtime.census_from(me, Depth::Each, patience));
+    let mut all: Vec<Inhabitant> = each.collect();
+    given::note(&mut all);
+    all
 }
 
 /// The goroutines of all runtimes, and how many have not started.

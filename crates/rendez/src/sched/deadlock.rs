@@ -15,13 +15,14 @@
 //!
 //! How many threads there are is read from `/proc`; where there is none, nothing is ever said.
 
-use super::{alarms, census::Depth, knots, monitor, poller, runtime::Shared, worker::Worker};
+use super::{alarms, census::every_park_from, knots, monitor, poller, runtime::Shared, worker::Worker};
 use std::{
     io::Write,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 /// All runtimes that have been started and not dropped.
@@ -98,7 +99,7 @@ impl Worker {
         }
         let runtimes = runtimes();
         match (look(&runtimes, self), look(&runtimes, self)) {
-            (Look::Dead(before), Look::Dead(after)) if before == after => report(&runtimes, self),
+            (Look::Dead(before), Look::Dead(after)) if before == after => report(self),
             // Also if somebody else was awake, who may have been asking the same at the same moment.
             _ => true,
         }
@@ -135,10 +136,13 @@ fn threads() -> Option<usize> {
     status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()
 }
 
-fn report(runtimes: &[Arc<Shared>], me: &Worker) -> ! {
+/// For how long a worker may look at its goroutines, of which there may be hundreds of thousands.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn report(me: &Worker) -> ! {
     let mut text = String::from("fatal error: all goroutines are asleep - deadlock!\n\n");
-    let all =
-        runtimes.iter().flat_map(|runtime| runtime.census_from(Some(me), Depth::Each)).collect::<Vec<_>>();
+    // Nobody runs who would be kept waiting.
+    let all = every_park_from(Some(me), PATIENCE);
     // Into a String, which takes all.
     let _ = crate::diag::write_all(&mut text, &all);
     let _ = crate::diag::write_rings(&mut text, &all, &knots(&all, |_| true));

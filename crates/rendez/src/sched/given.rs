@@ -4,24 +4,48 @@
 //! where it was, in the goroutine's own allocation, stays as it was until there is a result to be put there. So as long as a
 //! goroutine has not ended it can be said which handles it was born with, though not whether it still has them.
 //!
-//! These are bytes that nobody owns any more, and some of them may never have been written (padding). The system is asked to
-//! read them (`/proc/self/mem`), to which that is all one. Where it can't be asked, nobody was given anything.
+//! Of an async goroutine it is the future itself that lies there, with what it has now.
+//!
+//! These are bytes that nobody owns any more, or that somebody else is changing, and some of them may never have been
+//! written (padding). The system is asked to read them (`/proc/self/mem`), to which that is all one. Where it can't be asked, nobody was given anything.
 
-use std::{fs::File, ops::Range};
+use super::Inhabitant;
+use crate::wait::End;
+use std::{collections::HashSet, fs::File, ops::Range};
+
+/// Of so many goroutines at most: a million system calls take a second.
+const MOST_ASKED: usize = 500_000;
+
+/// Notes of each of them which of the words for which somebody waits it was given.
+pub(super) fn note(all: &mut [Inhabitant]) {
+    let words = all.iter().flat_map(|one| &one.things).filter_map(|thing| match thing.end {
+        End::Ends { word, .. } | End::Handles { word, .. } | End::Children { word, .. } => Some(word),
+        _ => None,
+    });
+    let wanted: HashSet<usize> = words.collect();
+    if wanted.is_empty() {
+        return;
+    }
+    let memory = Memory::open();
+    for one in all.iter_mut().take(MOST_ASKED) {
+        one.given = memory.words(one.closure.clone());
+        one.given.retain(|word| wanted.contains(word));
+    }
+}
 
 /// The process's own memory, as a file.
-pub(super) struct Memory(Option<File>);
+struct Memory(Option<File>);
 
 /// Of a closure that is larger so many bytes are looked at.
 const MOST: usize = 1024;
 
 impl Memory {
-    pub(super) fn open() -> Memory {
+    fn open() -> Memory {
         Memory(File::open("/proc/self/mem").ok().filter(|_| cfg!(target_os = "linux")))
     }
 
-    /// The words there that might be addresses.
-    pub(super) fn words(&self, range: Range<usize>) -> Vec<usize> {
+    /// The words there, but for small ones, which are no addresses.
+    fn words(&self, range: Range<usize>) -> Vec<usize> {
         const WORD: usize = size_of::<usize>();
         let mut bytes = [0; MOST];
         let start = range.start.next_multiple_of(WORD);

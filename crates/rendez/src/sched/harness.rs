@@ -15,7 +15,8 @@
 //!   rest is unwound in the ordinary loop, by the ordinary order, while the clock goes on with the real one's pace.
 
 use super::{
-    Inhabitant, census::describe, config::Config, runtime::Shared, shared::WorkerShared, worker::Worker,
+    Inhabitant, census::describe, config::Config, given, runtime::Shared, shared::WorkerShared,
+    worker::Worker,
 };
 use crate::{
     primitives::prefetch,
@@ -624,6 +625,7 @@ impl Worker {
         all.sort_by_key(|inhabitant| inhabitant.id);
         // An async goroutine that is parked in a poll comes twice.
         all.dedup_by_key(|inhabitant| inhabitant.id);
+        given::note(&mut all);
         all
     }
 }

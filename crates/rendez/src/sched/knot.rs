@@ -18,13 +18,14 @@
 //! | a condition, permits, readers, a context, time, the system | anybody |
 //!
 //! Who has the ends of a channel nobody keeps books of. But how many there are is counted, and a goroutine has, or had, those
-//! that it was [given](super::given) when it was created, and one at which it waits. If those of the dead are as many as there are,
-//! nobody else has any. So one that lies in a vector, on a thread's stack, or in a future, keeps all alive who wait for its channel:
-//! then nothing is said, which may be a miss, but no false alarm.
+//! that it was [given](super::given) when it was created, and one at which it waits. If those of the dead are exactly as many as there are,
+//! and nobody who is alive was given one, nobody else has any. So one that lies in a vector, on a thread's stack, or with its maker keeps all alive
+//! who wait for its channel, and so does one that was passed on to another goroutine as that was created: then they are more than there
+//! are. Nothing is said then, which may be a miss, but no false alarm.
 //!
 //! What is said of locks, ends and scopes is certain (but a guard that was sent to another goroutine is taken to be where it was
-//! locked). What is said of channels and wait groups is *probable*: a goroutine may have passed on what it was given, to
-//! somebody to whom that was not given at birth, and gone to sleep.
+//! locked). What is said of channels and wait groups is *probable*: a goroutine may have passed on what it was given by other
+//! ways, through a channel or a variable that is shared, and gone to sleep.
 //!
 //! # At one instant
 //!
@@ -61,17 +62,38 @@ pub(crate) struct Edge {
     pub(crate) to: usize,
 }
 
-/// The low bits of a number, as locks keep them.
-fn low(id: u64) -> u32 {
-    id as u32
+/// Where they are in the list.
+pub(crate) struct Places {
+    by_number: HashMap<u64, usize>,
+    /// By the low bits, which is all that locks know; `None` if several have them.
+    by_low_bits: HashMap<u32, Option<usize>>,
+}
+
+impl Places {
+    pub(crate) fn of(all: &[Inhabitant]) -> Places {
+        let by_number = all.iter().enumerate().map(|(at, one)| (one.key, at)).collect();
+        let mut by_low_bits = HashMap::new();
+        for (at, one) in all.iter().enumerate() {
+            by_low_bits.entry(one.key as u32).and_modify(|place| *place = None).or_insert(Some(at));
+        }
+        Places { by_number, by_low_bits }
+    }
+
+    /// Of the one goroutine that can end a wait, if it is one.
+    pub(crate) fn of_end(&self, end: End) -> Option<usize> {
+        match end {
+            End::Goroutine(id) | End::Caller(id) => self.by_number.get(&id).copied(),
+            End::Holder(id) => self.by_low_bits.get(&id).copied().flatten(),
+            _ => None,
+        }
+    }
 }
 
 /// Those among whom the dead are looked for.
 struct Search<'a> {
     all: &'a [Inhabitant],
     is_dead: Vec<bool>,
-    /// By the low bits of their numbers.
-    places: HashMap<u32, usize>,
+    places: Places,
     /// By a word that is waited for: who has it, with how many, and who waits for it.
     words: HashMap<usize, Word>,
     /// Who waits for a goroutine, by its place.
@@ -85,11 +107,18 @@ struct Word {
     owners: Vec<usize>,
     /// How many those have that are dead.
     count: usize,
-    /// With fewer there is somebody else who has one.
+    /// How many others there are who may have one.
+    others: usize,
+    /// How many there are. With fewer there is somebody else who has one; with more, somebody has passed one on, or dropped it.
     needed: usize,
     waiting: Vec<usize>,
-    /// Those who wait for it are known to have hope.
-    is_told: bool,
+}
+
+impl Word {
+    /// Whether the dead have all there are, and nobody else could have one. It does not become so again.
+    fn is_with_the_dead(&self) -> bool {
+        self.others == 0 && self.count == self.needed
+    }
 }
 
 fn word_of(end: End) -> Option<usize> {
@@ -99,7 +128,7 @@ fn word_of(end: End) -> Option<usize> {
     }
 }
 
-/// How many of its word all have together who could end a wait, at the most.
+/// How many of its word all have together who could end a wait.
 fn needed(end: End) -> usize {
     match end {
         End::Ends { senders, receivers, .. } => senders + receivers,
@@ -119,18 +148,12 @@ impl<'a> Search<'a> {
     fn new(all: &'a [Inhabitant], may: impl Fn(&Inhabitant) -> bool) -> Self {
         let is_dead: Vec<bool> =
             all.iter().map(|one| one.is_stuck && !one.things.is_empty() && may(one)).collect();
-        let places: HashMap<u32, usize> =
-            all.iter().enumerate().map(|(at, one)| (low(one.key), at)).collect();
+        let places = Places::of(all);
         let mut words: HashMap<usize, Word> = HashMap::new();
         let mut waiting: HashMap<usize, Vec<usize>> = HashMap::new();
         for (at, one) in all.iter().enumerate().filter(|(at, _)| is_dead[*at]) {
             for thing in &one.things {
-                let one = match thing.end {
-                    End::Goroutine(id) | End::Caller(id) => places.get(&low(id)),
-                    End::Holder(id) => places.get(&id),
-                    _ => None,
-                };
-                if let Some(&other) = one {
+                if let Some(other) = places.of_end(thing.end) {
                     waiting.entry(other).or_default().push(at);
                 }
                 if let Some(word) = word_of(thing.end) {
@@ -142,7 +165,7 @@ impl<'a> Search<'a> {
             }
         }
         let mut owned = vec![Vec::new(); all.len()];
-        for (at, one) in all.iter().enumerate().filter(|(at, _)| is_dead[*at]) {
+        for (at, one) in all.iter().enumerate() {
             let mut own: Vec<(usize, usize)> = Vec::new();
             for &word in one.given.iter().filter(|word| words.contains_key(word)) {
                 match own.iter_mut().find(|(other, _)| *other == word) {
@@ -159,27 +182,29 @@ impl<'a> Search<'a> {
                 }
             }
             for &(word, n) in &own {
-                let word = words.entry(word).or_default();
-                word.owners.push(at);
-                word.count += n;
+                let Some(word) = words.get_mut(&word) else { continue };
+                if is_dead[at] {
+                    word.owners.push(at);
+                    word.count += n;
+                } else {
+                    word.others += 1;
+                }
             }
             owned[at] = own;
         }
         Search { all, is_dead, places, words, waiting, own: owned }
     }
 
-    fn is_dead(&self, id: u32) -> bool {
-        self.places.get(&id).is_some_and(|&at| self.is_dead[at])
-    }
-
     /// Whether somebody who is not dead may end its wait.
     fn has_hope(&self, at: usize) -> bool {
-        let is_held = |word| self.words.get(&word).is_some_and(|word| word.count >= word.needed);
+        let word = |word| self.words.get(&word).expect("it is waited for");
         !self.all[at].things.iter().all(|thing| match thing.end {
             End::Nobody => true,
-            End::Goroutine(id) | End::Caller(id) => self.is_dead(low(id)),
-            End::Holder(id) => self.is_dead(id),
-            End::Children { word, .. } | End::Ends { word, .. } | End::Handles { word, .. } => is_held(word),
+            end @ (End::Goroutine(_) | End::Caller(_) | End::Holder(_)) => {
+                self.places.of_end(end).is_some_and(|at| self.is_dead[at])
+            }
+            End::Children { word: key, .. } => word(key).count > 0,
+            End::Ends { word: key, .. } | End::Handles { word: key, .. } => word(key).is_with_the_dead(),
             End::Anybody | End::Thread | End::Passing | End::Readers(_) | End::Permits { .. } => false,
         })
     }
@@ -194,9 +219,11 @@ impl<'a> Search<'a> {
             doubtful.extend(self.waiting.get(&at).into_iter().flatten());
             for (word, n) in std::mem::take(&mut self.own[at]) {
                 let Some(word) = self.words.get_mut(&word) else { continue };
+                let (was_with_them, had_any) = (word.is_with_the_dead(), word.count > 0);
                 word.count -= n;
-                if word.count < word.needed && !word.is_told {
-                    word.is_told = true;
+                word.others += 1;
+                // (Of a scope one that is dead is enough.)
+                if was_with_them || had_any && word.count == 0 {
                     doubtful.extend(&word.waiting);
                 }
             }
@@ -209,11 +236,10 @@ impl<'a> Search<'a> {
         let mut probable = Vec::new();
         for (index, thing) in self.all[from].things.iter().enumerate() {
             let edge = |to| Edge { from, thing: index, to };
-            let place = |id| self.places.get(&id).copied().filter(|&to| self.is_dead[to]);
-            match thing.end {
-                End::Goroutine(id) | End::Caller(id) => certain.extend(place(low(id)).map(edge)),
-                End::Holder(id) => certain.extend(place(id).map(edge)),
-                end => {
+            match self.places.of_end(thing.end) {
+                Some(to) => certain.extend(Some(edge(to)).filter(|_| self.is_dead[to])),
+                None => {
+                    let end = thing.end;
                     let word = word_of(end).and_then(|word| self.words.get(&word));
                     let owners = word.into_iter().flat_map(|word| &word.owners).copied();
                     let others = owners.filter(|&to| to != from && self.is_dead[to]);

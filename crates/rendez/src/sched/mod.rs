@@ -48,7 +48,7 @@ mod worker;
 pub(crate) use alarms::Alarm;
 pub(crate) use census::{Inhabitant, census_of_all, count, every_park};
 pub use config::PanicPolicy;
-pub(crate) use knot::{Edge, Knot, knots};
+pub(crate) use knot::{Edge, Knot, Places, knots};
 #[cfg(feature = "testing")]
 pub(crate) use left_over::left_over;
 pub(crate) use poller::{Poller, poller_here};

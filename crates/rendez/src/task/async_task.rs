@@ -41,7 +41,8 @@ use std::{
     any::Any,
     cell::{Cell, UnsafeCell},
     future::Future,
-    mem::ManuallyDrop,
+    mem::{self, ManuallyDrop},
+    ops::Range,
     panic::{AssertUnwindSafe, Location, catch_unwind},
     pin::Pin,
     ptr::{self, NonNull},
@@ -65,6 +66,13 @@ struct AsyncTask<Fut: Future> {
     payload: UnsafeCell<Payload<Fut>>,
 }
 
+impl<Fut: Future> AsyncTask<Fut> {
+    const FUTURE: Range<usize> = {
+        let start = mem::offset_of!(AsyncTask<Fut>, payload);
+        start..start + size_of::<Fut>()
+    };
+}
+
 union Payload<Fut: Future> {
     future: ManuallyDrop<Fut>,
     output: ManuallyDrop<Result<Fut::Output, JoinError>>,
@@ -85,7 +93,7 @@ where
     let vtable = const {
         &Vtable {
             run: run::<Fut>,
-            closure: 0..0,
+            closure: AsyncTask::<Fut>::FUTURE,
             abandon: abandon::<Fut>,
             output: output::<Fut>,
             drop_output: drop_output::<Fut>,

@@ -108,7 +108,7 @@ pub(super) struct Vtable {
     /// Runs the closure (or, cancelled, drops it), stores the result, completes. An async goroutine is polled once. Returns
     /// whether the task has ended; the header may be gone, or run elsewhere, in any case.
     pub(super) run: unsafe fn(*const Header, bool) -> bool,
-    /// Where its closure was when it was created, from the header on, in bytes; nowhere for an async goroutine.
+    /// Where its closure was when it was created, from the header on, in bytes; or where the future is.
     pub(super) closure: Range<usize>,
     /// Stores a result for a goroutine whose closure is gone and that will never finish by itself.
     pub(super) abandon: unsafe fn(*const Header),
@@ -303,7 +303,7 @@ impl Header {
     }
 
     /// Where its closure was when it was created: as long as it has not ended, its bytes are still there, though what they were is
-    /// on its stack now. Empty for an async goroutine.
+    /// on its stack now. Of an async goroutine, where its future is.
     pub(crate) fn closure(&self) -> Range<usize> {
         let (at, Range { start, end }) = (ptr::from_ref(self).addr(), self.vtable.closure.clone());
         at + start..at + end
