@@ -44,7 +44,7 @@ impl Upstream {
 const SELDOM: [&str; 2] = ["--health-interval", "1000"];
 
 fn proxy(arguments: &[&str], upstreams: &[SocketAddr]) -> Running {
-    let fixed = ["--listen", "127.0.0.1:0"];
+    let fixed = server::listen(arguments);
     let upstreams = upstreams.iter().map(|addr| addr.to_string().into());
     let arguments = fixed.iter().chain(arguments).map(|argument| argument.into());
     Running::listening(env!("CARGO_BIN_EXE_proxy"), arguments.chain(upstreams))

@@ -26,9 +26,22 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it, and waits until it says where it listens.
     pub(crate) fn listening(program: &str, arguments: impl IntoIterator<Item = OsString>) -> Running {
+        Running::limited("unlimited", program, arguments)
+    }
+
+    /// The same, with no more than so many open file descriptors.
+    pub(crate) fn limited(
+        descriptors: &str,
+        program: &str,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Running {
         // Signals are not ignored, even where the tests' own parent ignores them.
         let mut command = Command::new("env");
-        command.args(["--default-signal=INT,TERM", program]).args(arguments);
+        let limit = match descriptors {
+            "unlimited" => "exec \"$@\"".to_string(),
+            some => format!("ulimit -n {some} && exec \"$@\""),
+        };
+        command.args(["--default-signal=INT,TERM", "sh", "-c", &limit, "sh", program]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (tx, lines) = mpsc::channel();
@@ -116,6 +129,12 @@ impl Drop for Running {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Where to listen, and, unless the test is about that, patience with what a slow machine has the clients be slow at.
+pub(crate) fn listen(arguments: &[&str]) -> &'static [&'static str] {
+    let all = &["--listen", "127.0.0.1:0", "--header-timeout", "60"];
+    if arguments.contains(&all[2]) { &all[..2] } else { all }
 }
 
 /// Whether a tool is there; where it is not, the test says that it was skipped.

@@ -149,6 +149,28 @@ fn connections_beyond_the_limit_wait() {
 }
 
 #[test]
+fn without_descriptors_it_waits_and_goes_on() {
+    let mut site = Site::limited("40", &[]);
+    // More than it can accept; those that it can't take wait in the system's queue.
+    let mut clients: Vec<Wire> = (0..60).map(|_| Wire::to(site.addr)).collect();
+    for client in &mut clients {
+        client.send("GET /api/health HTTP/1.1\r\nhost: x\r\n\r\n");
+    }
+    assert_eq!(clients[0].answer().status(), 200);
+    let last = clients.pop().unwrap();
+    last.stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    last.stream.peek(&mut [0]).unwrap_err();
+    // A file can't be opened either, and that is an answer.
+    assert_eq!(clients[0].get("/hello.txt").status(), 500);
+    clients.clear();
+    last.stream.set_read_timeout(Some(server::PATIENCE)).unwrap();
+    let mut last = last;
+    assert_eq!(last.answer().status(), 200);
+    assert_eq!(last.get("/hello.txt").status(), 200);
+    assert!(site.server.is_running());
+}
+
+#[test]
 fn what_is_not_http_is_refused() {
     let site = Site::new(&[]);
     for nonsense in ["\0\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.1\r\nbad header\r\n\r\n"] {

@@ -34,11 +34,17 @@ struct Site {
 
 impl Site {
     fn new(arguments: &[&str]) -> Site {
+        Site::limited("unlimited", arguments)
+    }
+
+    /// With no more than so many open file descriptors.
+    fn limited(descriptors: &str, arguments: &[&str]) -> Site {
         let root = TempDir::new().unwrap();
         fill(root.path());
-        let server = Running::listening(
+        let server = Running::limited(
+            descriptors,
             env!("CARGO_BIN_EXE_webserver"),
-            ["--listen", "127.0.0.1:0"].iter().chain(arguments).copied().map(Into::into).chain([site(&root)]),
+            server::listen(arguments).iter().chain(arguments).copied().map(Into::into).chain([site(&root)]),
         );
         let addr = server.addr();
         Site { root, server, addr }

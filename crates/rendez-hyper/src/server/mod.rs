@@ -3,7 +3,8 @@
 //! # How a connection lives
 //!
 //! Each connection is an async goroutine, which drives hyper's connection and moves between the workers as it likes. (A goroutine with a stack
-//! that drives it by `block_on` would be as fast, but keeps the pages that hyper's calls have touched, for as long as the connection is idle.) A
+//! that drives it by `block_on` was measured to be no faster, and it keeps the pages that hyper's calls have touched for as long as the connection
+//! is idle.) A
 //! handler that blocks makes the stack on which it runs its own until it is done.
 //!
 //! Two contexts rule it. The one that was given to `serve` begins the *drain*: no connection is accepted any more, idle ones are
