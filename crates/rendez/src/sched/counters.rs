@@ -17,20 +17,27 @@
 //! the histogram. A goroutine that was woken runs next on the worker that it belongs to, without fail, so a probe never goes astray.
 //! (Async goroutines are not measured: any worker may run them.)
 
-use crate::{task::Header, time::Instant, wait::Reason};
+use crate::{task::Header, wait::Reason};
 use std::{
     ptr,
+    sync::LazyLock,
     sync::atomic::{
         AtomicPtr, AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How many kinds of waits there are.
 pub(crate) const REASONS: usize = Reason::Rest as usize + 1;
 /// The buckets of a histogram: the n-th holds what is less than 2^n nanoseconds, and no less than half of that.
 pub(crate) const BUCKETS: usize = 40;
+
+/// The machine's clock, in nanoseconds, whatever a test makes of the caller's.
+fn now() -> u64 {
+    static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+    EPOCH.elapsed().as_nanos() as u64
+}
 
 /// A number that one thread changes and others read.
 #[derive(Debug, Default)]
@@ -112,7 +119,7 @@ impl Counters {
 
     /// A sleep begins. Returns when.
     pub(super) fn sleep_begins(&self) -> u64 {
-        let now = Instant::now().nanos().max(1);
+        let now = now().max(1);
         self.asleep_since.set(now);
         now
     }
@@ -122,7 +129,7 @@ impl Counters {
         self.asleep_since.set(0);
         if has_slept {
             self.sleeps.add(1);
-            self.slept.add(Instant::now().nanos().saturating_sub(since));
+            self.slept.add(now().saturating_sub(since));
         }
     }
 
@@ -134,7 +141,7 @@ impl Counters {
             && self.probe.compare_exchange(ptr::null_mut(), task, Acquire, Relaxed).is_ok()
         {
             // The worker runs the task after it has been queued, which is after this.
-            self.probed_at.store(Instant::now().nanos(), Relaxed);
+            self.probed_at.store(now(), Relaxed);
         }
     }
 
@@ -147,7 +154,7 @@ impl Counters {
     /// The probe runs.
     #[cold]
     pub(super) fn take_probe(&self) {
-        let waited = Instant::now().nanos().saturating_sub(self.probed_at.load(Relaxed));
+        let waited = now().saturating_sub(self.probed_at.load(Relaxed));
         self.probe.store(ptr::null_mut(), Release);
         let bucket = (u64::BITS - waited.leading_zeros()).min(BUCKETS as u32 - 1);
         self.latency.buckets[bucket as usize].add(1);
@@ -157,7 +164,7 @@ impl Counters {
     /// A copy, for reading.
     pub(super) fn read(&self) -> Tally {
         let (since, slept) = (self.asleep_since.get(), self.slept.get());
-        let asleep = if since == 0 { slept } else { slept + Instant::now().nanos().saturating_sub(since) };
+        let asleep = if since == 0 { slept } else { slept + now().saturating_sub(since) };
         Tally {
             spawned: 0,
             ended: 0,

@@ -205,13 +205,8 @@ pub(crate) unsafe fn interrupted() -> Option<(&'static Header, std::ops::Range<u
 #[inline(always)]
 pub(crate) fn note_over(task: *const Header) {
     with_worker(|worker| {
-        if let Some(worker) = worker
-            && worker.goroutine().is_some_and(|running| ptr::eq(running.0.as_ptr(), task))
-            && let Some(fiber) = worker.fiber()
-        {
-            fiber.is_over.set(true);
-            // For a handler on this thread.
-            compiler_fence(Ordering::Release);
+        if let Some(worker) = worker {
+            worker.note_over(task);
         }
     });
 }

@@ -21,6 +21,17 @@ impl Worker {
         unsafe { self.fiber.get().as_ref() }
     }
 
+    /// As [`note_over`](crate::sched::note_over).
+    #[inline(always)]
+    pub(in crate::sched) fn note_over(&self, task: *const Header) {
+        if ptr::eq(self.current.get(), task) {
+            // SAFETY: what runs has a fiber.
+            unsafe { (*self.fiber.get()).is_over.set(true) };
+            // Before the books go, for a handler on this thread.
+            compiler_fence(Ordering::Release);
+        }
+    }
+
     /// Makes a goroutine of this worker ready.
     ///
     /// # Safety
