@@ -115,8 +115,11 @@ impl Monitor {
                     continue;
                 };
                 any_awake = true;
-                if let Some((held, busy)) = self.is_stuck(shared, limit) {
-                    report(&runtime, index, shared, held, busy, waits);
+                if let Some((held, busy)) = self.is_stuck(shared, limit)
+                    && report(&runtime, index, shared, held, busy, waits)
+                    && let Some(seen) = &mut self.seen[shared.number]
+                {
+                    seen.told = true;
                 }
             }
         }
@@ -141,7 +144,6 @@ impl Monitor {
                 if seen.told || held < limit {
                     return None;
                 }
-                seen.told = true;
                 Some((held, shared.clock.now().saturating_sub(seen.processor)))
             }
             _ => {
@@ -152,7 +154,8 @@ impl Monitor {
     }
 }
 
-/// Looks at the goroutine, and tells of it if it still runs.
+/// Looks at the goroutine, and tells of it if it still runs; whether it has. (A thread that the system does not let run does not answer
+/// in time, and is asked again at the next look.)
 fn report(
     runtime: &Shared,
     index: usize,
@@ -160,14 +163,15 @@ fn report(
     held: Duration,
     busy: Duration,
     waits: &mut Option<WaitingThread>,
-) {
-    let Some(snapshot) = stuck::look_at(shared) else { return };
+) -> bool {
+    let Some(snapshot) = stuck::look_at(shared) else { return false };
     shared.counters.stuck.add(1);
     let stuck = snapshot.into_report(runtime.number, index, held, busy);
     // The program's own code may wake somebody.
     *waits = None;
     stuck::tell(&stuck);
     *waits = Some(WaitingThread::new());
+    true
 }
 
 /// Sleeps until somebody goes to work.
