@@ -86,8 +86,7 @@ pub(super) struct Counters {
     slept: Counter,
     /// Since when it sleeps, in the clock's nanoseconds; zero while it is awake.
     asleep_since: Counter,
-    /// The length of the run queue, and how many timers are set, when it last looked.
-    pub(super) queued: Counter,
+    /// How many timers are set, when it last looked.
     pub(super) timers: Counter,
     latency: Histogram,
     probe: AtomicPtr<Header>,
@@ -202,7 +201,6 @@ impl Counters {
             &self.sleeps,
             &self.slept,
             &self.asleep_since,
-            &self.queued,
             &self.timers,
             &self.stuck,
             &self.latency.sum,

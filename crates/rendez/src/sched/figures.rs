@@ -21,8 +21,7 @@ pub(crate) struct WorkerFigures {
     /// Processor time of its thread.
     pub(crate) processor: Duration,
     pub(crate) running: bool,
-    /// Started goroutines that can run, and async ones that have been woken or not started.
-    pub(crate) queued: u64,
+    /// Async goroutines that have been woken. (The queue of started ones has no length: to keep one costs a yield a tenth.)
     pub(crate) queued_async: u64,
     pub(crate) unstarted: u64,
     pub(crate) timers: u64,
@@ -84,7 +83,6 @@ impl Shared {
             tally,
             processor: shared.clock.now(),
             running: shared.is_running(),
-            queued: shared.counters.queued.get(),
             queued_async: polls.len() as u64,
             unstarted: fresh.len() as u64 + u64::from(shared.incoming.load(Ordering::Relaxed)),
             timers: shared.counters.timers.get() + shared.alarms.len(),

@@ -34,21 +34,16 @@ pub(super) trait Linked {
 pub(super) struct RunQueue<T> {
     head: Cell<*mut T>,
     tail: Cell<*mut T>,
-    len: Cell<u64>,
 }
 
 impl<T: Linked> RunQueue<T> {
     pub(super) const fn new() -> Self {
-        RunQueue { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()), len: Cell::new(0) }
+        RunQueue { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()) }
     }
 
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.head.get().is_null()
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.len.get()
     }
 
     /// The first in the queue, or null.
@@ -65,7 +60,6 @@ impl<T: Linked> RunQueue<T> {
     /// `task` is unfinished and in no queue; it stays unfinished until it is popped.
     #[inline(always)]
     pub(super) unsafe fn push(&self, task: *mut T) {
-        self.len.set(self.len.get() + 1);
         // SAFETY: by contract `task` lives and its link is ours, and the tail is queued here, so the same holds for it.
         unsafe {
             (*task).link().store(ptr::null_mut(), Ordering::Relaxed);
@@ -86,7 +80,6 @@ impl<T: Linked> RunQueue<T> {
         }
         // SAFETY: queued tasks live (see `push`).
         let next = unsafe { (*task).link().load(Ordering::Relaxed) };
-        self.len.set(self.len.get() - 1);
         self.head.set(next);
         if next.is_null() {
             self.tail.set(ptr::null_mut());

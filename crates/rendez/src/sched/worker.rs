@@ -550,7 +550,6 @@ impl Worker {
         self.seconds.set(clock::coarse_seconds());
         self.heed_trace();
         self.empty_inbox();
-        self.shared.counters.queued.set(self.queue.len());
         self.shared.counters.timers.set(self.timers.len());
         self.fire_timers();
         if self.index < self.runtime.active_workers() {

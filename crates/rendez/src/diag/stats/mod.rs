@@ -160,7 +160,8 @@ pub struct WorkerStats {
     pub busy: Duration,
     /// Whether it runs a goroutine now.
     pub running: bool,
-    /// Goroutines in its queues now, started or not. (Those that have started are counted every few dozen switches.)
+    /// Goroutines in its queues now that have not started, and async ones that have been woken. (For the others see
+    /// [`Goroutines::runnable`].)
     pub queued: u64,
 }
 
@@ -340,7 +341,7 @@ impl WorkerStats {
             counts: Counts::of(&figures.tally),
             busy: figures.processor,
             running: figures.running,
-            queued: figures.queued + figures.queued_async + figures.unstarted,
+            queued: figures.queued_async + figures.unstarted,
         }
     }
 
