@@ -75,6 +75,8 @@ pub(super) fn wake() {
 /// What was seen of a worker.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
+    /// The number of the runtime: what workers share is used again, and each worker counts its switches from zero.
+    runtime: u64,
     switches: u32,
     since: Instant,
     /// The processor time that its thread had used.
@@ -115,7 +117,7 @@ impl Monitor {
                     continue;
                 };
                 any_awake = true;
-                if let Some((held, busy)) = self.is_stuck(shared, limit)
+                if let Some((held, busy)) = self.is_stuck(runtime.number, shared, limit)
                     && report(&runtime, index, shared, held, busy, waits)
                     && let Some(seen) = &mut self.seen[shared.number]
                 {
@@ -128,7 +130,12 @@ impl Monitor {
 
     /// Whether this worker's goroutine has had it for longer than the limit, and is to be told of: for how long, and how much of that
     /// it has computed.
-    fn is_stuck(&mut self, shared: &WorkerShared, limit: Duration) -> Option<(Duration, Duration)> {
+    fn is_stuck(
+        &mut self,
+        runtime: u64,
+        shared: &WorkerShared,
+        limit: Duration,
+    ) -> Option<(Duration, Duration)> {
         if self.seen.len() <= shared.number {
             self.seen.resize(shared.number + 1, None);
         }
@@ -139,7 +146,7 @@ impl Monitor {
         }
         let now = Instant::now();
         match seen {
-            Some(seen) if seen.switches == switches => {
+            Some(seen) if (seen.runtime, seen.switches) == (runtime, switches) => {
                 let held = now - seen.since;
                 if seen.told || held < limit {
                     return None;
@@ -147,7 +154,8 @@ impl Monitor {
                 Some((held, shared.clock.now().saturating_sub(seen.processor)))
             }
             _ => {
-                *seen = Some(Seen { switches, since: now, processor: shared.clock.now(), told: false });
+                *seen =
+                    Some(Seen { runtime, switches, since: now, processor: shared.clock.now(), told: false });
                 None
             }
         }
