@@ -56,29 +56,36 @@ fn spins_deeper(rounds: u64) -> u64 {
     rounds + 1 + black_box(some[3] & 1)
 }
 
+/// Has a goroutine compute until it is told of; the report.
+fn names_a_spinner(workers: usize, reports: &mpsc::Receiver<Stuck>) -> String {
+    let runtime = runtime(workers);
+    let done = Arc::new(AtomicBool::new(false));
+    let (theirs, before) = (done.clone(), diag::stats());
+    let spinner = runtime.spawn(move || {
+        Builder::new().name("spinner").spawn(move || spins_until(&theirs)).unwrap().join().unwrap()
+    });
+    let stuck = reports.recv().unwrap();
+    done.store(true, Ordering::Relaxed);
+    assert!(spinner.join().unwrap() > 0);
+    assert_eq!(stuck.name(), Some("spinner"));
+    assert!(stuck.site().file().ends_with("tests/stuck.rs"), "{stuck}");
+    assert!(stuck.held() >= LIMIT && stuck.worker().1 < workers, "{stuck}");
+    let text = stuck.to_string();
+    assert!(text.contains("created at crates/rendez/tests/stuck.rs"), "{text}");
+    assert!(diag::stats().since(&before).counts.stuck >= 1);
+    // Once for each time that it has the worker; and who waits for it is not stuck.
+    assert!(reports.try_iter().all(|again| again.name() == Some("spinner")), "{workers} workers");
+    text
+}
+
 #[test]
 fn a_goroutine_that_computes_without_end_is_named_with_its_calls_and_counted() {
     must_succeed_in_a_child(|| {
         let reports = reports();
         for workers in [1, 2, 8] {
-            let runtime = runtime(workers);
-            let done = Arc::new(AtomicBool::new(false));
-            let (theirs, before) = (done.clone(), diag::stats());
-            let spinner = runtime.spawn(move || {
-                Builder::new().name("spinner").spawn(move || spins_until(&theirs)).unwrap().join().unwrap()
-            });
-            let stuck = reports.recv().unwrap();
-            done.store(true, Ordering::Relaxed);
-            assert!(spinner.join().unwrap() > 0);
-            assert_eq!(stuck.name(), Some("spinner"));
-            assert!(stuck.site().file().ends_with("tests/stuck.rs"), "{stuck}");
-            assert!(stuck.held() >= LIMIT && stuck.worker().1 < workers, "{stuck}");
-            let text = stuck.to_string();
-            assert!(text.contains("stuck::spins_until"), "{text}");
-            assert!(text.contains("created at crates/rendez/tests/stuck.rs"), "{text}");
-            assert!(diag::stats().since(&before).counts.stuck >= 1);
-            // Once for each time that it has the worker; and who waits for it is not stuck.
-            assert!(reports.try_iter().all(|again| again.name() == Some("spinner")), "{workers} workers");
+            // A few instructions of the program, or of the standard library, have no tables that are exact: from there no caller is found.
+            let whole = (0..5).any(|_| names_a_spinner(workers, &reports).contains("stuck::spins_until"));
+            assert!(whole, "none of five was seen with its callers");
         }
     });
 }
