@@ -1,17 +1,22 @@
 //! Recursion as deep as the input says: one call for each bracket that is opened.
 
 use rendez::Builder;
-use std::hint::black_box;
 
-fn depth(text: &[u8]) -> usize {
+/// What is between two brackets.
+struct Group {
+    inner: Option<Box<Group>>,
+}
+
+fn group(text: &[u8]) -> Option<Box<Group>> {
     match text {
-        [b'(', rest @ ..] => 1 + black_box(depth(black_box(rest))),
-        _ => 0,
+        [b'(', rest @ ..] => Some(Box::new(Group { inner: group(rest) })),
+        _ => None,
     }
 }
 
 pub(crate) fn main() {
     let text = vec![b'('; 1_000_000];
-    let parser = Builder::new().name("parser").spawn(move || depth(&text)).unwrap();
-    println!("{} deep", parser.join().unwrap());
+    let parser = Builder::new().name("parser").spawn(move || group(&text)).unwrap();
+    let outermost = parser.join().unwrap().expect("it begins with a bracket");
+    println!("nested: {}", outermost.inner.is_some());
 }
