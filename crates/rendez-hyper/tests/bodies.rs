@@ -153,3 +153,27 @@ fn a_read_ends_with_its_context() {
     assert_eq!(*how, ContextError::DeadlineExceeded);
     drop(writer);
 }
+
+/// A large piece and then a small one, without a length that would tell.
+struct LargeThenSmall(Vec<&'static str>);
+
+impl hyper::body::Body for LargeThenSmall {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<io::Result<hyper::body::Frame<Bytes>>>> {
+        std::task::Poll::Ready(self.0.pop().map(|piece| Ok(hyper::body::Frame::data(piece.into()))))
+    }
+}
+
+#[test]
+fn a_body_that_was_refused_stays_so_and_does_not_go_on_behind_the_hole() {
+    let mut reader = BodyReader::new(LargeThenSmall(vec!["end", "too large"])).limit(4);
+    for _ in 0..3 {
+        let error = reader.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+    }
+}

@@ -43,6 +43,8 @@ pub struct BodyReader<B> {
     piece: Bytes,
     left: Option<u64>,
     limit: u64,
+    /// It was too large. A piece is lost, so nothing that follows may pass for what comes next.
+    is_refused: bool,
     context: Option<Context>,
 }
 
@@ -67,7 +69,14 @@ where
 {
     /// Reads `body`.
     pub fn new(body: B) -> BodyReader<B> {
-        BodyReader { body: Some(body), piece: Bytes::new(), left: None, limit: 0, context: None }
+        BodyReader {
+            body: Some(body),
+            piece: Bytes::new(),
+            left: None,
+            limit: 0,
+            is_refused: false,
+            context: None,
+        }
     }
 
     /// The body may have so many bytes. If it says that it has more, not one is read.
@@ -100,6 +109,9 @@ where
 
     /// Sees to it that there is a piece, unless it has ended.
     fn fill(&mut self) -> io::Result<()> {
+        if self.is_refused {
+            return Err(self.too_large());
+        }
         let (Some(body), true) = (&mut self.body, self.piece.is_empty()) else { return Ok(()) };
         if let Some(left) = self.left
             && body.size_hint().lower() > left
@@ -122,6 +134,7 @@ where
     }
 
     fn too_large(&mut self) -> io::Error {
+        self.is_refused = true;
         io::Error::new(io::ErrorKind::QuotaExceeded, BodyTooLarge { limit: self.limit })
     }
 }

@@ -140,7 +140,9 @@ fn hook() -> Option<Hook> {
 /// assert_eq!(rx.recv().unwrap().as_deref(), Some("spinner"));
 /// ```
 pub fn on_stuck(f: impl Fn(&Stuck) + Send + Sync + 'static) {
-    *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(f));
+    let before = HOOK.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(f));
+    // Not under the lock: what it has captured may be dropped with it, and call this.
+    drop(before);
     if let Err(error) = monitor::start() {
         panic!("rendez: the monitor could not be started: {error}");
     }

@@ -141,8 +141,10 @@ unsafe extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, con
     if !mine {
         return pass_on(signal, info, context);
     }
+    // Who asked may have given up after the first look, and asked another worker: that one's answer is not ours to give.
+    let is_ours = sched::is_worker_here(QUESTION.worker.load(Ordering::Relaxed));
     // SAFETY: the state says that the buffer is ours; the kernel passes what was interrupted.
-    let answered = unsafe { answer(&mut *QUESTION.answer.get(), context.cast()) };
+    let answered = is_ours && unsafe { answer(&mut *QUESTION.answer.get(), context.cast()) };
     QUESTION.state.store(if answered { ANSWERED } else { REFUSED }, Ordering::Release);
 }
 

@@ -45,7 +45,7 @@ impl Anchor {
         unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
         let nanoseconds = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
         // Half-way.
-        Anchor { ticks: before + (ticks() - before) / 2, nanoseconds }
+        Anchor { ticks: before + ticks().saturating_sub(before) / 2, nanoseconds }
     }
 
     /// The scale that goes through both.

@@ -64,6 +64,8 @@ struct Session {
     path: PathBuf,
     last: Option<Duration>,
     began: Anchor,
+    /// Who records: a child that was forked has a copy of this, and is not to write over its parent's file.
+    process: u32,
 }
 
 /// How much a recording keeps.
@@ -116,7 +118,7 @@ impl Options {
         CAPACITY.store(records.max(128), Ordering::Relaxed);
         // Later the program may have gone to another folder.
         let path = std::path::absolute(path)?;
-        *session = Some(Session { path, last: self.last, began: Anchor::now() });
+        *session = Some(Session { path, last: self.last, began: Anchor::now(), process: std::process::id() });
         ON.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -200,7 +202,9 @@ fn write_at_exit() {
     extern "C" fn at_exit() {
         // A thread that is just writing may have been stopped in the middle.
         let Ok(mut session) = SESSION.try_lock() else { return };
-        let Some(session) = session.take() else { return };
+        let Some(session) = session.take().filter(|session| session.process == std::process::id()) else {
+            return;
+        };
         ON.store(false, Ordering::SeqCst);
         if let Err(error) = session.write() {
             let _ = writeln!(io::stderr(), "rendez: the trace could not be written: {error}");
