@@ -173,12 +173,12 @@ fn memory_is_bounded_and_the_last_is_kept() {
         assert!(slices.len() > 1000 && slices.len() <= workers * 64 * 1024 / 32, "{}", slices.len());
         assert!(slices.iter().any(|slice| slice.name == "last"));
         // Of the last moments only.
-        let short = trace::Options::new().last(Duration::from_millis(50));
+        let short = trace::Options::new().last(Duration::from_millis(500));
         let read = recorded("last", short, || {
             rendez::run(|| {
                 (0..100).for_each(|_| rendez::yield_now());
                 Builder::new().name("early").spawn(|| ()).unwrap().join().unwrap();
-                thread::sleep(Duration::from_millis(100));
+                thread::sleep(Duration::from_secs(1));
                 Builder::new().name("late").spawn(|| ()).unwrap().join().unwrap();
             });
         });

@@ -50,6 +50,8 @@ pub(crate) struct WorkerName {
 
 /// By the numbers of what workers share: a ring is used again by who has that next.
 static RINGS: Mutex<Vec<Option<RingOfWorker>>> = Mutex::new(Vec::new());
+/// Those of another capacity than the last recording's, for one that wants theirs again. Taken with the lock of [`RINGS`] held.
+static SPARE_RINGS: Mutex<Vec<&'static Ring>> = Mutex::new(Vec::new());
 
 impl RingOfWorker {
     /// The ring for a worker that begins to record.
@@ -60,8 +62,12 @@ impl RingOfWorker {
         if rings.len() <= shared.number {
             rings.resize(shared.number + 1, None);
         }
-        let old = rings[shared.number].filter(|old| old.ring.capacity() == capacity);
-        let ring = old.map_or_else(|| &*Box::leak(Box::new(Ring::new(capacity))), |old| old.ring);
+        let mut spare = SPARE_RINGS.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.extend(rings[shared.number].map(|old| old.ring));
+        let ring = match spare.iter().rposition(|ring| ring.capacity() == capacity) {
+            Some(place) => spare.swap_remove(place),
+            None => Box::leak(Box::new(Ring::new(capacity))),
+        };
         ring.push(Record::Worker(worker));
         rings[shared.number] = Some(RingOfWorker { ring, worker });
         ring

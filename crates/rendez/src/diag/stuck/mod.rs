@@ -154,7 +154,7 @@ pub(crate) fn tell(stuck: &Stuck) {
         Some(hook) => {
             // The panic hook has told; and what the payload's destructor does is its own affair.
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(stuck))) {
-                std::mem::forget(payload);
+                crate::task::header::discard(payload);
             }
         }
         // In one piece, and not `eprintln`, which panics when nobody reads the error stream any more.

@@ -136,7 +136,10 @@ mod tests {
     use crate::diag::trace::Ring;
 
     fn ring(records: &[Record]) -> RingOfWorker {
+        // Kept, as a worker's are.
+        static KEPT: std::sync::Mutex<Vec<&Ring>> = std::sync::Mutex::new(Vec::new());
         let ring = Box::leak(Box::new(Ring::new(16)));
+        KEPT.lock().unwrap().push(ring);
         records.iter().for_each(|&record| ring.push(record));
         RingOfWorker { ring, worker: WorkerName::default() }
     }
