@@ -138,7 +138,8 @@ impl Options {
 /// rendez::run(|| (0..10).for_each(|_| rendez::go(rendez::yield_now).join().unwrap()));
 /// trace::stop()?;
 /// assert!(std::fs::metadata(&file)?.len() > 0);
-/// # std::fs::remove_file(file)
+/// # std::fs::remove_file(file)?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn start(path: impl AsRef<Path>) -> io::Result<()> {
     Options::new().start(path)
