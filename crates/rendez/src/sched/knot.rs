@@ -21,7 +21,7 @@
 //! that it was [given](super::given) when it was created, and one at which it waits. If those of the dead are exactly as many as there are,
 //! and nobody who is alive was given one, nobody else has any. So one that lies in a vector, on a thread's stack, or with its maker keeps all alive
 //! who wait for its channel, and so does one that was passed on to another goroutine as that was created: then they are more than there
-//! are. Nothing is said then, which may be a miss, but no false alarm.
+//! are. Nothing is said then, which may be a miss.
 //!
 //! What is said of locks, ends and scopes is certain (but a guard that was sent to another goroutine is taken to be where it was
 //! locked). What is said of channels and wait groups is *probable*: a goroutine may have passed on what it was given by other

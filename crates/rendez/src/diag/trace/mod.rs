@@ -88,7 +88,7 @@ impl Options {
         Options::default()
     }
 
-    /// Bytes for each worker, rounded up to a power of two, at least 4 KiB. Default: 8 MiB, which is some 200,000 slices. The memory stays with the worker for later
+    /// Bytes for each worker, rounded up to a power of two, at least 4 KiB and at most 1 GiB. Default: 8 MiB, which is some 200,000 slices. The memory stays with the worker for later
     /// recordings.
     pub fn memory(mut self, bytes: usize) -> Options {
         self.memory = bytes;
@@ -114,7 +114,7 @@ impl Options {
         // That it can't be written is better said now.
         File::create(path)?;
         write_at_exit();
-        let records = (self.memory / Ring::RECORD).next_power_of_two();
+        let records = (self.memory.min(1 << 30) / Ring::RECORD).next_power_of_two();
         CAPACITY.store(records.max(128), Ordering::Relaxed);
         // Later the program may have gone to another folder.
         let path = std::path::absolute(path)?;
