@@ -9,7 +9,7 @@ use std::{marker::PhantomData, panic::Location, ptr, sync::Arc};
 
 /// Something that can be waited for, and can say what it is.
 pub(crate) trait Tells {
-    /// Adds what it is. Takes no lock and calls no code of the program's.
+    /// Adds what it is. Takes no lock but that of the names, and calls no code of the program's.
     fn tell(&self, things: &mut Vec<Thing>);
 }
 

@@ -10,15 +10,14 @@ use hyper::{
     http::request,
 };
 use rendez::{
-    Context, ContextError, Event, block_on, go_async,
+    Context, Event, block_on, go_async,
     net::{SocketAddr, TcpStream},
 };
 use rendez_hyper::{Body, Connection, Io};
 use std::{
     error::Error,
-    future::poll_fn,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{self, Poll},
     time::Duration,
@@ -223,7 +222,7 @@ impl Proxy {
     fn attempt(&self, ctx: &Context, upstream: &Upstream, mut request: Request<Outgoing>) -> Attempt {
         // One that was kept may turn out to have been closed meanwhile: then the next, and at last a new one.
         while let Some(mut sender) = upstream.idle() {
-            if !matches!(block_on(within(ctx, sender.ready())), Ok(Ok(()))) {
+            if !matches!(block_on(ctx.within(sender.ready())), Ok(Ok(()))) {
                 continue;
             }
             match self.send(ctx, sender, request) {
@@ -249,7 +248,7 @@ impl Proxy {
     }
 
     fn send(&self, ctx: &Context, mut sender: SendRequest<Outgoing>, request: Request<Outgoing>) -> Attempt {
-        match block_on(within(ctx, sender.try_send_request(request))) {
+        match block_on(ctx.within(sender.try_send_request(request))) {
             Ok(Ok(response)) => Attempt::Answered(response, sender),
             Ok(Err(mut failed)) => {
                 let why = Failure::Unreachable(failed.error().to_string());
@@ -261,17 +260,6 @@ impl Proxy {
             Err(_) => Attempt::Failed(Failure::TooLate),
         }
     }
-}
-
-/// Awaits `future`, unless the context ends before.
-pub(crate) async fn within<F: Future>(ctx: &Context, future: F) -> Result<F::Output, ContextError> {
-    let mut future = pin!(future);
-    let mut ended = pin!(ctx.done().recv_async());
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => ended.as_mut().poll(cx).map(|_| Err(ctx.err().expect("it has ended"))),
-    })
-    .await
 }
 
 /// Whether an answer says that another upstream might do.
