@@ -1,6 +1,10 @@
 //! The command line.
 
+#[path = "../../seconds.rs"]
+mod seconds;
+
 use clap::Parser;
+use seconds::seconds;
 use std::{net::SocketAddr, time::Duration};
 
 const AFTER_LONG_HELP: &str = "\
@@ -73,15 +77,6 @@ pub(crate) struct Cli {
     /// How long the delivery of what has been said may take at the end
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) drain: Duration,
-}
-
-/// A time in seconds, with a fraction if need be.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && seconds < 1e6 => Ok(duration),
-        _ => Err("a positive number of seconds, less than a million".to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The command line.
 
+#[path = "../../seconds.rs"]
+mod seconds;
+
 use clap::Parser;
+use seconds::seconds;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 const AFTER_LONG_HELP: &str = "\
@@ -91,15 +95,6 @@ pub(crate) struct Cli {
     /// The directory whose files are served
     #[arg(value_name = "ROOT", default_value = ".")]
     pub(crate) root: PathBuf,
-}
-
-/// A time in seconds, with a fraction if need be.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && seconds < 1e6 => Ok(duration),
-        _ => Err("a positive number of seconds, less than a million".to_string()),
-    }
 }
 
 #[cfg(test)]
