@@ -54,9 +54,12 @@ fn run(cli: Cli) -> io::Result<ExitCode> {
     let signals = signal::notify([Signal::TERMINATE, Signal::INTERRUPT])?;
     say(&format!("listening on tcp://{}", listener.local_addr()?));
     let (ctx, stop) = Context::background().with_cancel();
+    let there = Arc::new(AtomicUsize::new(0));
+    let count = there.clone();
     go(move || {
         if let Ok(signal) = signals.recv() {
-            eprintln!("chat: {signal}: closing");
+            // Counted before anybody is told, since those who are told go.
+            eprintln!("chat: {signal}: closing, with {} here", count.load(Ordering::Relaxed));
             stop.cancel();
         }
         // The next signal does what it does by default: it ends the process.
@@ -65,7 +68,6 @@ fn run(cli: Cli) -> io::Result<ExitCode> {
     let (hub, requests) = Hub::new();
     let (hub_ctx, all) = (ctx.clone(), WaitGroup::new());
     all.go(move || hub.run(&hub_ctx));
-    let there = Arc::new(AtomicUsize::new(0));
     while let Ok(accepted) = ctx.bound(listener.accept_event()).wait() {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -90,10 +92,9 @@ fn run(cli: Cli) -> io::Result<ExitCode> {
         });
     }
     drop((listener, requests));
-    let left = there.load(Ordering::Relaxed);
     Ok(match timeout(cli.drain, &all) {
         Some(()) => {
-            eprintln!("chat: {left} were there at the end, and all have been told");
+            eprintln!("chat: all have been told");
             ExitCode::SUCCESS
         }
         None => {
