@@ -5,7 +5,10 @@
 //!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken. But where
 //!   async goroutines work for long at each poll, as their spawn sites tell, even a single one that was woken lies behind such a poll, and is taken.
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
-//!   more than three times what an oracle would pay.
+//!   more than three times what an oracle would pay. It is for processors that nobody else wants: after [`POLITE_AFTER`] the
+//!   kernel is asked now and then whether somebody does, and where it let another thread run the spinning ends. (Whoever is waited
+//!   for may be that thread, as the clients of a server on the same machine: each moment spun is taken from them, and
+//!   what they send is then found one by one instead of in heaps.)
 //! * **Sleeping** follows the word of [`sleep`](super::sleep). While others are awake, one sleeper is the *sentinel*: it
 //!   looks every [`SENTINEL_MIN`] to [`SENTINEL_MAX`] whether unstarted tasks lie about somewhere. So a spawn need
 //!   not issue a fence to be sure that it is seen: a missed wake-up costs a moment of parallelism and never a hang, since
@@ -24,7 +27,7 @@ use super::{
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
-use std::{hint, ptr, sync::atomic::Ordering, time::Duration};
+use std::{hint, ptr, sync::atomic::Ordering, thread, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -36,6 +39,10 @@ const CLOSE_LOOKS: Duration = Duration::from_micros(20);
 /// away, and for long.
 const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 pub(super) const LEFT_ALONE: usize = 15;
+/// How long is spun, and how many rounds after that, before the kernel may let another thread run.
+const POLITE_AFTER: Duration = Duration::from_micros(4);
+/// Who has been away for longer than this was not alone: several times what asking costs when nobody wants the processor.
+const WAS_AWAY: Duration = Duration::from_micros(4);
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
 const SENTINEL_MAX: Duration = Duration::from_millis(10);
 /// How often a worker tries again to find a stack for a task, at first and at last.
@@ -258,7 +265,8 @@ impl Worker {
                 if stolen || self.poll_now() || self.fire_timers() || runtime.is_stopping() {
                     break true;
                 }
-                if start.elapsed() >= SPIN {
+                let spun = start.elapsed();
+                if spun >= SPIN || spun >= POLITE_AFTER && is_wanted() {
                     break false;
                 }
             }
@@ -394,6 +402,13 @@ impl Worker {
             runtime.wake_one();
         }
     }
+}
+
+/// Lets another thread run, if the processor is wanted; whether it was.
+fn is_wanted() -> bool {
+    let asked = Instant::now();
+    thread::yield_now();
+    asked.elapsed() >= WAS_AWAY
 }
 
 /// What a thief has seen of a victim.

@@ -35,7 +35,10 @@
 //! another runtime than that of whoever waits: it moves ([`Poller::is_near`]).
 
 use super::{WorkerShared, bell::Bell, deadlock::WaitingThread, runtime::Shared, shared, worker::Worker};
-use crate::fd::{Readiness, Source};
+use crate::{
+    fd::{Readiness, Source},
+    time::Instant,
+};
 use std::{
     io,
     mem::MaybeUninit,
@@ -60,8 +63,9 @@ const HEARD: i32 = libc::EPOLLIN | libc::EPOLLET;
 const SERVICE_ALONE: usize = 0;
 /// A worker that is busy and hears nothing looks at its poller at every so many-th round of maintenance only.
 const SELDOM: u32 = 8;
-/// The same if its rounds are long: one switch each.
-const SELDOM_IF_SLOW: u32 = 2;
+/// The same if its rounds are long, of one switch each: when that much time has passed since. A look costs a hundredth of it. More looks
+/// would find what is ready one by one, and each would cost what one that finds dozens does.
+const LOOK_EVERY: Duration = Duration::from_micros(50);
 
 /// One epoll.
 #[derive(Debug)]
@@ -259,6 +263,8 @@ pub(super) struct Turn {
     /// In how many rounds of maintenance it is looked at again, and how many were skipped the last time.
     left: std::cell::Cell<u32>,
     skipped: std::cell::Cell<u32>,
+    /// When it was looked at last.
+    looked: std::cell::Cell<Option<Instant>>,
     /// The rounds, and which of the other workers was seen last, after so many switches.
     rounds: std::cell::Cell<u32>,
     other: std::cell::Cell<(usize, u32)>,
@@ -278,23 +284,30 @@ impl Worker {
 
     fn look_at(&self, poller: &Poller) -> bool {
         self.shared.counters.poller_looks.add(1);
+        self.poll_turn.looked.set(Some(Instant::now()));
         poller.look()
     }
 
-    /// In the course of work: looks for events more often if there are some, or if what runs takes long.
+    /// In the course of work: looks for events by time if what runs takes long, else by switches, more often if there are some.
     #[inline]
     pub(super) fn poll_in_turn(&self) {
-        if let Some(poller) = self.poller() {
-            let turn = &self.poll_turn;
-            let most = if self.slow.get() { SELDOM_IF_SLOW } else { SELDOM } - 1;
-            match turn.left.get().min(most) {
+        let turn = &self.poll_turn;
+        match self.poller() {
+            Some(poller) if self.slow.get() => {
+                if turn.looked.get().is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+                    self.look_at(poller);
+                }
+            }
+            Some(poller) => match turn.left.get() {
                 0 => {
-                    let skip = if self.look_at(poller) { 0 } else { (turn.skipped.get() * 2 + 1).min(most) };
+                    let heard = self.look_at(poller);
+                    let skip = if heard { 0 } else { (turn.skipped.get() * 2 + 1).min(SELDOM - 1) };
                     turn.skipped.set(skip);
                     turn.left.set(skip);
                 }
                 left => turn.left.set(left - 1),
-            }
+            },
+            None => {}
         }
         let rounds = self.poll_turn.rounds.get().wrapping_add(1);
         self.poll_turn.rounds.set(rounds);
