@@ -16,7 +16,10 @@
 //!
 //! *Load* counts the goroutines that have parked at least once, have not ended, and do not just wait for others to end
 //! (`join`, `scope`, `WaitGroup`): one that has never parked costs nothing to keep, so a batch of short goroutines pays
-//! for no bookkeeping. A worker writes its own load and reads the others' only when its own is not zero.
+//! for no bookkeeping. A worker writes its own load and reads the others' only when its own is not zero, and of many
+//! workers only [`LOOKS`] at a time, by turns: each is a cache line that its worker has written lately, so a look at all of them would
+//! cost a large machine more than the goroutine. Nearly the least of a few is nearly as even as the least of all (Azar, Broder, Karlin
+//! and Upfal, *Balanced Allocations*, 1994).
 //!
 //! Bursts are sampled: every 64th switch of a worker is timed, and each of the next [`CURIOUS`] ones after it has placed a
 //! goroutine of which little is known; the time goes to the goroutine's spawn site, in a process-wide table of
@@ -35,6 +38,8 @@ use std::{
 pub(super) const CHATTY: Duration = Duration::from_micros(10);
 /// How far a worker may lead with chatty goroutines.
 pub(super) const SLACK: u32 = 32;
+/// How many workers are looked at for the least loaded one.
+const LOOKS: usize = 8;
 /// From this score on a site counts as known.
 const KNOWN: i32 = 3;
 /// The score goes no further, so that a site whose goroutines change is found out soon.
@@ -127,11 +132,13 @@ pub(super) struct Placer {
     run_target: usize,
     /// The burst of the last one of them.
     chatty_family: Option<u32>,
+    /// Where the next look at the workers begins.
+    first: usize,
 }
 
 impl Placer {
     pub(super) fn new(me: usize) -> Placer {
-        Placer { pair: None, pair_target: me, run_target: me, chatty_family: None }
+        Placer { pair: None, pair_target: me, run_target: me, chatty_family: None, first: 0 }
     }
 
     /// The worker on which to start a goroutine. `load` tells a worker's load, `me` is the caller's index among
@@ -154,7 +161,7 @@ impl Placer {
                 let pair = (family, sibling / 2);
                 if self.pair != Some(pair) || self.pair_target >= workers {
                     self.pair = Some(pair);
-                    self.pair_target = least(me, workers, &load, 1);
+                    self.pair_target = self.least(me, workers, &load, 1);
                 }
                 self.pair_target
             }
@@ -162,23 +169,26 @@ impl Placer {
                 if self.run_target >= workers {
                     self.run_target = me;
                 }
-                self.run_target = least(self.run_target, workers, &load, SLACK);
+                self.run_target = self.least(self.run_target, workers, &load, SLACK);
                 self.chatty_family = Some(family);
                 self.run_target
             }
-            Kind::Working => least(me, workers, &load, 0),
+            Kind::Working => self.least(me, workers, &load, 0),
         }
     }
-}
 
-/// The least loaded worker, or `preferred` if that leads it by no more than `slack`.
-fn least(preferred: usize, workers: usize, load: &impl Fn(usize) -> u32, slack: u32) -> usize {
-    let mine = load(preferred);
-    if mine <= slack {
-        return preferred;
+    /// The least loaded worker of those whose turn it is, or `preferred` if that leads it by no more than `slack`.
+    fn least(&mut self, preferred: usize, workers: usize, load: &impl Fn(usize) -> u32, slack: u32) -> usize {
+        let mine = load(preferred);
+        if mine <= slack {
+            return preferred;
+        }
+        let first = if workers > LOOKS { self.first % workers } else { 0 };
+        self.first = first + LOOKS;
+        let looked_at = (first..first + LOOKS.min(workers)).map(|index| index % workers);
+        let best = looked_at.min_by_key(|&worker| load(worker)).unwrap_or(preferred);
+        if mine > load(best) + slack { best } else { preferred }
     }
-    let best = (0..workers).min_by_key(|&worker| load(worker)).unwrap_or(preferred);
-    if mine > load(best) + slack { best } else { preferred }
 }
 
 #[cfg(test)]
@@ -223,6 +233,22 @@ mod tests {
         for worker in 0..4 {
             assert_eq!(count(&targets, worker), 2, "{targets:?}");
         }
+    }
+
+    #[test]
+    fn many_workers_are_filled_evenly_with_a_few_looks_for_each() {
+        let loads = RefCell::new(vec![0; 64]);
+        let (mut placer, looks) = (Placer::new(0), std::cell::Cell::new(0));
+        for sibling in 0..6400 {
+            let load = |i: usize| {
+                looks.set(looks.get() + 1);
+                loads.borrow()[i]
+            };
+            let target = placer.choose(Kind::Working, 1, sibling, 0, 64, load);
+            loads.borrow_mut()[target] += 1;
+        }
+        assert!(loads.borrow().iter().all(|load| (90..=110).contains(load)), "{loads:?}");
+        assert!(looks.get() <= 6400 * (LOOKS + 3), "{looks:?}");
     }
 
     #[test]

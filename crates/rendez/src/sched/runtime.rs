@@ -32,6 +32,7 @@ use crate::{
     task::{AsyncTasks, ForcedUnwind, Header, header, spawn},
 };
 use crossbeam_deque::{Injector, Stealer, Worker as Deque};
+use crossbeam_utils::CachePadded;
 use std::{
     any::Any,
     fmt,
@@ -56,15 +57,16 @@ pub(crate) struct Shared {
     pub(super) injector: Injector<Fresh>,
     /// Async goroutines that were woken by threads that are no workers of this runtime.
     pub(super) woken: Inbox<Header>,
-    pub(super) sleepers: AtomicUsize,
-    pub(super) searching: AtomicUsize,
-    pub(super) sentinel: AtomicBool,
+    /// Written by who goes to sleep and who comes from there. What every park and spawn reads lies on other lines.
+    pub(super) sleepers: CachePadded<AtomicUsize>,
+    pub(super) searching: CachePadded<AtomicUsize>,
+    pub(super) sentinel: CachePadded<AtomicBool>,
     /// When a sleeper will look for overdue alarms, in the clock's nanoseconds; see [`idle`](super::idle).
-    pub(super) watched: AtomicU64,
+    pub(super) watched: CachePadded<AtomicU64>,
     stopping: AtomicBool,
     pub(super) exit: AtomicBool,
-    foreign_spawned: AtomicU64,
-    foreign_finished: AtomicU64,
+    foreign_spawned: CachePadded<AtomicU64>,
+    foreign_finished: CachePadded<AtomicU64>,
     /// Told from that of all other runtimes of the process, and not zero.
     pub(super) number: u64,
     pub(super) stacks: Arc<Pool>,
@@ -134,14 +136,14 @@ impl Shared {
             active: AtomicUsize::new(0),
             injector: Injector::new(),
             woken: Inbox::new(),
-            sleepers: AtomicUsize::new(0),
-            searching: AtomicUsize::new(0),
-            sentinel: AtomicBool::new(false),
-            watched: AtomicU64::new(u64::MAX),
+            sleepers: CachePadded::new(AtomicUsize::new(0)),
+            searching: CachePadded::new(AtomicUsize::new(0)),
+            sentinel: CachePadded::new(AtomicBool::new(false)),
+            watched: CachePadded::new(AtomicU64::new(u64::MAX)),
             stopping: AtomicBool::new(false),
             exit: AtomicBool::new(false),
-            foreign_spawned: AtomicU64::new(0),
-            foreign_finished: AtomicU64::new(0),
+            foreign_spawned: CachePadded::new(AtomicU64::new(0)),
+            foreign_finished: CachePadded::new(AtomicU64::new(0)),
             number: STARTED.fetch_add(1, Ordering::Relaxed) + 1,
             stacks,
             starved: Starved::new(),
