@@ -4,6 +4,7 @@
 
 mod cases;
 mod child;
+mod curves;
 mod gauge;
 mod load;
 mod machine;
@@ -54,6 +55,13 @@ enum Command {
     ///
     /// By the library's own statistics (`rendez::diag::stats`), in a process for each case, with the timed run alone.
     Stats(stats::Stats),
+    /// Measures how the cost of an operation changes with how many goroutines, timers, channels or workers there are
+    ///
+    /// A row for each curve, of rendez alone, in nanoseconds for an operation; the last column is the dearest over the cheapest.
+    Curves(curves::Curves),
+    /// Measures one point of a curve in this process
+    #[command(hide = true)]
+    Point(curves::Point),
     /// Loads a server with HTTP requests and tells a number: what the http cases measure with
     #[command(hide = true)]
     Load(load::Load),
@@ -104,6 +112,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(run) => measure(&run),
         Command::Soak(soak) => soak.run(),
+        Command::Curves(curves) => curves.run(),
+        Command::Point(point) => point.run(),
         Command::Load(load) => load.run(),
         Command::List => {
             list();

@@ -14,12 +14,12 @@ const WIDTH: u32 = 1100;
 const ROW: u32 = 26;
 const HEAD: u32 = 110;
 const LEFT: u32 = 170;
-const FONT: &str = "sans-serif";
-const INK: RGBColor = RGBColor(40, 44, 52);
-const PALE: RGBColor = RGBColor(225, 228, 232);
+pub(crate) const FONT: &str = "sans-serif";
+pub(crate) const INK: RGBColor = RGBColor(40, 44, 52);
+pub(crate) const PALE: RGBColor = RGBColor(225, 228, 232);
 
 /// Colours that people with colour-blindness can tell apart (Okabe and Ito).
-const COLOURS: [(&str, RGBColor); 9] = [
+pub(crate) const COLOURS: [(&str, RGBColor); 9] = [
     ("rendez", RGBColor(213, 94, 0)),
     ("go", RGBColor(0, 114, 178)),
     ("tokio", RGBColor(0, 158, 115)),
