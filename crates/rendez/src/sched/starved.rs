@@ -206,7 +206,7 @@ impl Worker {
     /// Gives the stacks of runners that have been taken out of the list to the pool.
     pub(super) fn end_runners(&self, runners: Vec<*mut Fiber>) {
         // SAFETY: idle, and this worker's.
-        let stacks = runners.into_iter().filter_map(|fiber| unsafe { Fiber::end(fiber) }).collect();
+        let stacks = runners.into_iter().map(|fiber| unsafe { Fiber::end(fiber) }).collect();
         self.runtime.stacks.give_back_all(stacks);
     }
 

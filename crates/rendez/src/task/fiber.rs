@@ -17,6 +17,7 @@ use super::{
     frames,
     header::{self, Header},
     heap,
+    switch::{Coroutine, Word},
 };
 use crate::{
     primitives::prefetch,
@@ -24,15 +25,16 @@ use crate::{
     stack::Stack,
     wait::{Kind, Reason, Thing, Waiter},
 };
-use corosensei::{Coroutine, CoroutineResult, Yielder, stack::Stack as _};
+use corosensei::stack::Stack as _;
 use std::{
     alloc::Layout,
-    cell::{Cell, UnsafeCell},
-    ptr,
+    cell::Cell,
+    ptr::{self, NonNull},
 };
 
 /// What a coroutine tells the worker when it comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub(crate) enum Suspend {
     /// The task has ended: the stack is free.
     Idle,
@@ -60,11 +62,41 @@ const STACK_LINES: usize = 14;
 /// The bit of `since` that says that the park has been looked at.
 pub(crate) const SEEN: u32 = 1 << 31;
 
-type Runner = Coroutine<Order, Suspend, (), Stack>;
+impl Suspend {
+    fn to_word(self) -> Word {
+        ptr::without_provenance(self as usize)
+    }
+
+    #[inline(always)]
+    fn from_word(word: Word) -> Suspend {
+        match word.addr() {
+            0 => Suspend::Idle,
+            1 => Suspend::Polled,
+            _ => Suspend::Parked,
+        }
+    }
+}
+
+impl Order {
+    /// In the lowest bit of its task's address.
+    const CANCELLED: usize = 1;
+
+    #[inline(always)]
+    fn to_word(self) -> Word {
+        self.task.map_addr(|address| address | usize::from(self.cancelled)).cast()
+    }
+
+    #[inline(always)]
+    fn from_word(word: Word) -> Order {
+        let task = word.map_addr(|address| address & !Order::CANCELLED).cast();
+        Order { task, cancelled: word.addr() & Order::CANCELLED != 0 }
+    }
+}
+
+const _: () = assert!(align_of::<Header>() > Order::CANCELLED);
 
 pub(crate) struct Fiber {
-    runner: UnsafeCell<Option<Runner>>,
-    yielder: Cell<*const Yielder<Order, Suspend>>,
+    runner: Coroutine,
     /// The goroutine that owns this stack, what it waits for, and its time limit.
     pub(crate) timer: Timer,
     /// The worker's list of stacks that belong to goroutines.
@@ -96,8 +128,7 @@ impl Fiber {
         let place = heap::allocate(Layout::new::<Fiber>()).cast::<Fiber>();
         let (limit, base, size) = (stack.limit().get(), stack.base().get(), stack.size());
         let books = Fiber {
-            runner: UnsafeCell::new(None),
-            yielder: Cell::new(ptr::null()),
+            runner: Coroutine::new(stack, Fiber::run, place.as_ptr().cast_const().cast()),
             timer: Timer::new(),
             prev: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
@@ -115,19 +146,27 @@ impl Fiber {
         };
         // SAFETY: the place is made for it.
         unsafe { place.write(books) };
-        let fiber = place.as_ptr();
-        let runner = Runner::with_stack(stack, move |yielder, mut order: Order| {
-            // SAFETY: the fiber outlives its coroutine.
-            unsafe { (*fiber).yielder.set(yielder) };
-            loop {
-                // SAFETY: the worker hands over a task that it took out of a queue of unstarted ones.
-                let ended = unsafe { header::run_task(order.task, order.cancelled) };
-                order = yielder.suspend(if ended { Suspend::Idle } else { Suspend::Polled });
+        place.as_ptr()
+    }
+
+    /// What runs on the stack: one task after the other.
+    ///
+    /// # Safety
+    /// The entry of a fiber's runner.
+    unsafe extern "C" fn run(first: Word, fiber: *const ()) -> ! {
+        // SAFETY: the fiber outlives its coroutine.
+        let runner = unsafe { &(*fiber.cast::<Fiber>()).runner };
+        // SAFETY: first of all.
+        unsafe { runner.begun() };
+        let mut order = Order::from_word(first);
+        loop {
+            // SAFETY: the worker hands over a task that it took out of a queue of unstarted ones; and we run on the runner.
+            unsafe {
+                let ended = header::run_task(order.task, order.cancelled);
+                let suspend = if ended { Suspend::Idle } else { Suspend::Polled };
+                order = Order::from_word(runner.suspend(suspend.to_word()));
             }
-        });
-        // SAFETY: just made, nobody else knows it.
-        unsafe { *(*fiber).runner.get() = Some(runner) };
-        fiber
+        }
     }
 
     /// Why its goroutine is parked, if it is.
@@ -181,8 +220,7 @@ impl Fiber {
     }
 
     /// Has the processor fetch the end of the stack of a goroutine that is parked, or was until it was woken: from below its
-    /// waiter, where its frames end, to what the waiter's owner looks at next; and the first words of the stack, by which each
-    /// switch finds its way back.
+    /// waiter, where its frames end, to what the waiter's owner looks at next.
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
         let waiter = self.timer.waiter.get();
@@ -190,15 +228,13 @@ impl Fiber {
             return;
         }
         let first = waiter.cast::<u8>().wrapping_sub(BELOW);
-        let top = first.with_addr(self.base - LINE);
         for line in 0..STACK_LINES {
             let at = first.wrapping_add(line * LINE);
-            if at >= top {
+            if at.addr() >= self.base {
                 break;
             }
             prefetch(at);
         }
-        prefetch(top);
     }
 
     /// Switches to the fiber until it suspends.
@@ -207,13 +243,8 @@ impl Fiber {
     /// Called by the worker that made the fiber, on its own stack (but see [`frames`](Self::frames)).
     #[inline(always)]
     pub(crate) unsafe fn resume(fiber: *const Fiber, order: Order) -> Suspend {
-        // SAFETY: only the worker's loop reaches for the coroutine, and it is not re-entered; the code that runs on the
-        // fiber touches the other fields alone. The coroutine is there from `new` to `dispose`.
-        let result = unsafe { (*(*fiber).runner.get()).as_mut().unwrap_unchecked().resume(order) };
-        match result {
-            CoroutineResult::Yield(suspend) => suspend,
-            CoroutineResult::Return(()) => unreachable!("a runner is never given a null task"),
-        }
+        // SAFETY: by contract it does not run, and this is its thread.
+        Suspend::from_word(unsafe { (*fiber).runner.resume(order.to_word()) })
     }
 
     /// Leaves the fiber for the worker's loop until it is resumed.
@@ -222,9 +253,9 @@ impl Fiber {
     /// Called on this fiber's stack.
     #[inline(always)]
     pub(crate) unsafe fn suspend(fiber: *const Fiber) {
-        // SAFETY: the yielder was set when the coroutine started and lives as long as it.
+        // SAFETY: by contract we run on it.
         unsafe {
-            while (*(*fiber).yielder.get()).suspend(Suspend::Parked).task.is_null() {
+            while Order::from_word((*fiber).runner.suspend(Suspend::Parked.to_word())).task.is_null() {
                 frames::note((*fiber).limit);
             }
         }
@@ -257,25 +288,21 @@ impl Fiber {
     ///
     /// # Safety
     /// As for [`dispose`](Self::dispose).
-    pub(crate) unsafe fn end(fiber: *mut Fiber) -> Option<Stack> {
+    pub(crate) unsafe fn end(fiber: *mut Fiber) -> Stack {
         // SAFETY: by contract. Nothing that an idle runner has on its stack, or that one has that was never started, needs to be
         // dropped, and nobody points to it: it may as well be forgotten.
-        unsafe {
-            let mut runner = Fiber::free(fiber)?;
-            runner.force_reset();
-            Some(runner.into_stack())
-        }
+        unsafe { Fiber::free(fiber).into_stack() }
     }
 
     /// Frees the books; the coroutine, with its stack, is left.
     ///
     /// # Safety
     /// Nobody uses the fiber afterwards.
-    unsafe fn free(fiber: *mut Fiber) -> Option<Runner> {
+    unsafe fn free(fiber: *mut Fiber) -> Coroutine {
         // SAFETY: by contract; `new` made it there, and what it holds besides the coroutine drops nothing.
         unsafe {
-            let runner = (*(*fiber).runner.get()).take();
-            heap::free(ptr::NonNull::new_unchecked(fiber).cast(), Layout::new::<Fiber>());
+            let runner = (&raw const (*fiber).runner).read();
+            heap::free(NonNull::new_unchecked(fiber).cast(), Layout::new::<Fiber>());
             runner
         }
     }
@@ -287,12 +314,7 @@ impl Fiber {
     /// Nobody resumes it afterwards.
     pub(crate) unsafe fn abandon(fiber: *mut Fiber) {
         // SAFETY: by contract nobody resumes it; what is on the stack is left as it is, on purpose.
-        unsafe {
-            if let Some(mut runner) = Fiber::free(fiber) {
-                runner.force_reset();
-                runner.into_stack().leak();
-            }
-        }
+        unsafe { Fiber::free(fiber).into_stack() }.leak();
     }
 }
 

@@ -3,7 +3,8 @@
 //! * [`header`]: the one allocation of a goroutine (bookkeeping, then closure, then result in the closure's place) and its
 //!   life as a state word.
 //!   [`heap`]: where that allocation comes from.
-//! * [`fiber`]: a stack with a coroutine on it. A goroutine gets one only when it parks for the first time.
+//! * [`fiber`]: a stack with a coroutine on it. A goroutine gets one only when it parks for the first time. [`switch`]: how stacks
+//!   are left and gone back to.
 //! * [`join`]: handles and errors. [`spawn`]: `go`, `go_local`, `Builder`. [`scope`]: goroutines that borrow.
 //! * [`local`] holds what `goroutine_local!` makes.
 //! * [`future`]: `block_on` and `go_async`. [`async_task`]: the one allocation of an async goroutine, with [`poll_state`],
@@ -22,6 +23,7 @@ pub(crate) mod local;
 mod poll_state;
 mod scope;
 pub(crate) mod spawn;
+mod switch;
 
 pub use future::{block_on, go_async};
 pub use join::{JoinError, JoinHandle, LocalJoinHandle};

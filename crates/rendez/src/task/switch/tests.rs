@@ -1,0 +1,152 @@
+//! Coroutines by themselves, on the architecture's switch.
+
+use super::{Coroutine, Word};
+use crate::stack;
+use std::{cell::Cell, hint::black_box, ptr};
+
+/// What an entry works with.
+struct Shared {
+    coroutine: Cell<*const Coroutine>,
+    log: Cell<usize>,
+}
+
+impl Shared {
+    fn new() -> Shared {
+        Shared { coroutine: Cell::new(ptr::null()), log: Cell::new(0) }
+    }
+
+    fn coroutine(&self) -> &Coroutine {
+        // SAFETY: set before it is resumed, and not moved while it is.
+        unsafe { &*self.coroutine.get() }
+    }
+
+    fn make(&self, entry: super::Entry) -> Box<Coroutine> {
+        let pool = stack::pool(64 << 10).expect("a pool");
+        let stack = pool.allocate().expect("a stack");
+        let made = Box::new(Coroutine::new(stack, entry, ptr::from_ref(self).cast()));
+        self.coroutine.set(&raw const *made);
+        made
+    }
+}
+
+fn word(number: usize) -> Word {
+    ptr::without_provenance(number)
+}
+
+/// Adds up what it is given.
+unsafe extern "C" fn adds(first: Word, data: *const ()) -> ! {
+    // SAFETY: made with this data, which outlives the coroutine; and called by the first resume.
+    let shared = unsafe { &*data.cast::<Shared>() };
+    let me = shared.coroutine();
+    unsafe { me.begun() };
+    let mut sum = first.addr();
+    loop {
+        // SAFETY: we run on it.
+        sum += unsafe { me.suspend(word(sum)) }.addr();
+    }
+}
+
+#[test]
+fn words_go_to_and_fro() {
+    let shared = Shared::new();
+    let coroutine = shared.make(adds);
+    // SAFETY: it is suspended each time, and this is its thread.
+    let sums = [1, 2, 3, 4].map(|n| unsafe { coroutine.resume(word(n)) }.addr());
+    assert_eq!(sums, [1, 3, 6, 10]);
+    drop(unsafe { coroutine.into_stack() });
+}
+
+/// Suspends at the end of a recursion, with numbers in all registers that there are.
+unsafe extern "C" fn digs(_: Word, data: *const ()) -> ! {
+    #[inline(never)]
+    fn dig(shared: &Shared, depth: usize, floats: [f64; 4]) -> usize {
+        let numbers: [usize; 8] = std::array::from_fn(|i| black_box(depth * 10 + i));
+        if depth == 0 {
+            // SAFETY: we run on it.
+            unsafe { shared.coroutine().suspend(ptr::null()) };
+        } else {
+            let below = dig(shared, depth - 1, floats.map(|x| black_box(x + 1.0)));
+            shared.log.set(shared.log.get() + below);
+        }
+        assert_eq!(floats[1] - floats[0], 1.0);
+        numbers.iter().sum::<usize>() - (0..8).map(|i| depth * 10 + i).sum::<usize>() + 1
+    }
+    // SAFETY: as above.
+    let shared = unsafe { &*data.cast::<Shared>() };
+    unsafe { shared.coroutine().begun() };
+    loop {
+        dig(shared, 20, [0.0, 1.0, 2.0, 3.0].map(black_box));
+    }
+}
+
+#[test]
+fn what_functions_hold_is_there_when_they_go_on() {
+    let shared = Shared::new();
+    let coroutine = shared.make(digs);
+    let mine: [usize; 8] = std::array::from_fn(black_box);
+    for round in 0..5 {
+        assert_eq!(shared.log.get(), 20 * usize::saturating_sub(round, 1));
+        // SAFETY: as above.
+        unsafe { coroutine.resume(ptr::null()) };
+        assert_eq!(mine, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+    drop(unsafe { coroutine.into_stack() });
+}
+
+/// Resumes the one that the word points to, and passes on what that says.
+unsafe extern "C" fn nests(first: Word, data: *const ()) -> ! {
+    // SAFETY: as above; the words are coroutines that are suspended.
+    let shared = unsafe { &*data.cast::<Shared>() };
+    let me = shared.coroutine();
+    unsafe { me.begun() };
+    let mut inner = first;
+    loop {
+        unsafe {
+            let said = (*inner.cast::<Coroutine>()).resume(word(5));
+            inner = me.suspend(said);
+        }
+    }
+}
+
+#[test]
+fn one_may_be_resumed_from_another_ones_stack() {
+    let (outer, inner) = (Shared::new(), Shared::new());
+    let (nesting, adding) = (outer.make(nests), inner.make(adds));
+    // SAFETY: both are suspended each time.
+    let sums = [5, 12, 17].map(|sum| {
+        if sum == 12 {
+            unsafe { adding.resume(word(2)) };
+        }
+        unsafe { nesting.resume((&raw const *adding).cast()) }.addr()
+    });
+    assert_eq!(sums, [5, 12, 17]);
+    drop(unsafe { (nesting.into_stack(), adding.into_stack()) });
+}
+
+/// Panics and catches it, then looks at its own frames.
+unsafe extern "C" fn panics(_: Word, data: *const ()) -> ! {
+    // SAFETY: as above.
+    let shared = unsafe { &*data.cast::<Shared>() };
+    let me = shared.coroutine();
+    unsafe { me.begun() };
+    loop {
+        let caught = std::panic::catch_unwind(|| std::panic::resume_unwind(Box::new(7_usize)));
+        let caught = *caught.unwrap_err().downcast::<usize>().expect("a number");
+        shared.log.set(super::super::frames::here().len());
+        // SAFETY: we run on it.
+        unsafe { me.suspend(word(caught)) };
+    }
+}
+
+#[test]
+fn panics_are_caught_on_it_and_whoever_walks_over_its_frames_ends_at_its_first() {
+    let shared = Shared::new();
+    let coroutine = shared.make(panics);
+    for _ in 0..2 {
+        // SAFETY: as above.
+        assert_eq!(unsafe { coroutine.resume(ptr::null()) }.addr(), 7);
+        let frames = shared.log.get();
+        assert!((2..12).contains(&frames), "{frames} frames");
+    }
+    drop(unsafe { coroutine.into_stack() });
+}
