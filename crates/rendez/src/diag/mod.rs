@@ -21,6 +21,7 @@
 mod backtrace;
 mod deadlocked;
 mod dump;
+mod handler;
 pub(crate) mod overflow;
 mod quit;
 mod raw;
