@@ -119,9 +119,11 @@ fn report(overflow: &sched::Overflow<'_>) -> ! {
     let _ = writeln!(Raw, "its stack:");
     // The handler's own frames come first, then the system's trampoline, then the function that overflowed.
     let mut seen_own = false;
-    let _ = backtrace::write_here(&mut Raw, |name| {
-        let own =
-            name.contains("rendez::diag::") || name.contains("backtrace::") || name.contains("restore_rt");
+    let _ = backtrace::write_here(&mut Raw, |name, file| {
+        let own = name.contains("rendez::diag::")
+            || file.ends_with("diag/overflow.rs")
+            || name.contains("backtrace::")
+            || name.contains("restore_rt");
         seen_own |= own;
         own || !seen_own
     });
