@@ -23,7 +23,8 @@ fn value(n: u64) -> Value {
     Box::new([n, n + 1, n + 2, n + 3])
 }
 
-/// Reads all of it, and writes to it.
+/// Reads all of it, writes to it, and frees it.
+#[expect(clippy::boxed_local, reason = "its memory goes with it")]
 fn used(mut value: Value) -> u64 {
     let first = value[0];
     assert_eq!(*value, [first, first + 1, first + 2, first + 3]);

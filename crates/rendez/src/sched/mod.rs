@@ -167,8 +167,11 @@ pub(crate) fn overflow_at(address: usize) -> Option<Overflow<'static>> {
         let (task, fiber) = (worker.goroutine()?, worker.fiber()?);
         let (limit, size) = fiber.bounds();
         let page = crate::stack::page_size();
-        // (Elsewhere its books may be about to go.)
-        (limit..limit + page).contains(&address).then(|| Overflow { task: task.0.as_ref(), size })
+        if !(limit..limit + page).contains(&address) {
+            // It may be anywhere, also where the goroutine's books are about to go.
+            return None;
+        }
+        Some(Overflow { task: task.0.as_ref(), size })
     }
 }
 
