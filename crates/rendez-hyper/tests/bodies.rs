@@ -154,6 +154,53 @@ fn a_read_ends_with_its_context() {
     drop(writer);
 }
 
+/// It always has something.
+struct Endless;
+
+impl hyper::body::Body for Endless {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<io::Result<hyper::body::Frame<Bytes>>>> {
+        std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data("on and on".into()))))
+    }
+}
+
+#[test]
+fn a_read_of_a_body_that_always_has_something_ends_with_its_context() {
+    let (ctx, cancel) = Context::background().with_cancel();
+    let mut reader = BodyReader::new(Endless).context(&ctx);
+    let mut word = [0; 9];
+    reader.read_exact(&mut word).unwrap();
+    assert_eq!(&word, b"on and on");
+    cancel.cancel();
+    let error = reader.read(&mut word).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(*error.into_inner().unwrap().downcast::<ContextError>().unwrap(), ContextError::Canceled);
+    // Of one that gives only empty pieces, which no read returns from.
+    let (ctx, _cancel) = Context::background().with_timeout(Duration::from_millis(20));
+    let error = BodyReader::new(Silent).context(&ctx).read(&mut word).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
+
+/// It always has something, which is nothing.
+struct Silent;
+
+impl hyper::body::Body for Silent {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<io::Result<hyper::body::Frame<Bytes>>>> {
+        std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::new()))))
+    }
+}
+
 /// A large piece and then a small one, without a length that would tell.
 struct LargeThenSmall(Vec<&'static str>);
 

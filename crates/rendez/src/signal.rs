@@ -105,9 +105,14 @@ impl Listeners {
             let mut source = Signals::new::<[i32; 0], i32>([])?;
             let handle = source.handle();
             thread::Builder::new().name("rendez-signals".into()).spawn(move || {
-                // Whether it may wake somebody is for `may_come` to say.
-                let _waiting = WaitingThread::new();
-                source.forever().for_each(|number| pass_on(Signal(number)));
+                let mut signals = source.forever();
+                loop {
+                    // Whether one may come is for `may_come` to say.
+                    let waiting = WaitingThread::new();
+                    let Some(number) = signals.next() else { break };
+                    drop(waiting);
+                    pass_on(Signal(number));
+                }
             })?;
             self.handle = Some(handle);
         }
@@ -160,20 +165,17 @@ pub fn notify(signals: impl IntoIterator<Item = Signal>) -> io::Result<Receiver<
 }
 
 fn pass_on(signal: Signal) {
-    let (mut wanted, mut on_quit) = (false, None);
-    {
+    let (listening, on_quit) = {
         let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.list.retain(|(signals, tx)| {
-            if !signals.contains(&signal) {
-                return !tx.is_closed();
-            }
-            let is_there = !matches!(tx.try_send(signal), Err(TrySendError::Closed(_)));
-            wanted |= is_there;
-            is_there
-        });
-        if signal == Signal::QUIT {
-            on_quit = listeners.on_quit;
-        }
+        listeners.list.retain(|(_, tx)| !tx.is_closed());
+        let asked = listeners.list.iter().filter(|(signals, _)| signals.contains(&signal));
+        let listening: Vec<Sender<Signal>> = asked.map(|(_, tx)| tx.clone()).collect();
+        (listening, listeners.on_quit.filter(|_| signal == Signal::QUIT))
+    };
+    let mut wanted = false;
+    // Not under the lock: who is woken may be anybody's waker, which may ask for signals itself.
+    for tx in listening {
+        wanted |= !matches!(tx.try_send(signal), Err(TrySendError::Closed(_)));
     }
     if let Some(f) = on_quit {
         f();

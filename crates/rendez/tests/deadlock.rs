@@ -13,12 +13,21 @@ use rendez::{
     time,
 };
 use std::{
-    env,
+    env, fs,
     io::{Read, Write},
     net::Shutdown,
-    os::{fd::OwnedFd, unix},
+    os::{
+        fd::OwnedFd,
+        unix::{self, thread::JoinHandleExt},
+    },
+    path::PathBuf,
+    pin::pin,
     process::{self, Command, ExitCode, Output, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{self, Wake, Waker},
     thread,
     time::Duration,
 };
@@ -61,6 +70,8 @@ programs! {
     a_blocking_call_is_waited_for => Alive,
     a_child_and_its_pipe_are_waited_for => Alive,
     a_signal_is_waited_for => Alive,
+    a_thread_that_was_woken_and_has_not_run_yet_is_waited_for => Alive,
+    a_waker_that_an_alarm_calls_is_waited_for => Alive,
     standard_input_is_waited_for => Alive,
     after_sockets_calls_and_children_a_deadlock_is_still_found => Dead(&["[chan receive]"]),
     with_a_monitor_dumps_on_request_and_past_signals_a_deadlock_is_still_found => Dead(&["[chan receive]"]),
@@ -363,6 +374,58 @@ fn a_signal_is_waited_for() {
     let mut shell = shell.spawn().unwrap();
     assert_eq!(rendez::run(|| signals.recv()), Ok(signal::Signal::USER1));
     shell.wait().unwrap();
+}
+
+fn a_thread_that_was_woken_and_has_not_run_yet_is_waited_for() {
+    static IS_KEPT: AtomicBool = AtomicBool::new(false);
+    /// Keeps the thread from running on, as a machine does that has no processor for it.
+    extern "C" fn keep(_: libc::c_int) {
+        IS_KEPT.store(true, Ordering::SeqCst);
+        thread::sleep(LONG);
+    }
+    let (tx, rx) = chan::bounded(0);
+    let (answers, answer) = chan::bounded(0);
+    let body = move || answers.send(rx.recv().unwrap() + 1).unwrap();
+    let thread = thread::Builder::new().name("answers".into()).spawn(body).unwrap();
+    let sleeps = |task: PathBuf| {
+        let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
+        stat.contains("(answers) S")
+    };
+    while !fs::read_dir("/proc/self/task").unwrap().any(|task| sleeps(task.unwrap().path())) {
+        thread::yield_now();
+    }
+    // SAFETY: the handler does what handlers may: it stores, and sleeps. The thread has not been joined.
+    unsafe {
+        libc::signal(libc::SIGUSR1, keep as *const () as usize);
+        libc::pthread_kill(thread.as_pthread_t(), libc::SIGUSR1);
+    }
+    while !IS_KEPT.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let answer = rendez::run(|| {
+        tx.send(1).unwrap();
+        answer.recv()
+    });
+    assert_eq!(answer, Ok(2));
+    thread.join().unwrap();
+}
+
+fn a_waker_that_an_alarm_calls_is_waited_for() {
+    /// It takes its time.
+    struct Sends(chan::Sender<()>);
+    impl Wake for Sends {
+        fn wake(self: Arc<Self>) {
+            thread::sleep(LONG);
+            self.0.send(()).unwrap();
+        }
+    }
+    let (tx, rx) = chan::bounded(1);
+    let waker = Waker::from(Arc::new(Sends(tx)));
+    let timer = time::Timer::new(Duration::from_millis(10));
+    let mut receive = pin!(timer.c().recv_async());
+    // On a thread that is no worker: so the alarm is set at the service.
+    assert!(receive.as_mut().poll(&mut task::Context::from_waker(&waker)).is_pending());
+    assert_eq!(rendez::run(|| rx.recv()), Ok(()));
 }
 
 fn standard_input_is_waited_for() {

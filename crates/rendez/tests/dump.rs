@@ -1,11 +1,14 @@
 //! Who is there, what they wait for, and where.
 
+mod child;
+
+use child::must_succeed_in_a_child;
 use rendez::{
     Builder, Runtime,
     chan::{self, Receiver},
     diag, go, scope,
 };
-use std::hint::black_box;
+use std::{hint::black_box, thread};
 
 #[inline(never)]
 fn waits_here(rx: &Receiver<i32>) -> i32 {
@@ -142,6 +145,63 @@ fn a_thread_may_ask_while_goroutines_come_and_go() {
                 }
             });
             asks.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn workers_that_are_started_while_somebody_asks_do_not_answer_for_others() {
+    for _ in 0..20 {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        thread::scope(|s| {
+            let adds = s.spawn(|| runtime.run(|| (2..=16).for_each(rendez::set_workers)));
+            while !adds.is_finished() {
+                diag::dump();
+            }
+            adds.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn runtimes_that_have_ended_are_not_waited_for() {
+    // The child may take half a minute, and each of these would take a second.
+    must_succeed_in_a_child(|| {
+        let ended: Vec<Runtime> = (0..40)
+            .map(|_| {
+                let runtime = Runtime::builder().workers(1).build().unwrap();
+                runtime.shutdown();
+                runtime
+            })
+            .collect();
+        assert!(diag::dump().is_empty());
+        assert!(diag::deadlocked().is_empty());
+        drop(ended);
+        // And those that just end answer, or are not asked.
+        thread::scope(|s| {
+            let ends = s.spawn(|| (0..200).for_each(|_| rendez::run(|| ())));
+            while !ends.is_finished() {
+                diag::dump();
+            }
+        });
+    });
+}
+
+#[test]
+fn a_crowd_of_async_goroutines_is_told_in_a_few_lines_and_none_is_left_out() {
+    on_workers(|runtime| {
+        runtime.run(|| {
+            let (tx, rx) = chan::bounded::<i32>(0);
+            let tasks: Vec<_> = (0..5000)
+                .map(|_| {
+                    let rx = rx.clone();
+                    rendez::go_async(async move { rx.recv_async().await })
+                })
+                .collect();
+            let dump = dump_with(|text| text.contains("(and 4999 more like it)"));
+            assert!(dump.len() >= 5001, "{}", dump.len());
+            drop(tx);
+            assert!(tasks.into_iter().all(|task| task.join().unwrap().is_err()));
         });
     });
 }

@@ -66,4 +66,6 @@ fn a_panic_ends_the_process() {
     let ended = ends("panic");
     assert_eq!(ended.status.signal(), Some(6), "{ended:?}");
     assert!(ended.err.contains("out of paper") && !ended.out.contains("went on"), "{ended:?}");
+    // The message has the thread, which is a worker; whose it was is said as well.
+    assert!(ended.err.contains("rendez: the process was aborted in goroutine "), "{ended:?}");
 }

@@ -68,7 +68,7 @@ fn names_a_spinner(workers: usize, reports: &mpsc::Receiver<Stuck>) -> String {
     done.store(true, Ordering::Relaxed);
     assert!(spinner.join().unwrap() > 0);
     assert_eq!(stuck.name(), Some("spinner"));
-    assert!(stuck.site().file().ends_with("tests/stuck.rs"), "{stuck}");
+    assert!(stuck.site().unwrap().file().ends_with("tests/stuck.rs"), "{stuck}");
     assert!(stuck.held() >= LIMIT && stuck.worker().1 < workers, "{stuck}");
     let text = stuck.to_string();
     assert!(text.contains("created at crates/rendez/tests/stuck.rs"), "{text}");
@@ -164,7 +164,7 @@ fn goroutines_that_end_all_the_time_may_be_looked_at_at_any_moment() {
         // So short a limit that every burst may be told of, also as it ends.
         let (tx, rx) = mpsc::channel();
         let tx = Mutex::new(tx);
-        diag::on_stuck(move |stuck| _ = tx.lock().unwrap().send(stuck.site()));
+        diag::on_stuck(move |stuck| _ = tx.lock().unwrap().send(stuck.site().unwrap()));
         let runtime = Runtime::builder().workers(2).stuck_after(Duration::from_nanos(1)).build().unwrap();
         runtime.run(|| {
             let start = std::time::Instant::now();
@@ -260,5 +260,137 @@ fn the_monitor_sleeps_when_all_workers_do_and_sees_who_wakes() {
         assert_eq!(reports.recv().unwrap().id(), spinner.id());
         done.store(true, Ordering::Relaxed);
         spinner.join().unwrap();
+    });
+}
+
+/// Has a goroutine hold the worker until so many have been counted since `before`; its number.
+fn spins_until_counted(runtime: &Runtime, before: &diag::Stats, n: u64) -> u64 {
+    let before = before.clone();
+    let spinner = runtime.spawn(move || {
+        while diag::stats().since(&before).counts.stuck < n {
+            thread::yield_now();
+        }
+    });
+    let id = spinner.id();
+    spinner.join().unwrap();
+    id
+}
+
+#[test]
+fn a_hook_that_blocks_keeps_nobody_from_looking_and_is_told_of_the_others_afterwards() {
+    must_succeed_in_a_child(|| {
+        let (entered, has_entered) = mpsc::channel();
+        let (leave, may_leave) = mpsc::channel::<()>();
+        let both = Mutex::new((entered, may_leave));
+        diag::on_stuck(move |stuck| {
+            let (entered, may_leave) = &*both.lock().unwrap();
+            entered.send(stuck.id()).unwrap();
+            may_leave.recv().unwrap();
+        });
+        let (runtime, before) = (runtime(1), diag::stats());
+        let ids: Vec<u64> = (1..=3).map(|n| spins_until_counted(&runtime, &before, n)).collect();
+        for id in ids {
+            assert_eq!(has_entered.recv(), Ok(id));
+            leave.send(()).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_hook_that_is_replaced_while_it_runs_and_panics_as_it_goes_is_no_reason_for_reports_to_end() {
+    struct PanicsAsItGoes(Arc<AtomicBool>);
+    impl Drop for PanicsAsItGoes {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+            panic!("on purpose");
+        }
+    }
+    must_succeed_in_a_child(|| {
+        let (tx, rx) = mpsc::channel();
+        let (tx, has_gone) = (Mutex::new(tx), Arc::new(AtomicBool::new(false)));
+        let going = PanicsAsItGoes(has_gone.clone());
+        diag::on_stuck(move |_| {
+            let (tx, _) = (tx.lock().unwrap().clone(), &going);
+            let tx = Mutex::new(tx);
+            diag::on_stuck(move |stuck| tx.lock().unwrap().send(stuck.id()).unwrap());
+        });
+        let (runtime, before) = (runtime(1), diag::stats());
+        spins_until_counted(&runtime, &before, 1);
+        while !has_gone.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let id = spins_until_counted(&runtime, &before, 2);
+        assert_eq!(rx.recv(), Ok(id));
+    });
+}
+
+mod handlers {
+    //! Handlers of the program's for the signal by which goroutines are looked at.
+    use std::{cell::UnsafeCell, mem, ptr};
+
+    struct Before(UnsafeCell<Option<libc::sigaction>>);
+    // SAFETY: written before the handler is set that reads it.
+    unsafe impl Sync for Before {}
+    static BEFORE: Before = Before(UnsafeCell::new(None));
+
+    extern "C" fn ignore(_: libc::c_int) {}
+
+    extern "C" fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        // SAFETY: it is the library's, which takes these.
+        unsafe {
+            let before = (*BEFORE.0.get()).expect("set before");
+            let before: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                mem::transmute(before.sa_sigaction);
+            before(signal, info, context);
+        }
+    }
+
+    fn set(handler: usize) -> libc::sigaction {
+        // SAFETY: places for what is set and was set, and a handler of the kind that the flags say (the first argument is all that `ignore` takes).
+        unsafe {
+            let (mut action, mut before): (libc::sigaction, libc::sigaction) = (mem::zeroed(), mem::zeroed());
+            (action.sa_sigaction, action.sa_flags) = (handler, libc::SA_SIGINFO | libc::SA_RESTART);
+            assert_eq!(libc::sigaction(libc::SIGURG, &action, &mut before), 0);
+            before
+        }
+    }
+
+    pub(super) fn set_one_that_ignores() {
+        let before = set(ignore as *const () as usize);
+        // SAFETY: the handler that reads it is not there yet.
+        unsafe { *BEFORE.0.get() = Some(before) };
+    }
+
+    pub(super) fn set_one_that_passes_on() {
+        set(pass_on as *const () as usize);
+    }
+
+    pub(super) fn set_none() {
+        // SAFETY: no memory is passed but what is there.
+        unsafe {
+            let mut action: libc::sigaction = mem::zeroed();
+            action.sa_sigaction = libc::SIG_IGN;
+            assert_eq!(libc::sigaction(libc::SIGURG, &action, ptr::null_mut()), 0);
+        }
+    }
+}
+
+#[test]
+fn a_handler_of_the_programs_that_keeps_the_signal_for_itself_is_told_of_in_place_of_a_name() {
+    must_succeed_in_a_child(|| {
+        let (reports, runtime, before) = (reports(), runtime(1), diag::stats());
+        handlers::set_one_that_ignores();
+        spins_until_counted(&runtime, &before, 1);
+        let stuck = reports.recv().unwrap();
+        assert_eq!((stuck.id(), stuck.name(), stuck.site(), &*stuck.backtrace()), (0, None, None, ""));
+        assert!(stuck.held() >= LIMIT && stuck.worker().1 == 0, "{stuck}");
+        assert!(stuck.to_string().contains("by SIGURG, for which the program has set a handler"), "{stuck}");
+        // One that passes it on is no hindrance.
+        handlers::set_one_that_passes_on();
+        let id = spins_until_counted(&runtime, &before, 2);
+        assert_eq!(reports.recv().unwrap().id(), id);
+        handlers::set_none();
+        spins_until_counted(&runtime, &before, 3);
+        assert_eq!(reports.recv().unwrap().id(), 0);
     });
 }

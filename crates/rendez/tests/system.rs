@@ -18,9 +18,16 @@ use rendez::{
 use setup::{in_every_world, in_time, runtime};
 use std::{
     env,
+    future::Future,
     io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write},
     path::PathBuf,
-    sync::atomic::{AtomicUsize, Ordering},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{self, Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -249,6 +256,27 @@ fn a_runtime_ends_while_somebody_waits_for_standard_input() {
         let mut out = String::new();
         child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
         assert!(child.wait().unwrap().success(), "{out}");
+    });
+}
+
+#[test]
+fn a_waker_that_a_signal_calls_may_ask_for_signals_itself() {
+    struct Asks(mpsc::Sender<bool>);
+    impl Wake for Asks {
+        fn wake(self: Arc<Self>) {
+            self.0.send(signal::notify([Signal::USER2]).is_ok()).unwrap();
+        }
+    }
+    must_succeed_in_a_child(|| {
+        let signals = signal::notify([Signal::USER1]).unwrap();
+        let (tx, rx) = mpsc::channel();
+        let waker = Waker::from(Arc::new(Asks(tx)));
+        let mut receive = pin!(signals.recv_async());
+        assert!(receive.as_mut().poll(&mut task::Context::from_waker(&waker)).is_pending());
+        // SAFETY: it passes no memory.
+        assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) }, 0);
+        assert_eq!(rx.recv(), Ok(true));
+        assert_eq!(rendez::block_on(receive), Ok(Signal::USER1));
     });
 }
 

@@ -85,7 +85,7 @@ where
         self
     }
 
-    /// Reads end with this context.
+    /// Reads end with this context, also if there is something to be read. (What has been read ahead, into a buffer, is given out before.)
     pub fn context(mut self, context: &Context) -> BodyReader<B> {
         self.context = Some(context.clone());
         self
@@ -139,7 +139,7 @@ where
     }
 }
 
-/// The next piece that has something in it, or the end, or that of the context.
+/// The next piece that has something in it, or the end, or that of the context; the latter first, for there may always be a piece.
 async fn next<B>(mut body: Pin<&mut B>, context: Option<&Context>) -> io::Result<Option<Bytes>>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -152,6 +152,9 @@ where
     });
     poll_fn(|cx| {
         loop {
+            if let Some(how) = context.and_then(Context::err) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, how)));
+            }
             return match body.as_mut().poll_frame(cx) {
                 Poll::Ready(None) => Poll::Ready(Ok(None)),
                 Poll::Ready(Some(Err(error))) => Poll::Ready(Err(io::Error::other(error))),
@@ -160,10 +163,10 @@ where
                     // Empty, or trailers.
                     _ => continue,
                 },
-                Poll::Pending => ended.as_mut().poll(cx).map(|()| {
-                    let how = context.and_then(Context::err).expect("it has ended");
-                    Err(io::Error::new(io::ErrorKind::TimedOut, how))
-                }),
+                Poll::Pending => match ended.as_mut().poll(cx) {
+                    Poll::Ready(()) => continue,
+                    Poll::Pending => Poll::Pending,
+                },
             };
         }
     })

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     ffi::c_void,
     fmt::{self, Write},
+    path::Path,
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
@@ -96,15 +97,16 @@ pub(super) fn write(out: &mut impl Write, frames: &[usize]) -> fmt::Result {
 
 /// Writes the calling stack, from the first frame that is not the report's own.
 ///
-/// It allocates and takes locks, for symbols.
-pub(super) fn write_here(out: &mut impl Write, mut is_own: impl FnMut(&str) -> bool) -> fmt::Result {
+/// It allocates and takes locks, for symbols. Whether a frame is the report's own is asked by its function's name, which may have lost its path
+/// if that was made part of its caller, and its file, if that is known.
+pub(super) fn write_here(out: &mut impl Write, mut is_own: impl FnMut(&str, &Path) -> bool) -> fmt::Result {
     let (mut told, mut result, mut begun) = (0, Ok(()), false);
     backtrace::trace(|frame| {
         let mut named = false;
         backtrace::resolve_frame(frame, |symbol| {
             named = true;
             let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_else(|| "?".into());
-            if !begun && is_own(&name) {
+            if !begun && is_own(&name, symbol.filename().unwrap_or(Path::new(""))) {
                 return;
             }
             begun = true;

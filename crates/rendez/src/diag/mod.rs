@@ -8,6 +8,7 @@
 //! * **A stack overflow.** A goroutine that runs into the guard page at the end of its stack is named, with where it was
 //!   created, how large its stack is, how to enlarge it, and its backtrace; then the process aborts. Any other fault goes to
 //!   whoever handled such faults before.
+//! * **An abort.** When the process is aborted in a goroutine, by a panic in a destructor that a panic runs, say, that goroutine is named.
 //! * [`dump`] says which goroutines there are; [`dump_on_quit`] has that printed on `SIGQUIT`.
 //! * [`deadlocked`] finds those who wait only for each other, while the rest goes on.
 //! * [`trace`]: what ran where and why it waited, for Perfetto.
@@ -18,9 +19,11 @@
 //! what is in it, and by where it was made (of locks only where debug assertions are on); with who holds it, or was given an
 //! end of it when it was created; and, after the last one, the circles in which some wait for each other.
 
+pub(crate) mod aborts;
 mod backtrace;
 mod deadlocked;
 mod dump;
+mod handler;
 pub(crate) mod overflow;
 mod quit;
 mod raw;

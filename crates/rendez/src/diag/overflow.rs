@@ -8,56 +8,37 @@
 //! What the report says first is written without allocation and locks. The backtrace needs both: if the goroutine has
 //! overflowed in the middle of the allocator, it may wait for itself, so a clock is set that aborts anyway.
 
-use super::{backtrace, raw::Raw};
+use super::{backtrace, handler::Handler, raw::Raw};
 use crate::sched;
 use std::{
-    cell::UnsafeCell,
     fmt::Write,
     mem::MaybeUninit,
     ptr,
-    sync::{
-        Once,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-/// The signals of a bad access.
-const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 /// For symbols' sake; it is address space until it is used.
 const SIGNAL_STACK: usize = 256 * 1024;
 /// How long the backtrace may take, in seconds.
 const PATIENCE: u32 = 10;
 
-/// Who handled the signals before.
-struct Before(UnsafeCell<[MaybeUninit<libc::sigaction>; SIGNALS.len()]>);
-
-// SAFETY: written once, before the handler is there that reads it.
-unsafe impl Sync for Before {}
-
-static BEFORE: Before = Before(UnsafeCell::new([const { MaybeUninit::uninit() }; SIGNALS.len()]));
-static INSTALLED: Once = Once::new();
+/// For the signals of a bad access.
+// SAFETY: see the head of the file: it does what handlers may, until the process is lost anyway.
+static HANDLERS: [Handler; 2] =
+    unsafe { [Handler::new(libc::SIGSEGV, handle), Handler::new(libc::SIGBUS, handle)] };
 /// Whether somebody reports; the process is about to end.
 static REPORTING: AtomicBool = AtomicBool::new(false);
 
-/// Handles faults from now on, in the whole process.
+/// Handles faults from now on, in the whole process. (If the handlers can't be set, an overflow ends the process without a report.)
 pub(crate) fn install() {
-    INSTALLED.call_once(|| {
-        for (index, &signal) in SIGNALS.iter().enumerate() {
-            // SAFETY: reading what is set, and setting a handler that does no more than a handler may. `BEFORE` is written by
-            // this one call, and read by the handler alone, which is set afterwards.
-            unsafe {
-                let before = (*BEFORE.0.get())[index].as_mut_ptr();
-                if libc::sigaction(signal, ptr::null(), before) != 0 {
-                    return;
-                }
-                let mut action: libc::sigaction = std::mem::zeroed();
-                action.sa_sigaction = handle as *const () as usize;
-                action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-                libc::sigemptyset(&mut action.sa_mask);
-                libc::sigaction(signal, &action, ptr::null_mut());
-            }
-        }
-    });
+    for handler in &HANDLERS {
+        let _ = handler.set(0);
+    }
+}
+
+/// Whether the process ends because of an overflow that has been told. May be called in a signal handler.
+pub(super) fn is_reported() -> bool {
+    REPORTING.load(Ordering::SeqCst)
 }
 
 /// A signal stack for the calling thread, until it is dropped there.
@@ -126,17 +107,23 @@ fn report(overflow: &sched::Overflow<'_>) -> ! {
         // SAFETY: may be called in a handler.
         unsafe { libc::abort() };
     }
-    // SAFETY: a handler that only aborts; the clock of this process.
+    // SAFETY: a handler that only aborts; the clock of this process, whose signal may have been blocked on all threads; a set of this frame's.
     unsafe {
         libc::signal(libc::SIGALRM, give_up as *const () as usize);
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGALRM);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, ptr::null_mut());
         libc::alarm(PATIENCE);
     }
     let _ = writeln!(Raw, "its stack:");
     // The handler's own frames come first, then the system's trampoline, then the function that overflowed.
     let mut seen_own = false;
-    let _ = backtrace::write_here(&mut Raw, |name| {
-        let own =
-            name.contains("rendez::diag::") || name.contains("backtrace::") || name.contains("restore_rt");
+    let _ = backtrace::write_here(&mut Raw, |name, file| {
+        let own = name.contains("rendez::diag::")
+            || file.ends_with("diag/overflow.rs")
+            || name.contains("backtrace::")
+            || name.contains("restore_rt");
         seen_own |= own;
         own || !seen_own
     });
@@ -146,26 +133,15 @@ fn report(overflow: &sched::Overflow<'_>) -> ! {
 
 /// To whoever handled it before.
 fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let Some(index) = SIGNALS.iter().position(|&other| other == signal) else { return };
-    // SAFETY: written before this handler was set. Its fields say what may be called with what.
+    let [segv, bus] = &HANDLERS;
+    let handler = if signal == libc::SIGBUS { bus } else { segv };
+    // SAFETY: what the handler was called with; and then what is set by default.
     unsafe {
-        let before = (*BEFORE.0.get())[index].assume_init_ref();
-        match before.sa_sigaction {
-            libc::SIG_DFL | libc::SIG_IGN => {
-                // The access is tried again when this returns, and then the system ends the process.
-                let mut action: libc::sigaction = std::mem::zeroed();
-                action.sa_sigaction = libc::SIG_DFL;
-                libc::sigaction(signal, &action, ptr::null_mut());
-            }
-            handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
-                let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-                    std::mem::transmute(handler);
-                handler(signal, info, context);
-            }
-            handler => {
-                let handler: extern "C" fn(libc::c_int) = std::mem::transmute(handler);
-                handler(signal);
-            }
+        if !handler.pass_on(signal, info, context) {
+            // The access is tried again when this returns, and then the system ends the process.
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = libc::SIG_DFL;
+            libc::sigaction(signal, &action, ptr::null_mut());
         }
     }
 }

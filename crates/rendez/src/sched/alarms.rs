@@ -29,7 +29,10 @@
 //! * *A worker that ends* wakes everybody whose alarm is in its set, before time. A waker may be called for no reason, so whoever
 //!   still waits finds that it is not yet time, and sets the alarm again, where it is then.
 
-use super::deadlines::{Deadlines, SLOTS, Slot};
+use super::{
+    deadlines::{Deadlines, SLOTS, Slot},
+    deadlock::WaitingThread,
+};
 use crate::{lock::SpinLock, time::Instant};
 use std::{
     cell::{Cell, UnsafeCell},
@@ -341,12 +344,9 @@ static SERVICE: OnceLock<&'static Service> = OnceLock::new();
 /// The longest single wait, for systems whose condition variables can't wait for ever.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Whether there is the thread of the service, and whether an alarm is set there.
-pub(super) fn service() -> (bool, bool) {
-    match SERVICE.get() {
-        Some(service) => (true, service.set.next_deadline().is_some()),
-        None => (false, false),
-    }
+/// Whether an alarm is set at the service. One that is just being fired is not any more; then the service's thread does not wait.
+pub(super) fn is_set_at_service() -> bool {
+    SERVICE.get().is_some_and(|service| service.set.next_deadline().is_some())
 }
 
 /// How many alarms are set at the service.
@@ -391,7 +391,9 @@ impl Service {
                 Some(next) => Duration::from_nanos(next.saturating_sub(Instant::now().nanos())).min(LONGEST),
             };
             if !wait.is_zero() {
+                let waiting = WaitingThread::new();
                 drop(self.earlier.wait_timeout(guard, wait));
+                drop(waiting);
             }
         }
     }

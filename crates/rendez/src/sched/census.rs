@@ -4,6 +4,10 @@
 //! writes its list into the request. One that is kept by a long burst does not answer in time, and is left out. Async
 //! goroutines are on the runtime's own list; those that have not started are in queues and are counted, not named.
 //!
+//! A worker that is just being started may run before it is counted among those that there are. It was not asked then, and must not
+//! answer: its answer would pass for another one's. Workers that have ended don't answer, and are not waited for: they end when the runtime has said that
+//! it is over (`exit`), which is asked after the question has been put, and those who find it over answer once more before they leave.
+//!
 //! Of goroutines that were created at one place and wait for the same kind of thing, the first few are told with the frames of
 //! their stacks, some more by name, and the rest as a number: a million cost no more memory than a hundred.
 
@@ -25,7 +29,7 @@ use std::{
 
 /// For how long a worker is waited for.
 const ANSWER: Duration = Duration::from_secs(1);
-/// Of goroutines that are alike, each worker tells so many by name.
+/// Of goroutines that are alike, each worker tells so many by name, and so does the runtime of async ones.
 const NAMED: u64 = 100;
 /// And of so many the frames.
 const LOOKED_AT: u64 = 20;
@@ -97,10 +101,22 @@ pub(super) enum Depth {
     Each,
 }
 
+impl Depth {
+    /// So many that are alike are told apart.
+    fn named(self) -> u64 {
+        match self {
+            Depth::Crowds => NAMED,
+            Depth::Each => EACH,
+        }
+    }
+}
+
 /// A question to all workers of a runtime.
 #[derive(Debug)]
 pub(super) struct Request {
     depth: Depth,
+    /// How many workers are asked: the first ones.
+    workers: usize,
     found: Mutex<Vec<Inhabitant>>,
     unanswered: WaitGroup,
 }
@@ -146,7 +162,7 @@ impl Worker {
 
     /// What runs here, and what is parked, with frames; those that are alike are taken together if they are many.
     fn bounded_census(&self, depth: Depth) -> Vec<Inhabitant> {
-        let named = if depth == Depth::Each { EACH } else { NAMED };
+        let named = depth.named();
         let mut all: Vec<Inhabitant> = Vec::new();
         // By site and state: how many, and where the last is that was told.
         let mut groups: HashMap<(*const Location<'static>, &'static str), (u64, usize)> = HashMap::new();
@@ -210,7 +226,7 @@ impl Worker {
     pub(super) fn answer_census(&self, asked: u32) {
         self.census_answered.set(asked);
         let request = self.runtime.census.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(request) = request else { return };
+        let Some(request) = request.filter(|request| self.index < request.workers) else { return };
         let found = self.bounded_census(request.depth);
         request.found.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
         request.unanswered.done();
@@ -232,25 +248,46 @@ impl Shared {
         depth: Depth,
         patience: Duration,
     ) -> Vec<Inhabitant> {
-        let request = Arc::new(Request { depth, found: Mutex::default(), unanswered: WaitGroup::new() });
         // One question at a time, and each to be answered by those who were there when it was asked.
         let asking = self.census_turn.lock();
-        request.unanswered.add(self.started_workers() as i64);
+        let workers = self.started_workers();
+        let request =
+            Arc::new(Request { depth, workers, found: Mutex::default(), unanswered: WaitGroup::new() });
+        request.unanswered.add(workers as i64);
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.clone());
         let asked = self.census_asked.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(worker) = me.filter(|worker| std::ptr::eq(&*worker.runtime, self)) {
             worker.answer_census(asked);
         }
         self.wake_all();
-        let _ = (&request.unanswered).wait_timeout(patience);
+        if !self.exit.load(Ordering::SeqCst) {
+            let _ = (&request.unanswered).wait_timeout(patience);
+        }
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = None;
         drop(asking);
         let mut all = std::mem::take(&mut *request.found.lock().unwrap_or_else(PoisonError::into_inner));
-        self.async_tasks.for_each(|task| all.push(describe(task, "await")));
+        self.async_census(depth, &mut all);
         all.sort_by_key(|inhabitant| inhabitant.id);
-        // An async goroutine that is parked in a poll comes twice.
+        // An async goroutine that is parked in a poll comes twice, unless it is one of a crowd.
         all.dedup_by_key(|inhabitant| inhabitant.id);
         all
+    }
+}
+
+impl Shared {
+    /// Adds the async goroutines, as [`bounded_census`](Worker::bounded_census) does others. (Each list of them is locked meanwhile.)
+    fn async_census(&self, depth: Depth, all: &mut Vec<Inhabitant>) {
+        let mut groups: HashMap<*const Location<'static>, (u64, usize)> = HashMap::new();
+        self.async_tasks.for_each(|task| {
+            let (n, last) = groups.entry(&raw const *task.site).or_default();
+            *n += 1;
+            if *n > depth.named() {
+                all[*last].alike += 1;
+                return;
+            }
+            *last = all.len();
+            all.push(describe(task, "await"));
+        });
     }
 }
 

@@ -30,6 +30,12 @@ impl ThreadClock {
         self.thread.store(unsafe { libc::gettid() }, Ordering::Relaxed);
     }
 
+    /// The thread ends. Its numbers may soon be those of another one.
+    pub(super) fn disown(&self) {
+        self.clock.store(NONE, Ordering::Relaxed);
+        self.thread.store(NONE, Ordering::Relaxed);
+    }
+
     /// The thread, as the kernel numbers it.
     pub(super) fn thread(&self) -> u64 {
         self.thread.load(Ordering::Relaxed) as u64
@@ -77,5 +83,7 @@ mod tests {
         while clock.now() < before + Duration::from_millis(1) {
             std::hint::spin_loop();
         }
+        clock.disown();
+        assert_eq!((clock.now(), clock.thread()), (Duration::ZERO, 0));
     }
 }

@@ -5,7 +5,7 @@
 //! | field | who writes it | who reads it |
 //! | --- | --- | --- |
 //! | a [`Counter`] | the worker alone, by a load and a store: no read-modify-write, so it costs an instruction and no fence | anybody, a moment late |
-//! | `notified` | whoever wakes the worker, by a read-modify-write: next to the system call that it counts it costs nothing | anybody |
+//! | `notified`, `stuck` | whoever wakes the worker, and the monitor, by a read-modify-write: next to the system calls that go with it it costs nothing | anybody |
 //! | `probe` | set by who wakes the goroutine, if there is none; cleared by the worker, which runs it | both |
 //! | `probed_at` | who has just set `probe`, before that goroutine is queued | the worker, when it runs it |
 //!
@@ -82,18 +82,16 @@ pub(super) struct Counters {
     /// Looks at the poller, asleep or not.
     pub(super) poller_looks: Counter,
     pub(super) sleeps: Counter,
-    /// Nanoseconds that it has slept, until it last woke.
-    slept: Counter,
-    /// Since when it sleeps, in the clock's nanoseconds; zero while it is awake.
-    asleep_since: Counter,
+    /// Nanoseconds that it has slept, in one word with whether it sleeps: see [`Asleep`].
+    asleep: Counter,
     /// How many timers are set, when it last looked.
     pub(super) timers: Counter,
     latency: Histogram,
     probe: AtomicPtr<Header>,
     probed_at: AtomicU64,
     notified: AtomicU64,
-    /// Goroutines that were found to hold the worker for too long: written by the monitor.
-    pub(super) stuck: Counter,
+    /// Goroutines that were found to hold the worker for too long.
+    stuck: AtomicU64,
 }
 
 /// Times, by the number of their digits.
@@ -109,6 +107,39 @@ impl Default for Histogram {
     }
 }
 
+/// How long a worker has slept. In one word, for with two a reader might see a sleep that has just ended twice, or not at all.
+#[derive(Clone, Copy, Debug)]
+enum Asleep {
+    /// So many nanoseconds, until it last woke.
+    Awake(u64),
+    /// What is missing from the present moment for the sum, the sleep that lasts included.
+    Sleeps(u64),
+}
+
+impl Asleep {
+    /// Nanoseconds are counted modulo this, and the lowest bit says whether it sleeps.
+    const MASK: u64 = u64::MAX >> 1;
+
+    fn from_word(word: u64) -> Asleep {
+        if word & 1 == 0 { Asleep::Awake(word >> 1) } else { Asleep::Sleeps(word >> 1) }
+    }
+
+    fn into_word(self) -> u64 {
+        match self {
+            Asleep::Awake(slept) => slept << 1,
+            Asleep::Sleeps(before) => before << 1 | 1,
+        }
+    }
+
+    /// In all, at this moment.
+    fn sum(self, now: impl FnOnce() -> u64) -> u64 {
+        match self {
+            Asleep::Awake(slept) => slept,
+            Asleep::Sleeps(before) => now().wrapping_add(before) & Asleep::MASK,
+        }
+    }
+}
+
 impl Counters {
     /// The worker has been notified, by any thread.
     #[inline]
@@ -116,19 +147,39 @@ impl Counters {
         self.notified.fetch_add(1, Relaxed);
     }
 
+    /// A goroutine was found to hold the worker for too long, by the monitor. (Not by a load and a store: the worker may end meanwhile, and
+    /// its successor begin at nothing.)
+    pub(super) fn note_stuck(&self) {
+        self.stuck.fetch_add(1, Relaxed);
+    }
+
     /// A sleep begins. Returns when.
     pub(super) fn sleep_begins(&self) -> u64 {
-        let now = now().max(1);
-        self.asleep_since.set(now);
+        let now = now();
+        let slept = Asleep::from_word(self.asleep.get()).sum(|| now);
+        self.asleep.set(Asleep::Sleeps(slept.wrapping_sub(now)).into_word());
         now
     }
 
     /// It ends; or it was none, since there was work.
     pub(super) fn sleep_ends(&self, since: u64, has_slept: bool) {
-        self.asleep_since.set(0);
+        let until = if has_slept { now() } else { since };
         if has_slept {
             self.sleeps.add(1);
-            self.slept.add(now().saturating_sub(since));
+        }
+        let slept = Asleep::from_word(self.asleep.get()).sum(|| until);
+        self.asleep.set(Asleep::Awake(slept).into_word());
+    }
+
+    /// Nanoseconds that it has slept, a sleep that lasts included.
+    fn asleep(&self) -> u64 {
+        loop {
+            let word = self.asleep.get();
+            let sum = Asleep::from_word(word).sum(now);
+            // Else it may have woken before the clock was read, and not have slept so long.
+            if self.asleep.get() == word {
+                return sum;
+            }
         }
     }
 
@@ -162,8 +213,6 @@ impl Counters {
 
     /// A copy, for reading.
     pub(super) fn read(&self) -> Tally {
-        let (since, slept) = (self.asleep_since.get(), self.slept.get());
-        let asleep = if since == 0 { slept } else { slept + now().saturating_sub(since) };
         Tally {
             spawned: 0,
             ended: 0,
@@ -179,9 +228,9 @@ impl Counters {
             steals: self.steals.get(),
             poller_looks: self.poller_looks.get(),
             sleeps: self.sleeps.get(),
-            asleep: Duration::from_nanos(asleep),
+            asleep: Duration::from_nanos(self.asleep()),
             notified: self.notified.load(Relaxed),
-            stuck: self.stuck.get(),
+            stuck: self.stuck.load(Relaxed),
             latency: std::array::from_fn(|i| self.latency.buckets[i].get()),
             latency_sum: self.latency.sum.get(),
         }
@@ -199,16 +248,15 @@ impl Counters {
             &self.steals,
             &self.poller_looks,
             &self.sleeps,
-            &self.slept,
-            &self.asleep_since,
+            &self.asleep,
             &self.timers,
-            &self.stuck,
             &self.latency.sum,
         ];
         let arrays = self.latency.buckets.iter().chain(&self.waits).chain(&self.ended_waits);
         all.into_iter().chain(arrays).for_each(|counter| counter.set(0));
         self.probe.store(ptr::null_mut(), Release);
         self.notified.store(0, Relaxed);
+        self.stuck.store(0, Relaxed);
     }
 }
 
@@ -325,6 +373,30 @@ mod tests {
         assert_eq!(before.plus(&between), after);
         counters.reset();
         assert_eq!(counters.read(), Tally::NOTHING);
+    }
+
+    #[test]
+    fn sleeps_add_up_while_they_last_and_afterwards() {
+        let counters = Counters::default();
+        let sum_at = |now| Asleep::from_word(counters.asleep.get()).sum(|| now);
+        // What a clock of the machine's says has no place in this one.
+        let begins = |now| counters.asleep.set(Asleep::Sleeps(sum_at(now).wrapping_sub(now)).into_word());
+        let ends = |now| counters.asleep.set(Asleep::Awake(sum_at(now)).into_word());
+        begins(1_000);
+        assert_eq!([sum_at(1_000), sum_at(1_700)], [0, 700]);
+        ends(2_000);
+        assert_eq!([sum_at(2_000), sum_at(9_000)], [1_000, 1_000]);
+        begins(10_000);
+        assert_eq!(sum_at(10_500), 1_500);
+        ends(10_500);
+        assert_eq!(sum_at(u64::MAX), 1_500);
+        let since = counters.sleep_begins();
+        counters.sleep_ends(since, false);
+        assert_eq!((counters.asleep(), counters.sleeps.get()), (1_500, 0));
+        let since = counters.sleep_begins();
+        while now() < since + 1_000_000 {}
+        counters.sleep_ends(since, true);
+        assert!(counters.asleep() >= 1_001_500 && counters.sleeps.get() == 1);
     }
 
     #[test]

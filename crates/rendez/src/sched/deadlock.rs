@@ -5,8 +5,9 @@
 //! 1. Are there goroutines that have not ended, of this runtime, and of no runtime is a worker awake, or has a timer or an
 //!    alarm set, or a queue that is not empty? (`published.timed` is stored before each sleep.)
 //! 2. Does no poller have a source (whether or not somebody waits for it), and nobody wait for a call on the pool, or a signal?
-//!    Is every OS thread of the process one that we know: a worker that sleeps, the thread of the alarms (with none set), or one that
-//!    waits, without a limit, for something of rendez? Any other may be about to send.
+//!    Is every OS thread of the process one that we know: a worker that sleeps, or one that waits, without a limit, for something of
+//!    rendez (among them the thread of the alarms, with none set)? Any other may be about to send. One that has been woken does not wait any more, though it may not have
+//!    run yet, and be kept from it for any time: whoever wakes it says so.
 //! 3. Has nothing moved between the first look and the last?
 //!
 //! Who is asleep by 1 and 2 can be woken by nobody: a goroutine is woken by a running one, a thread, or a timer. So what is said is
@@ -49,7 +50,7 @@ impl Drop for Outside {
     }
 }
 
-/// While there is one, the calling thread, which is no worker, waits for something of rendez.
+/// While there is one, a thread, which is no worker, waits for something of rendez. Whoever wakes it drops this before.
 #[derive(Debug)]
 pub(crate) struct WaitingThread(());
 
@@ -115,15 +116,15 @@ fn look(runtimes: &[Arc<Shared>], me: &Worker) -> Look {
             return Look::Alive;
         }
     }
-    let (service, is_set) = alarms::service();
-    if is_set
+    // Threads are counted after it has been asked what may wake them: whoever has just done that is not waiting.
+    if alarms::is_set_at_service()
         || OUTSIDE.load(Ordering::SeqCst) > 0
         || poller::has_sources(runtimes)
         || crate::signal::may_come()
     {
         return Look::Alive;
     }
-    let known = workers + usize::from(service) + WAITING.load(Ordering::SeqCst);
+    let known = workers + WAITING.load(Ordering::SeqCst);
     match threads() {
         Some(all) if all == known => Look::Dead(progress),
         _ => Look::Alive,

@@ -107,6 +107,7 @@ fn enter(worker: Worker) {
     }
     let panicked = Panicked;
     crate::diag::overflow::install();
+    crate::diag::aborts::install();
     let _signal_stack = crate::diag::overflow::SignalStack::new();
     crate::diag::stuck::unblock();
     let shared = worker.shared;
@@ -166,7 +167,11 @@ pub(crate) fn overflow_at(address: usize) -> Option<Overflow<'static>> {
         let (task, fiber) = (worker.goroutine()?, worker.fiber()?);
         let (limit, size) = fiber.bounds();
         let page = crate::stack::page_size();
-        (limit..limit + page).contains(&address).then_some(Overflow { task: task.0.as_ref(), size })
+        if !(limit..limit + page).contains(&address) {
+            // It may be anywhere, also where the goroutine's books are about to go.
+            return None;
+        }
+        Some(Overflow { task: task.0.as_ref(), size })
     }
 }
 
@@ -211,13 +216,27 @@ pub(crate) fn note_over(task: *const Header) {
     });
 }
 
+/// As [`Header::title`]. Allocates nothing.
+fn write_title(out: &mut impl std::fmt::Write, task: &Header) -> std::fmt::Result {
+    write!(out, "goroutine {}", harness::shown_id(task.id))?;
+    match task.name() {
+        Some(name) => write!(out, " {name:?}"),
+        None => Ok(()),
+    }
+}
+
+/// Tells that the process is being aborted in `task`. Allocates nothing.
+pub(crate) fn write_abort(out: &mut impl std::fmt::Write, task: &Header) -> std::fmt::Result {
+    out.write_str("rendez: the process was aborted in ")?;
+    write_title(out, task)?;
+    writeln!(out, "; created at {}", task.site)
+}
+
 impl Overflow<'_> {
     /// Tells of it. Allocates nothing.
     pub(crate) fn write(&self, out: &mut impl std::fmt::Write) -> std::fmt::Result {
-        write!(out, "\nfatal error: stack overflow\n\ngoroutine {}", harness::shown_id(self.task.id))?;
-        if let Some(name) = self.task.name() {
-            write!(out, " {name:?}")?;
-        }
+        out.write_str("\nfatal error: stack overflow\n\n")?;
+        write_title(out, self.task)?;
         writeln!(
             out,
             " has used up its stack of {} KiB;\n\tcreated at {}",

@@ -21,7 +21,8 @@
 //!
 //! # It is no reason to wait
 //!
-//! It wakes nobody, so whoever looks for a deadlock counts it as a thread that waits, except while it is in the program's hook.
+//! It wakes nobody, so whoever looks for a deadlock counts it as a thread that waits. The program's hook may wake somebody: it runs on another
+//! thread, and from before the goroutine is looked at until that thread is there this one is none that waits.
 #![forbid(unsafe_code)]
 
 use super::{
@@ -172,14 +173,15 @@ fn report(
     busy: Duration,
     waits: &mut Option<WaitingThread>,
 ) -> bool {
-    let Some(snapshot) = stuck::look_at(shared) else { return false };
-    shared.counters.stuck.add(1);
-    let stuck = snapshot.into_report(runtime.number, index, held, busy);
-    // The program's own code may wake somebody.
     *waits = None;
-    stuck::tell(&stuck);
+    let snapshot = stuck::look_at(shared);
+    let is_told = snapshot.is_some();
+    if let Some(snapshot) = snapshot {
+        shared.counters.note_stuck();
+        stuck::tell(snapshot.into_report(runtime.number, index, held, busy));
+    }
     *waits = Some(WaitingThread::new());
-    true
+    is_told
 }
 
 /// Sleeps until somebody goes to work.

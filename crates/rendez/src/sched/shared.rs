@@ -185,6 +185,7 @@ impl WorkerShared {
             self.published.spawned.store(0, Ordering::Relaxed);
             self.published.finished.store(0, Ordering::Relaxed);
             self.counters.reset();
+            self.clock.disown();
         });
         self.published.load.store(0, Ordering::Relaxed);
         self.incoming.store(0, Ordering::Relaxed);

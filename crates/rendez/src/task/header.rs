@@ -64,9 +64,6 @@ pub(crate) const ASYNC: u8 = 2;
 /// An async goroutine that was left behind. Set, against the table above, before its `DONE`.
 pub(super) const ABANDONED: u8 = 4;
 
-/// Its name is known to traces. Set by its worker while it does not run, against the table above too.
-pub(crate) const NAMED: u8 = 8;
-
 /// A goroutine that has not finished, as queues and wakers hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Goroutine(pub(crate) ptr::NonNull<Header>);

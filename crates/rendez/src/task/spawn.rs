@@ -18,6 +18,8 @@ use std::{
 #[derive(Default)]
 pub(crate) struct Extra {
     pub(crate) name: Option<Box<str>>,
+    /// In which round the name was told to a [trace](crate::diag::trace). Touched by its worker while it does not run.
+    pub(crate) told: Cell<u32>,
     pub(crate) placement: Placement,
     /// A stack of a size of its own, until the goroutine starts.
     pub(crate) stack: Cell<Option<Stack>>,
@@ -240,6 +242,7 @@ impl Builder {
         };
         let extra = Extra {
             name: self.name.map(String::into_boxed_str),
+            told: Cell::new(0),
             placement: self.placement,
             stack: Cell::new(stack),
             locals: Locals::default(),

@@ -16,7 +16,12 @@ pub(super) enum Blocker {
     #[cfg(not(loom))]
     Goroutine(Goroutine),
     /// An OS thread: unparked.
-    Thread(Thread),
+    Thread {
+        thread: Thread,
+        /// That it waits for this alone, which is over with whoever wakes it, and not only when the system has let it run.
+        #[cfg(not(loom))]
+        waits: Option<sched::deadlock::WaitingThread>,
+    },
     /// An async task: its waker is called.
     Task(Waker),
 }
@@ -29,7 +34,17 @@ impl Blocker {
         if let Some(goroutine) = sched::current_goroutine() {
             return Blocker::Goroutine(goroutine);
         }
-        Blocker::Thread(thread::current())
+        Blocker::Thread {
+            thread: thread::current(),
+            #[cfg(not(loom))]
+            waits: None,
+        }
+    }
+
+    /// The handle of the calling thread, which waits without a limit.
+    #[cfg(not(loom))]
+    fn waiting_thread() -> Blocker {
+        Blocker::Thread { thread: thread::current(), waits: Some(sched::deadlock::WaitingThread::new()) }
     }
 
     #[inline]
@@ -39,7 +54,13 @@ impl Blocker {
             // SAFETY: a `Blocker` leaves its waiter only with the one exchange that decides the wait, so this is the one
             // wake-up that the parked goroutine gets.
             Blocker::Goroutine(goroutine) => unsafe { sched::ready(goroutine) },
-            Blocker::Thread(thread) => thread.unpark(),
+            #[cfg(not(loom))]
+            Blocker::Thread { thread, waits } => {
+                drop(waits);
+                thread.unpark();
+            }
+            #[cfg(loom)]
+            Blocker::Thread { thread } => thread.unpark(),
             // A waker is user code, called in the middle of somebody else's operation. If it panics, the panic hook has told
             // so, and the operation goes on: others wait for their wake-ups behind this one.
             Blocker::Task(waker) => {
@@ -58,7 +79,7 @@ impl std::fmt::Debug for Blocker {
         f.write_str(match self {
             #[cfg(not(loom))]
             Blocker::Goroutine(_) => "Goroutine",
-            Blocker::Thread(_) => "Thread",
+            Blocker::Thread { .. } => "Thread",
             Blocker::Task(_) => "Task",
         })
     }
@@ -90,15 +111,18 @@ fn block_thread(waiter: &Waiter, deadline: Option<Instant>) -> Outcome {
         }
         std::hint::spin_loop();
     }
+    // Whoever decides the wait takes the handle, and what it says of this thread with it.
+    if deadline.is_none()
+        && let Some(outcome) = waiter.rest(Blocker::waiting_thread())
+    {
+        return outcome;
+    }
     loop {
         if let Some(outcome) = waiter.outcome() {
             return outcome;
         }
         match deadline {
-            None => {
-                let _waits = sched::deadlock::WaitingThread::new();
-                thread::park();
-            }
+            None => thread::park(),
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {

@@ -17,7 +17,7 @@
 //! | state | meaning | who may leave it, and to what |
 //! | --- | --- | --- |
 //! | `WAITING` | open: the first to exchange it decides the wait | a peer to `TAKEN` or `PROMISED`; a timer or a shutdown, on the owner's own thread, to `DONE`; the owner to `CLAIMED` |
-//! | `CLAIMED` | the owner is busy with its own wait for a few instructions (a task changes its waker, a select matches an arm) | the owner, back to what it was, or on to `DONE` or `PROMISED` |
+//! | `CLAIMED` | the owner is busy with its own wait for a few instructions (a task changes its waker, a thread is about to park, a select matches an arm) | the owner, back to what it was, or on to `DONE` or `PROMISED` |
 //! | `TAKEN` | somebody has won and is carrying the value over | the winner, to `DONE` |
 //! | `PROMISED` | a `Select` has won that has yet to be given the value | it, to `TAKEN`; a timer, a shutdown or the owner as from `WAITING` |
 //! | `DONE(code)` | decided: `TIMEOUT`, `CANCELLED` or the number of the arm that was chosen | nobody |

@@ -269,6 +269,13 @@ impl Waiter {
         self.install(&mut fresh)
     }
 
+    /// The owner, a thread, is about to park, and puts a handle in place that says so. How the wait was decided, if it has been: then
+    /// whoever did it has the handle that was there before, and uses it.
+    #[cfg(not(loom))]
+    pub(super) fn rest(&self, blocker: blocker::Blocker) -> Option<Outcome> {
+        self.install(&mut Some(blocker))
+    }
+
     /// Puts another blocker in place of the one that is there, if the wait is still open; else returns how it was decided.
     fn install(&self, fresh: &mut Option<blocker::Blocker>) -> Option<Outcome> {
         let mut backoff = Backoff::new();

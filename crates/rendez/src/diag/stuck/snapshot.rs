@@ -12,6 +12,8 @@
 //! | `ANSWERED`, `REFUSED` | the buffer is the asker's again | the asker, to `NONE` |
 //!
 //! A signal that comes late, or from elsewhere, finds another state, or is on another thread, and goes to whoever handled it before.
+//! A handler that the program has set since, and that does not pass it on, leaves the question without an answer: who gives up looks whether
+//! that is so.
 //!
 //! # What the handler may do
 //!
@@ -23,8 +25,11 @@
 //! * the registers, which the kernel passes, and the stack from the stack pointer to its beginning, if that is the stack of the
 //!   goroutine (a coroutine of somebody else's may run on it): memory that is mapped and in use. It is copied as words, for what lies there is of any type, or padding.
 
-use super::{Stuck, unwind};
-use crate::sched::{self, WorkerShared};
+use super::{Stuck, Who, unwind};
+use crate::{
+    diag::handler::Handler,
+    sched::{self, WorkerShared},
+};
 use std::{
     cell::UnsafeCell,
     io,
@@ -32,7 +37,7 @@ use std::{
     panic::Location,
     ptr,
     sync::{
-        Mutex, Once, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicPtr, AtomicU32, Ordering},
     },
     thread,
@@ -91,35 +96,12 @@ struct Buffer {
     stack: [MaybeUninit<usize>; WORDS],
 }
 
-/// Who handled the signal before.
-struct Before(UnsafeCell<MaybeUninit<libc::sigaction>>);
-
-// SAFETY: written once, before the handler is there that reads it.
-unsafe impl Sync for Before {}
-
-static BEFORE: Before = Before(UnsafeCell::new(MaybeUninit::uninit()));
+// SAFETY: see the head of the file.
+static HANDLER: Handler = unsafe { Handler::new(SIGNAL, handle) };
 
 /// Sets the handler.
 pub(crate) fn prepare() -> io::Result<()> {
-    static PREPARED: Once = Once::new();
-    let mut result = Ok(());
-    PREPARED.call_once(|| {
-        // SAFETY: reading what is set, and setting a handler that does no more than a handler may. `BEFORE` is written by this one
-        // call, and read by the handler alone, which is set afterwards.
-        unsafe {
-            if libc::sigaction(SIGNAL, ptr::null(), (*BEFORE.0.get()).as_mut_ptr()) != 0 {
-                return result = Err(io::Error::last_os_error());
-            }
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = handle as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-            libc::sigemptyset(&mut action.sa_mask);
-            if libc::sigaction(SIGNAL, &action, ptr::null_mut()) != 0 {
-                result = Err(io::Error::last_os_error());
-            }
-        }
-    });
-    result
+    HANDLER.set(libc::SA_RESTART)
 }
 
 /// Lets the signal reach the calling thread, a worker, whatever whoever started it has blocked.
@@ -139,7 +121,10 @@ unsafe extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, con
     let mine = sched::is_worker_here(worker)
         && QUESTION.state.compare_exchange(ASKED, ANSWERING, Ordering::Acquire, Ordering::Relaxed).is_ok();
     if !mine {
-        return pass_on(signal, info, context);
+        // By default the signal is ignored.
+        // SAFETY: what this was called with.
+        unsafe { HANDLER.pass_on(signal, info, context) };
+        return;
     }
     // Who asked may have given up after the first look, and asked another worker: that one's answer is not ours to give.
     let is_ours = sched::is_worker_here(QUESTION.worker.load(Ordering::Relaxed));
@@ -177,36 +162,10 @@ unsafe fn answer(buffer: &mut Buffer, context: *const libc::ucontext_t) -> bool 
     true
 }
 
-/// To whoever handled it before.
-fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: written before this handler was set. Its fields say what may be called with what.
-    unsafe {
-        let before = (*BEFORE.0.get()).assume_init_ref();
-        match before.sa_sigaction {
-            // By default it is ignored.
-            libc::SIG_DFL | libc::SIG_IGN => {}
-            handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
-                let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-                    std::mem::transmute(handler);
-                handler(signal, info, context);
-            }
-            handler => {
-                let handler: extern "C" fn(libc::c_int) = std::mem::transmute(handler);
-                handler(signal);
-            }
-        }
-    }
-}
+/// What was seen of a goroutine, or that nothing can be.
+pub(crate) struct Snapshot(Who);
 
-/// What was seen of a goroutine.
-pub(crate) struct Snapshot {
-    id: u64,
-    name: Option<String>,
-    site: &'static Location<'static>,
-    frames: Vec<usize>,
-}
-
-/// Looks at what the worker runs. `None` if it runs nothing, or does not answer.
+/// Looks at what the worker runs. `None` if it runs nothing, or does not answer in time.
 pub(crate) fn look_at(worker: &'static WorkerShared) -> Option<Snapshot> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -222,7 +181,7 @@ pub(crate) fn look_at(worker: &'static WorkerShared) -> Option<Snapshot> {
                 let given_up =
                     QUESTION.state.compare_exchange(ASKED, NONE, Ordering::Relaxed, Ordering::Relaxed);
                 if given_up.is_ok() {
-                    return None;
+                    return (!HANDLER.is_set()).then_some(Snapshot(Who::Silenced));
                 }
             }
             _ => thread::sleep(PAUSE),
@@ -245,16 +204,15 @@ impl Snapshot {
             // SAFETY: the handler has written the first `stack_len`; what it has copied from padding is some number.
             is_there.then(|| unsafe { buffer.stack[index].assume_init() })
         };
-        Snapshot {
+        Snapshot(Who::Goroutine {
             id: buffer.id,
             name: (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned()),
             site: buffer.site.expect("an answer has one"),
             frames: unwind::frames(&buffer.registers, word),
-        }
+        })
     }
 
     pub(crate) fn into_report(self, runtime: u64, worker: usize, held: Duration, busy: Duration) -> Stuck {
-        let Snapshot { id, name, site, frames } = self;
-        Stuck { id, name, site, runtime, worker, held, busy, frames }
+        Stuck { who: self.0, runtime, worker, held, busy }
     }
 }

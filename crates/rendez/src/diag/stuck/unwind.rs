@@ -107,7 +107,7 @@ pub(super) fn frames(innermost: &Registers, word: impl Fn(usize) -> Option<usize
         return Vec::new();
     }
     // As if it had just called something, since that is how the others are.
-    let mut frames = vec![registers.0[PC] + 1];
+    let mut frames = vec![registers.0[PC].wrapping_add(1)];
     let mut exact = true;
     while frames.len() < MOST {
         let address = registers.0[PC] - usize::from(!exact);
@@ -118,7 +118,7 @@ pub(super) fn frames(innermost: &Registers, word: impl Fn(usize) -> Option<usize
         }
         registers = caller;
         exact = is_trampoline;
-        frames.push(registers.0[PC] + usize::from(exact));
+        frames.push(registers.0[PC].wrapping_add(exact.into()));
     }
     frames
 }
@@ -140,8 +140,8 @@ type Reader<'a> = EndianSlice<'a, NativeEndian>;
 struct Tables<'a> {
     bases: BaseAddresses,
     header: Reader<'a>,
-    /// The end of what is mapped together with them.
-    end: usize,
+    /// Of the segment of the module that an address lies in, if it does: where that ends.
+    end_of: &'a dyn Fn(usize) -> Option<usize>,
 }
 
 impl Tables<'_> {
@@ -155,14 +155,11 @@ impl Tables<'_> {
         let header = header.parse(&self.bases, size_of::<usize>() as u8).ok()?;
         let Pointer::Direct(start) = header.eh_frame_ptr() else { return None };
         let start = start as usize;
-        // SAFETY: it is mapped for as long as the module is, from where its header says to the end of the segment that both are in,
-        // and never written to.
-        let bytes = unsafe {
-            slice::from_raw_parts(
-                std::ptr::with_exposed_provenance::<u8>(start),
-                self.end.checked_sub(start)?,
-            )
-        };
+        // (A linker may have put them into another segment than their header.)
+        let end = (self.end_of)(start)?;
+        // SAFETY: it is mapped for as long as the module is, from where its header says to the end of its segment, and never written to.
+        let bytes =
+            unsafe { slice::from_raw_parts(std::ptr::with_exposed_provenance::<u8>(start), end - start) };
         let bases = self.bases.clone().set_eh_frame(start as u64);
         let frames = EhFrame::new(bytes, NativeEndian);
         let entry = header
@@ -211,8 +208,8 @@ fn with_tables(address: usize, f: impl FnMut(&Tables<'_>)) {
         // SAFETY: so many headers are there.
         let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
         let range = |header: &libc::Elf64_Phdr| {
-            let start = (info.dlpi_addr + header.p_vaddr) as usize;
-            start..start + header.p_memsz as usize
+            let start = info.dlpi_addr.wrapping_add(header.p_vaddr) as usize;
+            start..start.wrapping_add(header.p_memsz as usize)
         };
         let loaded = || headers.iter().filter(|header| header.p_type == libc::PT_LOAD).map(range);
         if !loaded().any(|segment| segment.contains(&search.address)) {
@@ -222,13 +219,14 @@ fn with_tables(address: usize, f: impl FnMut(&Tables<'_>)) {
         else {
             return 1;
         };
-        let Some(segment) = loaded().find(|segment| segment.contains(&own.start)) else { return 1 };
+        let end_of = |at| loaded().find(|segment| segment.contains(&at)).map(|segment| segment.end);
+        let Some(end) = end_of(own.start).map(|end| end.min(own.end)) else { return 1 };
         // SAFETY: the segment is mapped while the linker holds its lock, which it does now, and read-only.
         let bytes = unsafe {
-            slice::from_raw_parts(std::ptr::with_exposed_provenance::<u8>(own.start), own.end - own.start)
+            slice::from_raw_parts(std::ptr::with_exposed_provenance::<u8>(own.start), end - own.start)
         };
         let bases = BaseAddresses::default().set_eh_frame_hdr(own.start as u64);
-        (search.f)(&Tables { bases, header: EndianSlice::new(bytes, NativeEndian), end: segment.end });
+        (search.f)(&Tables { bases, header: EndianSlice::new(bytes, NativeEndian), end_of: &end_of });
         1
     }
     fn call<F: FnMut(&Tables<'_>)>(search: &mut Search<F>) {

@@ -35,7 +35,7 @@ mod story;
 
 pub(crate) use clock::ticks;
 use names::name;
-pub(crate) use names::tell_name;
+pub(crate) use names::{round, tell_name};
 pub(crate) use ring::{Record, Ring};
 
 use crate::sched;
@@ -45,8 +45,8 @@ use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Mutex, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -59,13 +59,18 @@ static ON: AtomicBool = AtomicBool::new(false);
 /// Records that a worker's ring has room for.
 static CAPACITY: AtomicUsize = AtomicUsize::new(0);
 static SESSION: Mutex<Option<Session>> = Mutex::new(None);
+/// The process that records: a child that was forked has a copy of the session, and maybe of a lock that nobody will leave, and is not to
+/// write over its parent's file.
+static RECORDS: AtomicU32 = AtomicU32::new(0);
+
+/// For how long the exit waits for a thread that is just writing.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(1);
 
 struct Session {
     path: PathBuf,
     last: Option<Duration>,
     began: Anchor,
-    /// Who records: a child that was forked has a copy of this, and is not to write over its parent's file.
-    process: u32,
 }
 
 /// How much a recording keeps.
@@ -118,7 +123,9 @@ impl Options {
         CAPACITY.store(records.max(128), Ordering::Relaxed);
         // Later the program may have gone to another folder.
         let path = std::path::absolute(path)?;
-        *session = Some(Session { path, last: self.last, began: Anchor::now(), process: std::process::id() });
+        names::forget();
+        RECORDS.store(std::process::id(), Ordering::Relaxed);
+        *session = Some(Session { path, last: self.last, began: Anchor::now() });
         ON.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -159,7 +166,9 @@ pub fn stop() -> io::Result<()> {
     let mut session = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
     let session = session.take().ok_or_else(none)?;
     ON.store(false, Ordering::SeqCst);
-    session.write()
+    let result = session.write();
+    names::forget();
+    result
 }
 
 /// Writes what has been recorded so far, and goes on recording. The next time, the file is written anew.
@@ -201,20 +210,36 @@ pub(crate) fn note_panic() {
 fn write_at_exit() {
     static SET: std::sync::Once = std::sync::Once::new();
     extern "C" fn at_exit() {
-        // A thread that is just writing may have been stopped in the middle.
-        let Ok(mut session) = SESSION.try_lock() else { return };
-        let Some(session) = session.take().filter(|session| session.process == std::process::id()) else {
-            return;
-        };
-        ON.store(false, Ordering::SeqCst);
-        if let Err(error) = session.write() {
-            let _ = writeln!(io::stderr(), "rendez: the trace could not be written: {error}");
-        }
+        write_the_last();
     }
     SET.call_once(|| {
         // SAFETY: the function may be called at any time, and does not unwind.
         unsafe { libc::atexit(at_exit) };
     });
+}
+
+/// Writes what has not been stopped.
+fn write_the_last() {
+    if RECORDS.load(Ordering::Relaxed) != std::process::id() {
+        return;
+    }
+    // Other threads run on. One that is just writing is waited for, or the process would end in the middle of it; but not for ever: it may be
+    // this one, whom something in there has made exit.
+    let begin = std::time::Instant::now();
+    let session = loop {
+        match SESSION.try_lock() {
+            Ok(mut session) => break session.take(),
+            // Somebody has panicked who had it: what is in it is whole.
+            Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return,
+        }
+    };
+    let Some(session) = session else { return };
+    ON.store(false, Ordering::SeqCst);
+    if let Err(error) = session.write() {
+        let _ = writeln!(io::stderr(), "rendez: the trace could not be written: {error}");
+    }
 }
 
 /// Whether workers are to record.
@@ -244,5 +269,96 @@ impl Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Builder;
+
+    /// There is one recording for the process.
+    static TURN: Mutex<()> = Mutex::new(());
+
+    fn file(test: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("rendez-{test}-{}.perfetto-trace", std::process::id()))
+    }
+
+    /// The numbers of so many goroutines that have run, each with its name.
+    fn run_some(n: usize) -> Vec<u64> {
+        crate::run(|| {
+            // Until the workers record.
+            (0..100).for_each(|_| crate::yield_now());
+            let run = |n| {
+                let named = Builder::new().name(format!("number {n}")).spawn(|| ()).unwrap();
+                let id = named.id();
+                named.join().unwrap();
+                id
+            };
+            (0..n).map(run).collect()
+        })
+    }
+
+    #[test]
+    fn names_are_forgotten_when_a_recording_ends() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = file("names");
+        start(&file).unwrap();
+        let ids = run_some(100);
+        assert!(ids.iter().filter(|&&id| name(id).is_some()).count() > 50);
+        stop().unwrap();
+        assert!(ids.iter().all(|&id| name(id).is_none()));
+        let written = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let is_there = |name: &[u8]| written.windows(name.len()).any(|some| some == name);
+        assert!(is_there(b"number 99"));
+    }
+
+    #[test]
+    fn of_many_names_the_latest_are_kept_and_of_who_lives_on_it_is_told_again() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        names::forget();
+        let (first, mut told) = (u64::MAX, 0);
+        for n in 0..200_000 {
+            // It runs now and then, as a server's main goroutine does.
+            if n % 1000 == 0 && told != names::round() {
+                told = tell_name(first, "main");
+            }
+            tell_name(n, "one of many");
+        }
+        assert!(names::len() <= 65_536, "{}", names::len());
+        assert_eq!(name(first).as_deref(), Some("main"));
+        assert_eq!((name(199_999).as_deref(), name(0)), (Some("one of many"), None));
+        names::forget();
+        assert_eq!(name(first), None);
+    }
+
+    #[test]
+    fn an_exit_writes_the_trace_also_if_somebody_has_panicked_with_its_lock_or_has_it_for_a_moment() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = file("exit");
+        start(&file).unwrap();
+        run_some(1);
+        let panicked = std::thread::spawn(|| {
+            let _session = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+        assert!(panicked.join().is_err() && SESSION.is_poisoned());
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), 0);
+        write_the_last();
+        assert!(std::fs::metadata(&file).unwrap().len() > 0 && !is_on());
+        start(&file).unwrap();
+        let (tx, rx) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            let session = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
+            tx.send(()).unwrap();
+            std::thread::sleep(PAUSE * 100);
+            drop(session);
+        });
+        rx.recv().unwrap();
+        write_the_last();
+        assert!(!is_on());
+        writer.join().unwrap();
+        std::fs::remove_file(&file).unwrap();
     }
 }

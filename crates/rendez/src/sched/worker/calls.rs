@@ -269,6 +269,10 @@ impl Worker {
 
     /// Gives everything back; nothing runs here any more.
     pub(super) fn leave(&self) {
+        // Whoever has asked before it was known that all is over waits for an answer.
+        if self.is_asked() {
+            self.answer_census(self.runtime.census_asked.load(Ordering::SeqCst));
+        }
         self.end_runners(self.runners.take().into_iter().chain(self.reserve.take()).collect());
         self.runtime.stacks.leave();
     }

@@ -9,7 +9,6 @@ use super::*;
 use crate::{
     diag::trace::{self, Record, Ring},
     sched::shared::RingOfWorker,
-    task::header::NAMED,
 };
 
 /// A bit of `curious`: all bursts are recorded. The others count those that are still to be timed.
@@ -87,11 +86,11 @@ impl Worker {
         // SAFETY: as in `execute`; nothing is read of the task after it may have ended.
         unsafe {
             let header = &*task;
-            if let Some(name) = header.name()
-                && !header.has_flag(NAMED)
+            if let Some(extra) = header.extra.get()
+                && let Some(name) = &extra.name
+                && extra.told.get() != trace::round()
             {
-                header.flags.set(header.flags.get() | NAMED);
-                trace::tell_name(header.id, name);
+                extra.told.set(trace::tell_name(header.id, name));
             }
             let (goroutine, site) = (header.id, ptr::from_ref(header.site).expose_provenance());
             self.note_wakes(RECORDED);
