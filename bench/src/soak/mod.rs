@@ -6,7 +6,7 @@
 mod ledger;
 mod scenes;
 mod stage;
-mod vitals;
+pub(crate) mod vitals;
 
 use ledger::{Ledger, Sums};
 use rendez::{Context, Runtime, diag};
@@ -65,10 +65,7 @@ impl Soak {
             let names: Vec<&str> = SCENES.iter().map(|scene| scene.name).collect();
             return Err(format!("no such scene; there are {}", names.join(", ")));
         }
-        let seed = self.seed.unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            now.as_nanos() as u64 & 0xFFFF_FFFF
-        });
+        let seed = self.seed.unwrap_or_else(clock_seed);
         println!("soak: --seed {seed}, {} scenes, {:.1} minutes", scenes.len(), self.minutes);
         quieten();
         let round = Arc::new(AtomicU64::new(self.first));
@@ -115,6 +112,12 @@ impl Soak {
     }
 }
 
+/// A seed for who has none: the time of day.
+pub(crate) fn clock_seed() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.as_nanos() as u64 & 0xFFFF_FFFF
+}
+
 /// Panics that are part of the play are not told.
 fn quieten() {
     let tell = panic::take_hook();
@@ -126,7 +129,7 @@ fn quieten() {
 }
 
 /// Ends the process if a round does not.
-fn watch(seed: u64, round: Arc<AtomicU64>) {
+pub(crate) fn watch(seed: u64, round: Arc<AtomicU64>) {
     thread::spawn(move || {
         loop {
             let (number, since) = (round.load(SeqCst), Instant::now());
