@@ -27,6 +27,8 @@ use vitals::Vitals;
 
 /// Longer than any round takes on a machine that has anything else to do.
 const STUCK: Duration = Duration::from_secs(120);
+/// Rounds below which nothing can be said about growth.
+const FEWEST: usize = 64;
 /// For what ends a little after the round: a timer's waker, a thread's locals.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
@@ -103,7 +105,7 @@ impl Soak {
         if let (Some(first), Some(last)) = (samples.first(), samples.last()) {
             println!("after the first round: {first}\nafter the last round:  {last}");
         }
-        let grown = vitals::growth(&samples);
+        let grown = vitals::growth(&samples, FEWEST);
         if !grown.is_empty() {
             return Err(grown.join("; "));
         }

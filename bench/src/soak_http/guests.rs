@@ -9,7 +9,15 @@ use rendez::{
     net::{Shutdown, SocketAddr},
     sleep,
 };
-use std::{fmt, io::Read, time::Duration};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 type Rng = fastrand::Rng;
 type Told = Result<(), String>;
@@ -58,6 +66,8 @@ pub(super) struct Tally {
     /// Of their bodies.
     bytes: u64,
     visits: [u64; KINDS.len()],
+    /// Of these, those that the server gave up with reason: the machine did not let the guest go on for so long.
+    late: u64,
 }
 
 impl Tally {
@@ -70,8 +80,8 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { connections, answers, bytes, .. } = self;
-        write!(f, "{connections} connections, {answers} answers, {} MiB of bodies", bytes >> 20)
+        let Tally { connections, answers, bytes, late, .. } = self;
+        write!(f, "{connections} connections, {answers} answers, {} MiB of bodies, {late} late", bytes >> 20)
     }
 }
 
@@ -80,6 +90,7 @@ impl std::ops::AddAssign for Tally {
         self.connections += other.connections;
         self.answers += other.answers;
         self.bytes += other.bytes;
+        self.late += other.late;
         self.visits.iter_mut().zip(other.visits).for_each(|(mine, theirs)| *mine += theirs);
     }
 }
@@ -87,11 +98,13 @@ impl std::ops::AddAssign for Tally {
 pub(super) struct Guest {
     addr: SocketAddr,
     tally: Tally,
+    /// See [`Wire`].
+    tardy: Arc<AtomicU64>,
 }
 
 impl Guest {
     pub(super) fn new(addr: SocketAddr) -> Guest {
-        Guest { addr, tally: Tally::default() }
+        Guest { addr, tally: Tally::default(), tardy: Arc::default() }
     }
 
     pub(super) fn into_tally(self) -> Tally {
@@ -102,11 +115,17 @@ impl Guest {
     pub(super) fn visit(&mut self, kind: &'static Kind, rng: &mut Rng) -> Told {
         let index = KINDS.iter().position(|other| other.name == kind.name).expect("it is one of them");
         self.tally.visits[index] += 1;
-        (kind.visit)(self, rng)
+        self.tardy.store(0, Relaxed);
+        let visited = (kind.visit)(self, rng);
+        if visited.is_err() && u128::from(self.tardy.load(Relaxed)) > LIMIT.as_millis() / 2 {
+            self.tally.late += 1;
+            return Ok(());
+        }
+        visited
     }
 
     fn connect(&mut self) -> Result<Wire, String> {
-        let wire = Wire::to(self.addr)?;
+        let wire = Wire::to(self.addr, self.tardy.clone())?;
         self.tally.connections += 1;
         Ok(wire)
     }
@@ -139,9 +158,23 @@ fn moment(rng: &mut Rng, most: u64) {
     }
 }
 
-/// So many bytes of the pattern.
-fn patterned(len: u64) -> Vec<u8> {
-    (0..len).map(pattern).collect()
+/// The lengths of pieces that are `len` together.
+fn pieces(mut len: u64, most: usize) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let piece = most.min(len as usize);
+        len -= piece as u64;
+        (piece > 0).then_some(piece)
+    })
+}
+
+/// Sends so many bytes of the pattern.
+fn send_pattern(out: &mut impl FnMut(&[u8]) -> Told, len: u64) -> Told {
+    let mut place = 0;
+    for piece in pieces(len, 100_000) {
+        out(pattern(place, piece))?;
+        place += piece as u64;
+    }
+    Ok(())
 }
 
 /// One request after another.
@@ -164,7 +197,7 @@ fn asks(guest: &mut Guest, rng: &mut Rng) -> Told {
             }
             _ => {
                 wire.send(request("POST", "/count", &format!("content-length: {number}\r\n")))?;
-                wire.send(patterned(number))?;
+                send_pattern(&mut |piece| wire.send(piece), number)?;
                 guest.is_text(&mut wire, &number.to_string())?;
             }
         }
@@ -186,7 +219,7 @@ fn pipelines(guest: &mut Guest, rng: &mut Rng) -> Told {
                 _ => {
                     let head = request("POST", "/count", &format!("content-length: {number}\r\n"));
                     all.extend(head.into_bytes());
-                    all.extend(patterned(*number));
+                    all.extend(pattern(0, *number as usize));
                 }
             }
         }
@@ -235,29 +268,21 @@ fn writes_slowly(guest: &mut Guest, rng: &mut Rng) -> Told {
 fn sends_and_reads_at_once(guest: &mut Guest, rng: &mut Rng) -> Told {
     let mut wire = guest.connect()?;
     let len = rng.u64(500_000..3_000_000);
+    let is_chunked = rng.bool();
+    let length = format!("content-length: {len}\r\n");
+    wire.send(request("POST", "/echo", if is_chunked { "transfer-encoding: chunked\r\n" } else { &length }))?;
     let mut out = wire.stream().try_clone().map_err(|error| error.to_string())?;
-    let (is_chunked, seed) = (rng.bool(), rng.u64(..));
-    let sent = beside(move || -> std::io::Result<()> {
-        use std::io::Write;
-        let mut rng = Rng::with_seed(seed);
-        let headers = if is_chunked {
-            "transfer-encoding: chunked\r\n".into()
-        } else {
-            format!("content-length: {len}\r\n")
-        };
-        out.write_all(request("POST", "/echo", &headers).as_bytes())?;
-        let all = patterned(len);
-        let mut left = &all[..];
-        while !left.is_empty() {
-            let (piece, rest) = left.split_at(rng.usize(1..100_000).min(left.len()));
+    let (mut theirs, most) = (rng.fork(), rng.usize(1000..100_000));
+    let sent = beside(move || -> io::Result<()> {
+        let mut place = 0;
+        for piece in pieces(len, most) {
+            let bytes = pattern(place, piece);
             match is_chunked {
-                true => {
-                    out.write_all(&[format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat())?
-                }
-                false => out.write_all(piece)?,
+                true => out.write_all(&[format!("{piece:x}\r\n").as_bytes(), bytes, b"\r\n"].concat())?,
+                false => out.write_all(bytes)?,
             }
-            left = rest;
-            moment(&mut rng, 5);
+            place += piece as u64;
+            moment(&mut theirs, 5);
         }
         if is_chunked { out.write_all(b"0\r\n\r\n") } else { Ok(()) }
     });
@@ -276,7 +301,7 @@ fn half_closes(guest: &mut Guest, rng: &mut Rng) -> Told {
         1 => wire.get(&format!("/wait?{}", number % 50))?,
         _ => {
             wire.send(request("POST", "/count", &format!("content-length: {number}\r\n")))?;
-            wire.send(patterned(number))?;
+            send_pattern(&mut |piece| wire.send(piece), number)?;
         }
     }
     wire.stream().shutdown(Shutdown::Write).map_err(|error| format!("ending a direction: {error}"))?;

@@ -20,9 +20,11 @@ use std::{
 };
 
 /// How long guests keep coming in a round.
-const ROUND: Duration = Duration::from_secs(4);
+const ROUND: Duration = Duration::from_secs(6);
 /// Rounds before things are compared: by then each worker has its poller, and each kind of guest has been there.
 const WARM_UP: usize = 2;
+/// Rounds below which nothing is said of memory.
+const FEWEST: usize = 16;
 /// Long after all should have come to rest.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -84,9 +86,11 @@ impl SoakHttp {
         let mut at_rest = None;
         while begin.elapsed() < length || rests.len() <= WARM_UP {
             let round = rests.len() as u64;
-            tally += self
-                .round(seed, round, kinds, &site)
-                .map_err(|what| format!("round {round} (--seed {seed}): {what}"))?;
+            let played = self.round(seed, round, kinds, &site);
+            let told_of = site.errors();
+            tally += played.map_err(|what| {
+                format!("round {round} (--seed {seed}): {what}\nthe server was told of {told_of}")
+            })?;
             let rest = rest(&site, at_rest)?;
             at_rest.get_or_insert(rest.goroutines);
             rests.push(rest);
@@ -117,7 +121,7 @@ impl SoakHttp {
             return Err(format!("guests made {} connections, and it says {drained:?}", tally.connections));
         }
         let samples: Vec<Vitals> = rests[WARM_UP..].iter().map(|rest| rest.vitals).collect();
-        let grown = vitals::growth(&samples);
+        let grown = vitals::growth(&samples, FEWEST);
         if !grown.is_empty() {
             return Err(grown.join("; "));
         }

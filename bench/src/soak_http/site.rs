@@ -12,14 +12,14 @@ use std::{
     fmt,
     io::{self, Read},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering::SeqCst},
     },
     time::Duration,
 };
 
 /// How long a head may take, and an idle connection; and how long a guest may take nothing.
-pub(super) const LIMIT: Duration = Duration::from_secs(2);
+pub(super) const LIMIT: Duration = Duration::from_secs(4);
 
 pub(super) struct Site {
     addr: SocketAddr,
@@ -95,6 +95,10 @@ impl Site {
         self.there.load(SeqCst)
     }
 
+    pub(super) fn errors(&self) -> &Errors {
+        &self.errors
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.there() == 0
     }
@@ -106,9 +110,23 @@ impl Site {
     }
 }
 
-/// The bytes of a large body, from the first on: each place has its own.
-pub(super) fn pattern(place: u64) -> u8 {
-    (place % 251) as u8
+/// A prime, so that no two places that are near each other have the same bytes behind them.
+const PERIOD: usize = 65_521;
+/// No piece of a pattern is longer.
+const LONGEST: usize = 1 << 18;
+
+/// The bytes of a large body from a place on: each place has its own.
+///
+/// # Panics
+/// For more than [`LONGEST`].
+pub(super) fn pattern(place: u64, len: usize) -> &'static [u8] {
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let period: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(PERIOD).collect();
+        period.into_iter().cycle().take(PERIOD + LONGEST).collect()
+    });
+    let from = (place % PERIOD as u64) as usize;
+    &BYTES[from..from + len]
 }
 
 /// So many of them.
@@ -119,10 +137,8 @@ struct Pattern {
 
 impl Read for Pattern {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = buf.len().min((self.len - self.place) as usize);
-        for (i, byte) in buf[..len].iter_mut().enumerate() {
-            *byte = pattern(self.place + i as u64);
-        }
+        let len = buf.len().min((self.len - self.place) as usize).min(LONGEST);
+        buf[..len].copy_from_slice(pattern(self.place, len));
         self.place += len as u64;
         Ok(len)
     }

@@ -4,7 +4,11 @@ use super::site::pattern;
 use rendez::net::{SocketAddr, TcpStream};
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 /// Long after an answer should have come.
@@ -12,6 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(super) struct Wire {
     lines: BufReader<TcpStream>,
+    /// When it was last done with something.
+    last: Instant,
+    /// The longest that it has let the server wait before it did the next thing, in ms.
+    tardy: Arc<AtomicU64>,
 }
 
 /// A response, of which the body may be still to come.
@@ -29,21 +37,29 @@ fn say(what: &str) -> impl Fn(std::io::Error) -> String {
 }
 
 impl Wire {
-    pub(super) fn to(addr: SocketAddr) -> Told<Wire> {
+    pub(super) fn to(addr: SocketAddr, tardy: Arc<AtomicU64>) -> Told<Wire> {
         let stream = TcpStream::connect_timeout(&addr, PATIENCE).map_err(say("connecting"))?;
         for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
             set(&stream, Some(PATIENCE)).map_err(say("setting a time"))?;
         }
         stream.set_nodelay(true).map_err(say("setting no delay"))?;
-        Ok(Wire { lines: BufReader::new(stream) })
+        Ok(Wire { lines: BufReader::new(stream), last: Instant::now(), tardy })
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
         self.lines.get_ref()
     }
 
+    /// Does something with the stream, and notes how long the server has waited for that.
+    fn now<R>(&mut self, does: impl FnOnce(&mut BufReader<TcpStream>) -> R) -> R {
+        self.tardy.fetch_max(self.last.elapsed().as_millis() as u64, Relaxed);
+        let done = does(&mut self.lines);
+        self.last = Instant::now();
+        done
+    }
+
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> Told<()> {
-        self.lines.get_mut().write_all(bytes.as_ref()).map_err(say("sending"))
+        self.now(|lines| lines.get_mut().write_all(bytes.as_ref())).map_err(say("sending"))
     }
 
     pub(super) fn get(&mut self, path: &str) -> Told<()> {
@@ -52,7 +68,7 @@ impl Wire {
 
     fn line(&mut self) -> Told<String> {
         let mut line = String::new();
-        match self.lines.read_line(&mut line).map_err(say("reading a line"))? {
+        match self.now(|lines| lines.read_line(&mut line)).map_err(say("reading a line"))? {
             0 => Err("the connection has ended where a line should be".into()),
             _ => Ok(line.trim_end().to_string()),
         }
@@ -100,7 +116,7 @@ impl Wire {
         let mut buf = vec![0; 16 * 1024];
         while len > 0 {
             let most = buf.len().min(len as usize);
-            match self.lines.read(&mut buf[..most]).map_err(say("reading a body"))? {
+            match self.now(|lines| lines.read(&mut buf[..most])).map_err(say("reading a body"))? {
                 0 => return Err(format!("a body ends {len} bytes too early")),
                 got => {
                     each(&buf[..got])?;
@@ -124,12 +140,10 @@ impl Wire {
     pub(super) fn pattern(&mut self, len: u64, pause: &mut impl FnMut()) -> Told<()> {
         let mut place = 0;
         self.body(&mut |piece| {
-            for byte in piece {
-                if *byte != pattern(place) {
-                    return Err(format!("another byte at {place}"));
-                }
-                place += 1;
+            if piece != pattern(place, piece.len()) {
+                return Err(format!("other bytes after {place}"));
             }
+            place += piece.len() as u64;
             pause();
             Ok(())
         })?;
