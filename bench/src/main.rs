@@ -13,6 +13,7 @@ mod plot;
 mod report;
 mod run;
 mod soak;
+mod soak_http;
 mod stats;
 
 use cases::{CASES, Scale};
@@ -51,6 +52,13 @@ enum Command {
     /// where that was to be; whatever was started has ended. Over the rounds memory, mappings, threads and file descriptors
     /// must not grow.
     Soak(soak::Soak),
+    /// Runs an HTTP server and guests of all kinds, for as long as it is told to: exits with 1 if something does not add up, or is left behind
+    ///
+    /// The server is `rendez-hyper`'s, and the guests are goroutines of the same process: those who ask and pipeline, who read and write slowly, send
+    /// large bodies, end their direction, reset, stall, vanish, and talk nonsense, as the seed has it. They come in rounds of seconds; between
+    /// two, file descriptors and goroutines have to be as many as at the beginning, and over the rounds memory must not grow. What comes as an
+    /// answer is looked at byte by byte.
+    SoakHttp(soak_http::SoakHttp),
     /// Says what rendez does for an operation of each case: parks, wake-ups, steals, sleeps, calls of the system
     ///
     /// By the library's own statistics (`rendez::diag::stats`), in a process for each case, with the timed run alone.
@@ -114,6 +122,7 @@ fn main() -> ExitCode {
         Command::Soak(soak) => soak.run(),
         Command::Curves(curves) => curves.run(),
         Command::Point(point) => point.run(),
+        Command::SoakHttp(soak) => soak.run(),
         Command::Load(load) => load.run(),
         Command::List => {
             list();

@@ -6,7 +6,7 @@
 mod ledger;
 mod scenes;
 mod stage;
-mod vitals;
+pub(crate) mod vitals;
 
 use ledger::{Ledger, Sums};
 use rendez::{Context, Runtime, diag};
@@ -27,6 +27,8 @@ use vitals::Vitals;
 
 /// Longer than any round takes on a machine that has anything else to do.
 const STUCK: Duration = Duration::from_secs(120);
+/// Rounds below which nothing can be said about growth.
+const FEWEST: usize = 64;
 /// For what ends a little after the round: a timer's waker, a thread's locals.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
@@ -65,10 +67,7 @@ impl Soak {
             let names: Vec<&str> = SCENES.iter().map(|scene| scene.name).collect();
             return Err(format!("no such scene; there are {}", names.join(", ")));
         }
-        let seed = self.seed.unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            now.as_nanos() as u64 & 0xFFFF_FFFF
-        });
+        let seed = self.seed.unwrap_or_else(clock_seed);
         println!("soak: --seed {seed}, {} scenes, {:.1} minutes", scenes.len(), self.minutes);
         quieten();
         let round = Arc::new(AtomicU64::new(self.first));
@@ -106,13 +105,19 @@ impl Soak {
         if let (Some(first), Some(last)) = (samples.first(), samples.last()) {
             println!("after the first round: {first}\nafter the last round:  {last}");
         }
-        let grown = vitals::growth(&samples);
+        let grown = vitals::growth(&samples, FEWEST);
         if !grown.is_empty() {
             return Err(grown.join("; "));
         }
         println!("ok");
         Ok(())
     }
+}
+
+/// A seed for who has none: the time of day.
+pub(crate) fn clock_seed() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.as_nanos() as u64 & 0xFFFF_FFFF
 }
 
 /// Panics that are part of the play are not told.
@@ -126,7 +131,7 @@ fn quieten() {
 }
 
 /// Ends the process if a round does not.
-fn watch(seed: u64, round: Arc<AtomicU64>) {
+pub(crate) fn watch(seed: u64, round: Arc<AtomicU64>) {
     thread::spawn(move || {
         loop {
             let (number, since) = (round.load(SeqCst), Instant::now());

@@ -36,13 +36,10 @@ impl fmt::Display for Vitals {
     }
 }
 
-/// Rounds below which nothing can be said about growth.
-const FEWEST: usize = 64;
-
 /// What has grown between the second quarter of the rounds, when everything has been used once, and the last. The least of
-/// a quarter is what the process held whatever the rounds were.
-pub(crate) fn growth(samples: &[Vitals]) -> Vec<String> {
-    if samples.len() < FEWEST {
+/// a quarter is what the process held whatever the rounds were. Of fewer rounds than `fewest` nothing is said.
+pub(crate) fn growth(samples: &[Vitals], fewest: usize) -> Vec<String> {
+    if samples.len() < fewest {
         return Vec::new();
     }
     let quarter = samples.len() / 4;
@@ -82,9 +79,9 @@ mod tests {
             threads: 2,
         };
         let steady: Vec<Vitals> = (0..400).map(|round| vitals(round, 0)).collect();
-        assert_eq!(growth(&steady), Vec::<String>::new());
+        assert_eq!(growth(&steady, 64), Vec::<String>::new());
         let leaking: Vec<Vitals> = (0..400).map(|round| vitals(round, 100_000)).collect();
-        assert_eq!(growth(&leaking).len(), 2);
-        assert!(growth(&leaking[..30]).is_empty());
+        assert_eq!(growth(&leaking, 64).len(), 2);
+        assert!(growth(&leaking[..30], 64).is_empty());
     }
 }

@@ -3,13 +3,18 @@
 mod served;
 
 use hyper::{Request, Response, body::Incoming};
-use rendez::{Event, chan, go, net::Shutdown, run, time};
+use rendez::{Event, Runtime, blocking, chan, go, net::Shutdown, run, time};
 use rendez_hyper::{Body, BodyReader, Server};
-use served::{Served, get};
+use served::{Client, Served, get};
 use std::{
+    hint,
     io::{ErrorKind, Read, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 const MOMENT: Duration = Duration::from_millis(20);
@@ -169,6 +174,76 @@ fn a_handler_that_blocks_holds_up_nobody_else() {
         waiting.iter().for_each(|_| go_on.send(()).unwrap());
         waiting.iter_mut().for_each(|client| assert_eq!(client.answer(), "GET /wait"));
     });
+}
+
+/// What a handler spins on: until it is released, or until that can't be hoped for any more.
+#[derive(Default)]
+struct Spin {
+    begun: AtomicBool,
+    released: AtomicBool,
+    in_vain: AtomicBool,
+}
+
+impl Spin {
+    fn spin(&self) {
+        self.begun.store(true, SeqCst);
+        let start = Instant::now();
+        while !self.released.load(SeqCst) {
+            hint::spin_loop();
+            if start.elapsed() > Duration::from_secs(20) {
+                self.in_vain.store(true, SeqCst);
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_computes_keeps_nobody_else_from_being_accepted_and_served() {
+    // It may run on the worker that accepts or on the other one; so, several times.
+    let rounds = 20;
+    for body in ["", "x"] {
+        Runtime::builder().workers(2).build().unwrap().run(|| {
+            let spins: Arc<Vec<Spin>> = Arc::new((0..rounds).map(|_| Spin::default()).collect());
+            let theirs = spins.clone();
+            let served = Served::by(Server::new(), move |request: Request<Incoming>| {
+                if let Some(spin) = request.uri().path().strip_prefix("/spin/") {
+                    theirs[spin.parse::<usize>().unwrap()].spin();
+                }
+                tell(request)
+            });
+            // On a thread: this goroutine's worker may be the one that computes.
+            let (address, spins) = (served.address(), spins.clone());
+            let client = thread::spawn(move || {
+                let mut known = Client::to(address);
+                let mut longest = Duration::ZERO;
+                for (i, spin) in spins.iter().enumerate() {
+                    let mut spinning = Client::to(address);
+                    let len = body.len();
+                    spinning.send(&format!(
+                        "GET /spin/{i} HTTP/1.1\r\nhost: x\r\ncontent-length: {len}\r\n\r\n{body}"
+                    ));
+                    while !spin.begun.load(SeqCst) {
+                        thread::yield_now();
+                    }
+                    for _ in 0..10 {
+                        let start = Instant::now();
+                        assert_eq!(Client::to(address).ask(&get("/a")), "GET /a");
+                        assert_eq!(known.ask(&get("/b")), "GET /b");
+                        longest = longest.max(start.elapsed());
+                    }
+                    spin.released.store(true, SeqCst);
+                    assert!(spinning.answer().starts_with("GET /spin/"));
+                    assert!(
+                        !spin.in_vain.load(SeqCst),
+                        "in round {i} others had to wait for the one that computes"
+                    );
+                }
+                println!("meanwhile a new connection and an old one were served within {longest:?}");
+            });
+            blocking(|| client.join()).unwrap();
+        });
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@
 
 use crate::{
     Event,
-    blocking::offload,
+    blocking::{Kind, offload},
     fd::{Fd, IoEvent, Side, named},
     net::stream::{Endpoint, Readable, Writable, reads, writes},
     select::EventFuture,
@@ -148,10 +148,8 @@ impl Command {
     /// The system's, named.
     pub fn spawn(&mut self) -> io::Result<Child> {
         // The child belongs to the thread that starts it (its parent's death is told when that ends), so this is done here.
-        match self.command.spawn() {
-            Ok(child) => Child::of(child, pidfd),
-            Err(error) => Err(named("start", &self.command.get_program().display(), error)),
-        }
+        let child = self.command.spawn().and_then(|child| Child::of(child, pidfd));
+        child.map_err(|error| named("start", &self.command.get_program().display(), error))
     }
 
     /// Starts it and waits until it has ended.
@@ -227,7 +225,7 @@ fn pidfd(pid: u32) -> io::Result<OwnedFd> {
 fn end_by_thread(pid: u32) -> io::Result<OwnedFd> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    drop(offload(move || {
+    drop(offload(Kind::Call, move || {
         // It is left to be waited for by its parent, so its number is not given to another one meanwhile.
         // SAFETY: the place for the answer is there.
         unsafe {
@@ -274,7 +272,7 @@ impl Child {
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(named("start", &format_args!("process {}", child.id()), error));
+                return Err(error);
             }
         };
         Ok(Child {

@@ -6,7 +6,7 @@
 
 use crate::{
     Event,
-    blocking::{Offload, offload},
+    blocking::{Kind, Offload, offload},
     fd::named,
     sched::harness::{self, Hold},
     select::{Arm, EventFuture, Occurs, Operation, Registered, Sealed, Waiting},
@@ -59,7 +59,7 @@ impl State {
             return Some(end.map(|()| 0));
         }
         self.call.get_or_insert_with(|| {
-            Arc::new(offload(|| {
+            Arc::new(offload(Kind::Call, || {
                 let mut bytes = vec![0; PIECE];
                 let len = io::stdin().lock().read(&mut bytes)?;
                 bytes.truncate(len);

@@ -61,8 +61,8 @@ fn every_link_between_chapters_leads_to_one() {
 
 #[test]
 fn the_examples_of_every_chapter_are_tests() {
-    let libraries =
-        [read(format!("{CRATE}/src/lib.rs")), read(format!("{CRATE}/../rendez-hyper/src/lib.rs"))];
+    let libraries = ["src/lib.rs", "../rendez-hyper/src/lib.rs", "../../bridges/tokio/src/lib.rs"]
+        .map(|library| read(format!("{CRATE}/{library}")));
     for chapter in chapters() {
         let is_there = libraries.iter().any(|library| library.contains(&format!("{chapter}\"")));
         assert!(is_there, "{chapter} is not among the doctests");

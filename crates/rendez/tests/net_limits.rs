@@ -5,8 +5,9 @@ mod child;
 
 use child::must_succeed_in_a_child;
 use rendez::{
-    blocking, go, go_async,
-    net::{TcpListener, TcpStream, UdpSocket},
+    blocking, fs, go, go_async,
+    net::{TcpListener, TcpStream, UdpSocket, UnixStream},
+    process::Command,
     sleep,
 };
 use std::{
@@ -76,6 +77,56 @@ fn an_accept_without_descriptors_backs_off_and_recovers() {
             drop(all);
             let _third = net::TcpStream::connect(addr).unwrap();
             waiting.join().unwrap().unwrap();
+        });
+    });
+}
+
+/// That it is told for what no descriptor was left.
+#[track_caller]
+fn is_told<R>(what: &str, result: std::io::Result<R>) {
+    let told = result.err().expect("there is no descriptor left").to_string();
+    assert!(told.starts_with(what) && told.contains("Too many open files"), "{what}: {told}");
+}
+
+#[test]
+fn what_finds_no_descriptor_says_for_what_and_works_again_when_there_is_one() {
+    must_succeed_in_a_child(|| {
+        rendez::run(|| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            limit_descriptors(64);
+            let all = use_up_descriptors();
+            is_told(&format!("connect {addr}: "), TcpStream::connect(addr));
+            is_told("listen 127.0.0.1:0: ", TcpListener::bind("127.0.0.1:0"));
+            is_told("bind 127.0.0.1:0: ", UdpSocket::bind("127.0.0.1:0"));
+            is_told("open /dev/null: ", fs::File::open("/dev/null"));
+            is_told("read directory /: ", fs::read_dir("/"));
+            is_told("start true: ", Command::new("true").spawn());
+            drop(all);
+            let mut client = TcpStream::connect(addr).unwrap();
+            listener.accept().unwrap().0.write_all(b"x").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+            fs::File::open("/dev/null").unwrap();
+            assert!(Command::new("true").status().unwrap().success());
+        });
+    });
+}
+
+#[test]
+fn a_worker_that_finds_no_descriptor_for_its_poller_says_so_and_goes_on() {
+    must_succeed_in_a_child(|| {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        rendez::run(|| {
+            let mut ours = UnixStream::from(ours);
+            limit_descriptors(64);
+            let all = use_up_descriptors();
+            // It has to be waited for, and nobody has yet waited for anything here.
+            is_told("read", ours.read(&mut [0]));
+            drop(all);
+            let reader = go(move || ours.read(&mut [0]).unwrap());
+            sleep(Duration::from_millis(5));
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(reader.join().unwrap(), 1);
         });
     });
 }

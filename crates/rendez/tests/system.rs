@@ -19,7 +19,7 @@ use setup::{in_every_world, in_time, runtime};
 use std::{
     env,
     future::Future,
-    io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write},
+    io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write},
     path::PathBuf,
     pin::pin,
     sync::{
@@ -100,6 +100,28 @@ fn a_missing_file_and_a_full_disk_are_errors_that_name_the_path() {
         let error = full.write_all(b"x").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         assert!(error.to_string().starts_with("write /dev/full: "), "{error}");
+    });
+}
+
+#[test]
+fn a_full_disk_is_told_by_whatever_writes() {
+    in_every_world(|| {
+        let told = |error: std::io::Error| {
+            assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+            assert!(error.to_string().contains("/dev/full"), "{error}");
+        };
+        told(fs::write("/dev/full", "x").unwrap_err());
+        told(fs::copy("/proc/self/status", "/dev/full").unwrap_err());
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        told(full.write_at(b"x", 0).unwrap_err());
+        // By whom it is told when the buffer is emptied.
+        let mut buffered = BufWriter::new(full);
+        buffered.write_all(b"x").unwrap();
+        told(buffered.flush().unwrap_err());
+        // It has not gone.
+        let (mut full, left) = buffered.into_parts();
+        assert_eq!(left.unwrap(), b"x");
+        told(std::io::copy(&mut &b"y"[..], &mut full).unwrap_err());
     });
 }
 

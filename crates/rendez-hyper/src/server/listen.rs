@@ -7,7 +7,7 @@ use rendez::{
 };
 use std::{io, sync::Arc};
 
-/// What a [`Server`](super::Server) takes connections from: a listener of [`rendez::net`], a reference to one, or your own.
+/// What a [`Server`](super::Server) takes connections from: a listener of [`rendez::net`], a shared one (`Arc`), or your own.
 pub trait Listen {
     /// A connection.
     type Stream: Send + 'static;
@@ -15,7 +15,7 @@ pub trait Listen {
     type Addr: Send + Sync + 'static;
 
     /// The next connection, as an event.
-    fn next(&self) -> impl Event<Output = io::Result<(Self::Stream, Self::Addr)>>;
+    fn next(&self) -> impl Event<Output = io::Result<(Self::Stream, Self::Addr)>, Operation: Send> + Send;
 
     /// Whether there will be none any more.
     fn is_closed(&self) -> bool;
@@ -54,7 +54,7 @@ impl Listen for TcpListener {
     type Stream = TcpStream;
     type Addr = SocketAddr;
 
-    fn next(&self) -> impl Event<Output = io::Result<(TcpStream, SocketAddr)>> {
+    fn next(&self) -> impl Event<Output = io::Result<(TcpStream, SocketAddr)>, Operation: Send> + Send {
         self.accept_event()
     }
 
@@ -67,7 +67,9 @@ impl Listen for UnixListener {
     type Stream = UnixStream;
     type Addr = unix::SocketAddr;
 
-    fn next(&self) -> impl Event<Output = io::Result<(UnixStream, unix::SocketAddr)>> {
+    fn next(
+        &self,
+    ) -> impl Event<Output = io::Result<(UnixStream, unix::SocketAddr)>, Operation: Send> + Send {
         self.accept_event()
     }
 
@@ -76,24 +78,11 @@ impl Listen for UnixListener {
     }
 }
 
-impl<L: Listen> Listen for &L {
-    type Stream = L::Stream;
-    type Addr = L::Addr;
-
-    fn next(&self) -> impl Event<Output = io::Result<(L::Stream, L::Addr)>> {
-        (**self).next()
-    }
-
-    fn is_closed(&self) -> bool {
-        (**self).is_closed()
-    }
-}
-
 impl<L: Listen> Listen for Arc<L> {
     type Stream = L::Stream;
     type Addr = L::Addr;
 
-    fn next(&self) -> impl Event<Output = io::Result<(L::Stream, L::Addr)>> {
+    fn next(&self) -> impl Event<Output = io::Result<(L::Stream, L::Addr)>, Operation: Send> + Send {
         (**self).next()
     }
 

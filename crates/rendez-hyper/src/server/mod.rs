@@ -1,4 +1,9 @@
-//! Serving: a loop that accepts, in plain blocking style, limits, and an end that lets what is under way come to its own.
+//! Serving: a loop that accepts, limits, and an end that lets what is under way come to its own.
+//!
+//! # Who accepts
+//!
+//! An async goroutine, which the caller of `serve` waits for. It moves between the workers too: a goroutine with a stack stays on its thread, and a
+//! handler that computes there would keep it from accepting for as long as that takes.
 //!
 //! # How a connection lives
 //!
@@ -32,7 +37,7 @@ use hyper::{
 };
 use rendez::{
     Context, Event,
-    chan::{self, Receiver},
+    chan::{self, Receiver, Sender},
     go_async,
     sync::WaitGroup,
     time,
@@ -42,6 +47,7 @@ use std::{
     fmt,
     future::{self, Future},
     io,
+    panic::resume_unwind,
     sync::Arc,
     time::Duration,
 };
@@ -178,12 +184,12 @@ impl Server {
     /// By `ctx`.
     pub fn serve<L, F, B>(&self, ctx: &Context, listener: L, handle: F) -> Drained
     where
-        L: Listen<Stream: Plain>,
+        L: Listen<Stream: Plain> + Send + Sync + 'static,
         F: Fn(Request<Incoming>) -> Response<B> + Send + Sync + 'static,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let service = handler(handle);
-        self.serve_with(ctx, listener, |_| service.clone())
+        self.serve_with(ctx, listener, move |_| service.clone())
     }
 
     /// As [`serve`](Self::serve), with a hyper [`Service`] for each connection, which `make` makes, knowing whose it is; [`handler`] makes
@@ -205,10 +211,10 @@ impl Server {
         &self,
         ctx: &Context,
         listener: L,
-        make: impl Fn(&Connection<L::Addr>) -> S,
+        make: impl Fn(&Connection<L::Addr>) -> S + Send + 'static,
     ) -> Drained
     where
-        L: Listen<Stream: Plain>,
+        L: Listen<Stream: Plain> + Send + Sync + 'static,
         S: Service<
                 Request<Incoming>,
                 Response = Response<B>,
@@ -218,7 +224,7 @@ impl Server {
             + 'static,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        self.serve_over(ctx, listener, |stream, connection| {
+        self.serve_over(ctx, listener, move |stream, connection| {
             future::ready(stream.into_io().map(|io| (Io::new(io), make(&connection))))
         })
     }
@@ -229,10 +235,10 @@ impl Server {
         &self,
         ctx: &Context,
         listener: L,
-        establish: impl Fn(L::Stream, Connection<L::Addr>) -> E,
+        establish: impl Fn(L::Stream, Connection<L::Addr>) -> E + Send + 'static,
     ) -> Drained
     where
-        L: Listen,
+        L: Listen + Send + Sync + 'static,
         E: Future<Output = io::Result<(I, S)>> + Send + 'static,
         I: rt::Read + rt::Write + Unpin + Send + 'static,
         S: Service<
@@ -248,32 +254,21 @@ impl Server {
         let open = WaitGroup::new();
         // A place in it for each connection.
         let (enter, leave) = chan::bounded(self.connections);
-        let mut served = 0;
-        while let Ok(Ok(())) = ctx.bound(enter.send_event(())).wait() {
-            let Some((stream, peer)) = self.accept(ctx, &listener) else {
-                // Of those places one is free again, whichever: they are alike.
-                let _ = leave.try_recv();
-                break;
-            };
-            served += 1;
-            let (context, ended) = cut.with_cancel();
-            let connection = Connection::new(peer, context.clone());
-            let establish = establish(stream, connection);
-            let ends = Ends { drain: ctx.clone(), cut: context };
-            let limits = Limits { http: self.http.clone(), write: self.write_timeout };
-            let (tell, guard) = (self.on_error.clone(), Open::new(&open, &leave));
-            go_async(async move {
-                // Both end it, and `ended` tells its handlers, also when it is dropped.
-                let _guard = (guard, ended);
-                if let Err(error) = connection::serve(establish, ends, limits).await
-                    && let Some(tell) = tell
-                {
-                    tell(&*error);
-                }
-            });
-        }
-        // Whoever comes from now on is refused by the system, and may go elsewhere.
-        drop(listener);
+        let acceptor = Acceptor {
+            server: self.clone(),
+            ctx: ctx.clone(),
+            cut,
+            open: open.clone(),
+            enter: enter.clone(),
+            leave,
+            served: 0,
+        };
+        let served = match go_async(acceptor.run(listener, establish)).join() {
+            Ok(served) => served,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            // Its runtime has shut down, and ended every connection.
+            Err(_) => return Drained { served: 0, cut: 0 },
+        };
         if time::timeout(self.drain, &open).is_some() {
             return Drained { served, cut: 0 };
         }
@@ -281,22 +276,6 @@ impl Server {
         cut_all.cancel();
         let _ = time::timeout(CUT, &open);
         Drained { served, cut }
-    }
-
-    /// The next connection; `None` when there is to be none any more.
-    fn accept<L: Listen>(&self, ctx: &Context, listener: &L) -> Option<(L::Stream, L::Addr)> {
-        loop {
-            match ctx.bound(listener.next()).wait().ok()? {
-                Ok(accepted) => return Some(accepted),
-                Err(_) if listener.is_closed() => return None,
-                Err(error) => {
-                    if let Some(tell) = &self.on_error {
-                        tell(&error);
-                    }
-                    ctx.bound(time::timer(PAUSE)).wait().ok()?;
-                }
-            }
-        }
     }
 }
 
@@ -309,11 +288,87 @@ impl Server {
 /// See the [crate](crate).
 pub fn serve<L, F, B>(ctx: &Context, listener: L, handle: F) -> Drained
 where
-    L: Listen<Stream: Plain>,
+    L: Listen<Stream: Plain> + Send + Sync + 'static,
     F: Fn(Request<Incoming>) -> Response<B> + Send + Sync + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     Server::new().serve(ctx, listener, handle)
+}
+
+/// Takes connections and has them served, until there are to be none any more.
+struct Acceptor {
+    server: Server,
+    ctx: Context,
+    /// Ends when the drain has taken too long.
+    cut: Context,
+    open: WaitGroup,
+    enter: Sender<()>,
+    leave: Receiver<()>,
+    served: u64,
+}
+
+impl Acceptor {
+    /// How many it has taken.
+    async fn run<L, E, I, S, B>(
+        mut self,
+        listener: L,
+        establish: impl Fn(L::Stream, Connection<L::Addr>) -> E,
+    ) -> u64
+    where
+        L: Listen,
+        E: Future<Output = io::Result<(I, S)>> + Send + 'static,
+        I: rt::Read + rt::Write + Unpin + Send + 'static,
+        S: Service<
+                Request<Incoming>,
+                Response = Response<B>,
+                Future: Send,
+                Error: Into<Box<dyn Error + Send + Sync>>,
+            > + Send
+            + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        while let Ok(Ok(())) = self.ctx.bound(self.enter.send_event(())).wait_async().await {
+            let Some((stream, peer)) = self.accept(&listener).await else {
+                // Of those places one is free again, whichever: they are alike.
+                let _ = self.leave.try_recv();
+                break;
+            };
+            self.served += 1;
+            let (context, ended) = self.cut.with_cancel();
+            let connection = Connection::new(peer, context.clone());
+            let establish = establish(stream, connection);
+            let ends = Ends { drain: self.ctx.clone(), cut: context };
+            let limits = Limits { http: self.server.http.clone(), write: self.server.write_timeout };
+            let (tell, guard) = (self.server.on_error.clone(), Open::new(&self.open, &self.leave));
+            go_async(async move {
+                // Both end it, and `ended` tells its handlers, also when it is dropped.
+                let _guard = (guard, ended);
+                if let Err(error) = connection::serve(establish, ends, limits).await
+                    && let Some(tell) = tell
+                {
+                    tell(&*error);
+                }
+            });
+        }
+        // With the listener: whoever comes from now on is refused by the system, and may go elsewhere.
+        self.served
+    }
+
+    /// The next connection; `None` when there is to be none any more.
+    async fn accept<L: Listen>(&self, listener: &L) -> Option<(L::Stream, L::Addr)> {
+        loop {
+            match self.ctx.bound(listener.next()).wait_async().await.ok()? {
+                Ok(accepted) => return Some(accepted),
+                Err(_) if listener.is_closed() => return None,
+                Err(error) => {
+                    if let Some(tell) = &self.server.on_error {
+                        tell(&error);
+                    }
+                    self.ctx.bound(time::timer(PAUSE)).wait_async().await.ok()?;
+                }
+            }
+        }
+    }
 }
 
 /// That a connection is there: counted, and in its place.

@@ -47,7 +47,7 @@ impl Served {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client { stream: TcpStream::connect(self.address).unwrap(), ahead: Vec::new() }
+        Client::to(self.address)
     }
 
     /// Has it drain.
@@ -70,6 +70,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn to(address: SocketAddr) -> Client {
+        Client { stream: TcpStream::connect(address).unwrap(), ahead: Vec::new() }
+    }
+
     /// Another handle of the socket.
     pub(crate) fn stream(&self) -> TcpStream {
         self.stream.try_clone().unwrap()

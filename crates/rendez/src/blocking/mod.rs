@@ -4,7 +4,7 @@ mod offload;
 mod pool;
 
 pub(crate) use offload::{Offload, offload};
-pub(crate) use pool::figures as pool_figures;
+pub(crate) use pool::{Kind, figures as pool_figures};
 
 use crate::{
     sched::{self, harness},
@@ -26,7 +26,7 @@ use std::{
 /// runtime.
 ///
 /// The pool is the process's. It has as many threads as calls at the same time, up to 512; more calls wait for their turn, first come,
-/// first served. A thread that has had nothing to do for five seconds ends. If no thread can be started at all, `f` runs
+/// first served. (Lookups of names, which may hang all at once, have no more than half of them.) A thread that has had nothing to do for five seconds ends. If no thread can be started at all, `f` runs
 /// where it was called.
 ///
 /// # Panics
@@ -57,7 +57,7 @@ where
         return f();
     }
     let call = Call { content: UnsafeCell::new(Content::Todo(f)), waiter: Waiter::current() };
-    let job = Job { run: Call::<F, R>::run, call: (&raw const call).cast_mut().cast() };
+    let job = Job { run: Call::<F, R>::run, call: (&raw const call).cast_mut().cast(), kind: Kind::Call };
     {
         // A shutdown does not give up on a goroutine that waits for this; the clock of a test stands.
         let _counted = sched::count_offloaded();

@@ -1,6 +1,6 @@
 //! Calls that own what they need, whose end is waited for as anything else is: also for a while only, or not at all.
 
-use super::pool::{self, Job};
+use super::pool::{self, Job, Kind};
 use crate::{
     lock::SpinLock,
     sched::deadlock::Outside,
@@ -35,11 +35,11 @@ struct Inner<R> {
 }
 
 /// Has `f` run on the pool.
-pub(crate) fn offload<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> Offload<R> {
+pub(crate) fn offload<R: Send + 'static>(kind: Kind, f: impl FnOnce() -> R + Send + 'static) -> Offload<R> {
     let inner = SpinLock::new(Inner { result: None, waiters: WaitQueue::new() });
     let shared = Arc::new(Shared { done: AtomicBool::new(false), inner });
     let call = Box::new(Call { f, shared: shared.clone(), outside: Outside::new() });
-    let job = Job { run: run(&call), call: Box::into_raw(call).cast() };
+    let job = Job { run: run(&call), call: Box::into_raw(call).cast(), kind };
     // SAFETY: the call is owned and `Send`, and `run` does not unwind.
     unsafe { pool::submit(job) };
     Offload { shared }

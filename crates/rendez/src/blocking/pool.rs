@@ -4,6 +4,10 @@
 //! many of those have been called. Who brings a job calls a thread that waits, or else starts one, or else (there are
 //! [`MOST`]) leaves the job to those that work. A thread that has been called looks for a job; one that has waited for [`KEPT`]
 //! and has not been called ends.
+//!
+//! Lookups of names may take very long when no server answers, all of them at once, and nobody can end one. So that they never have all threads,
+//! no more than [`MOST_LOOKUPS`] are among the jobs or carried out; others stand in a line of their own, of which the first comes to the
+//! jobs when one has ended.
 
 use crate::sched::deadlock::WaitingThread;
 use std::{
@@ -15,6 +19,8 @@ use std::{
 
 /// As many threads as there may be.
 const MOST: usize = 512;
+/// As many of them as may look up names.
+const MOST_LOOKUPS: usize = MOST / 2;
 /// How long a thread waits for something to do.
 const KEPT: Duration = Duration::from_secs(5);
 
@@ -22,6 +28,16 @@ const KEPT: Duration = Duration::from_secs(5);
 pub(super) struct Job {
     pub(super) run: unsafe fn(*mut ()),
     pub(super) call: *mut (),
+    pub(super) kind: Kind,
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Whatever a program wants.
+    Call,
+    /// Asks the system's resolver.
+    Lookup,
 }
 
 // SAFETY: who submits it says that it may be run by any thread.
@@ -29,14 +45,24 @@ unsafe impl Send for Job {}
 
 struct State {
     jobs: VecDeque<Job>,
+    /// Lookups beyond those that may be among the jobs, and how many of these there are, or are carried out.
+    lookups: VecDeque<Job>,
+    looking: usize,
     threads: usize,
     waiting: usize,
     called: usize,
     started: usize,
 }
 
-static STATE: Mutex<State> =
-    Mutex::new(State { jobs: VecDeque::new(), threads: 0, waiting: 0, called: 0, started: 0 });
+static STATE: Mutex<State> = Mutex::new(State {
+    jobs: VecDeque::new(),
+    lookups: VecDeque::new(),
+    looking: 0,
+    threads: 0,
+    waiting: 0,
+    called: 0,
+    started: 0,
+});
 static CALL: Condvar = Condvar::new();
 
 fn lock() -> MutexGuard<'static, State> {
@@ -49,6 +75,12 @@ fn lock() -> MutexGuard<'static, State> {
 /// `job.run` may be called with `job.call` once, on any thread, at any time from now on, and does not unwind.
 pub(super) unsafe fn submit(job: Job) {
     let mut state = lock();
+    if job.kind == Kind::Lookup {
+        if state.looking == MOST_LOOKUPS {
+            return state.lookups.push_back(job);
+        }
+        state.looking += 1;
+    }
     state.jobs.push_back(job);
     if state.waiting > 0 {
         state.waiting -= 1;
@@ -67,23 +99,34 @@ pub(super) unsafe fn submit(job: Job) {
         let mut state = lock();
         state.threads -= 1;
         // The others will come to it; if there are none, nobody would.
-        let job = if state.threads == 0 { state.jobs.pop_front() } else { None };
-        drop(state);
-        if let Some(job) = job {
-            // SAFETY: by the contract under which it came.
-            unsafe { (job.run)(job.call) };
+        while state.threads == 0
+            && let Some(job) = state.jobs.pop_front()
+        {
+            state = carry_out(job, state);
         }
     }
+}
+
+/// Runs a job, without the lock.
+fn carry_out(job: Job, state: MutexGuard<'static, State>) -> MutexGuard<'static, State> {
+    drop(state);
+    // SAFETY: by the contract of `submit`, under which it came; it has been taken out, so this is the one time.
+    unsafe { (job.run)(job.call) };
+    let mut state = lock();
+    if job.kind == Kind::Lookup {
+        match state.lookups.pop_front() {
+            Some(next) => state.jobs.push_back(next),
+            None => state.looking -= 1,
+        }
+    }
+    state
 }
 
 fn work() {
     let mut state = lock();
     loop {
         while let Some(job) = state.jobs.pop_front() {
-            drop(state);
-            // SAFETY: by the contract of `submit`.
-            unsafe { (job.run)(job.call) };
-            state = lock();
+            state = carry_out(job, state);
         }
         state.waiting += 1;
         let _waiting = WaitingThread::new();
@@ -116,7 +159,7 @@ pub(crate) fn figures() -> PoolFigures {
     PoolFigures {
         threads: state.threads as u64,
         waiting: state.waiting as u64,
-        queued: state.jobs.len() as u64,
+        queued: (state.jobs.len() + state.lookups.len()) as u64,
     }
 }
 

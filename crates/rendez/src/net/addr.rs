@@ -2,7 +2,7 @@
 
 use crate::{
     Event,
-    blocking::{Offload, offload},
+    blocking::{Kind, Offload, offload},
     fd::named,
     sched::harness::{self, Hold},
     select::{Arm, EventFuture, Occurs, Operation, Registered, Sealed, Waiting},
@@ -12,7 +12,9 @@ use std::{
     fmt, io, mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
     panic::resume_unwind,
-    ptr, vec,
+    ptr,
+    sync::Arc,
+    vec,
 };
 
 /// What can be turned into addresses: the standard library's trait of this name, which blocks the thread for names that have to
@@ -104,7 +106,8 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
 
 /// Looks up the addresses of a host: `"host:port"`, or anything else that is [`ToSocketAddrs`].
 ///
-/// The system's resolver blocks its thread, so it runs on the pool of [`blocking`](crate::blocking).
+/// The system's resolver blocks its thread, so it runs on the pool of [`blocking`](crate::blocking), of which lookups have no more
+/// than half: if no server answers, others' calls still go on, and of more lookups than that some wait until one has ended.
 ///
 /// # Errors
 /// The resolver's; [`InvalidInput`](io::ErrorKind::InvalidInput) if there is no port.
@@ -113,8 +116,8 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
 /// Parks the goroutine, or the OS thread, for as long as the resolver takes, which may be many seconds if no server answers.
 ///
 /// # Cancellation
-/// A runtime's shutdown unwinds the goroutine; [`lookup_host_event`] can be given up. The resolver's call goes on by
-/// itself.
+/// A runtime's shutdown unwinds the goroutine; [`lookup_host_event`] can be given up, as by
+/// [`Context::bound`](crate::Context::bound). The resolver's call goes on by itself; one that has not been made by then is not made.
 ///
 /// # Examples
 /// ```
@@ -149,7 +152,11 @@ pub(super) struct Lookup {
 
 enum Stage {
     Idle,
-    Asked(Offload<Resolved>),
+    Asked {
+        resolver: Offload<Resolved>,
+        /// Gone when nobody wants the answer any more.
+        _wanted: Arc<()>,
+    },
     Done(Resolved),
 }
 
@@ -171,10 +178,16 @@ impl Lookup {
                 "it is neither an address nor a host and a port",
             ))),
             Target::Host(host, port) => {
-                let (host, port) = (host.clone(), *port);
-                Stage::Asked(offload(move || {
+                let (host, port, wanted) = (host.clone(), *port, Arc::new(()));
+                let asker = Arc::downgrade(&wanted);
+                let resolver = offload(Kind::Lookup, move || {
+                    // It may have stood in line for long.
+                    if asker.strong_count() == 0 {
+                        return Ok(Vec::new());
+                    }
                     std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port)).map(Iterator::collect)
-                }))
+                });
+                Stage::Asked { resolver, _wanted: wanted }
             }
         }
     }
@@ -184,7 +197,7 @@ impl Lookup {
         if let Stage::Idle = self.stage {
             self.stage = self.ask();
         }
-        if let Stage::Asked(resolver) = &self.stage
+        if let Stage::Asked { resolver, .. } = &self.stage
             && let Some(answer) = resolver.take()
         {
             self.stage = Stage::Done(answer.unwrap_or_else(|payload| resume_unwind(payload)));
@@ -195,7 +208,7 @@ impl Lookup {
     /// # Safety
     /// As for [`Arm::register`], of a lookup that was attempted in vain.
     pub(super) unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
-        let Stage::Asked(resolver) = &self.stage else { return waiting.choose() };
+        let Stage::Asked { resolver, .. } = &self.stage else { return waiting.choose() };
         self.node.aim(waiting.waiter, first as u32, ptr::null_mut());
         // SAFETY: passed on: the node is in this arm.
         self.queued = unsafe { resolver.queue(&self.node) };
@@ -206,7 +219,7 @@ impl Lookup {
     /// As for [`Arm::unregister`].
     pub(super) unsafe fn unregister(&mut self) {
         if mem::take(&mut self.queued)
-            && let Stage::Asked(resolver) = &self.stage
+            && let Stage::Asked { resolver, .. } = &self.stage
         {
             // SAFETY: queued there by `register`.
             unsafe { resolver.leave(&self.node) };

@@ -20,6 +20,12 @@
 //!   [`TimedOut`](std::io::ErrorKind::TimedOut), on all systems.
 //! * Accepting waits a little when the process is out of descriptors, and tries again, before it gives that error.
 //!
+//! # Accepting beside what computes
+//!
+//! A goroutine stays on its thread, so a loop that accepts waits while another goroutine of its worker computes. Where handlers compute for long,
+//! accept in an async goroutine ([`accept_async`](TcpListener::accept_async)), which moves to a worker that is free, or have a loop on each worker: several
+//! goroutines may accept at one listener, and [`Placement::Spread`](crate::Placement::Spread) spreads them. The server of `rendez-hyper` does the former.
+//!
 //! # What it costs
 //!
 //! A socket is registered once with the poller of the worker on which it is first waited for. From then on an operation that

@@ -446,10 +446,22 @@ fn with_alarms<R>(f: impl FnOnce(&'static AlarmSet, bool) -> R) -> R {
 }
 
 /// Counts one step of an async operation against the budget of the running burst. `false` says that it is used up, and that
-/// the caller, an async goroutine, is to return `Pending` and be polled again; other goroutines yield here and now.
+/// the caller, in an async goroutine or in `block_on`, is to return `Pending` and be polled again; other goroutines yield here and now.
 #[inline]
 pub(crate) fn poll_budget() -> bool {
     with_worker(|worker| worker.is_none_or(Worker::poll_budget))
+}
+
+/// Says whether a future is polled on the running goroutine's stack from now on, and returns what was said before. While one is, what
+/// is awaited there tells it to poll again later when the budget is used up, as in an async goroutine, and does not let others run in
+/// the midst of the poll: a future may have set thread-locals for just as long as it is polled.
+pub(crate) fn polling(polls: bool) -> bool {
+    with_worker(|worker| {
+        let worker = worker?;
+        worker.goroutine()?;
+        Some(worker.fiber()?.polls.replace(polls))
+    })
+    .unwrap_or_default()
 }
 
 #[inline(always)]

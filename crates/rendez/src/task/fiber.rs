@@ -110,6 +110,8 @@ pub(crate) struct Fiber {
     pub(crate) unwinding: Cell<bool>,
     /// The books of what runs here may be gone: set before they go, cleared before the next begins.
     pub(crate) is_over: Cell<bool>,
+    /// `block_on` polls a future on it: see [`polling`](crate::sched::polling).
+    pub(crate) polls: Cell<bool>,
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
     /// Why its goroutine is parked, while it is, and for what: see [`wait`](crate::wait).
@@ -136,6 +138,7 @@ impl Fiber {
             counted: Cell::new(false),
             unwinding: Cell::new(false),
             is_over: Cell::new(false),
+            polls: Cell::new(false),
             special,
             awaits: Cell::new(None),
             source: Cell::new(ptr::null()),

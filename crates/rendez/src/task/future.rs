@@ -22,6 +22,9 @@ use std::{
 
 /// Runs a future to its end on the calling goroutine, or OS thread, which parks between polls.
 ///
+/// It parks, or lets others run, between polls only, as long as the future awaits and calls nothing that blocks: what it sets in
+/// thread-locals for the length of a poll (a span, another runtime's context) nobody else sees.
+///
 /// # Blocking
 /// Until the future is ready.
 ///
@@ -40,10 +43,31 @@ pub fn block_on<Fut: Future>(future: Fut) -> Fut::Output {
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
-        match future.as_mut().poll(&mut context) {
+        let poll = {
+            let _polling = Polling::new();
+            future.as_mut().poll(&mut context)
+        };
+        match poll {
             Poll::Ready(output) => return output,
             Poll::Pending => signal.wait(),
         }
+    }
+}
+
+/// While a poll goes on. What was said before is said again afterwards: a poll may call `block_on` itself.
+struct Polling {
+    before: bool,
+}
+
+impl Polling {
+    fn new() -> Polling {
+        Polling { before: sched::polling(true) }
+    }
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        sched::polling(self.before);
     }
 }
 

@@ -36,6 +36,15 @@ pub(crate) fn start(test: &str, settings: &[(&str, &str)]) -> process::Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// As [`start`], by a program that starts another: its name and its arguments.
+pub(crate) fn start_by(launcher: &[&str], test: &str) -> process::Child {
+    let mut command = Command::new(launcher[0]);
+    command.args(&launcher[1..]).arg(env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    command.env(CHILD, "1").env("RUST_BACKTRACE", "0");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// Starts an ignored test of this file as a child process, with its output captured as usual.
 pub(crate) fn start_ignored(test: &str, settings: &[(&str, &str)]) -> process::Child {
     let mut command = Command::new(env::current_exe().unwrap());

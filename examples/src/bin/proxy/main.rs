@@ -82,7 +82,7 @@ fn run(cli: &Cli) -> io::Result<ExitCode> {
                 .max_connections(cli.max_connections as usize)
                 .header_timeout(cli.header_timeout)
                 .drain_timeout(cli.drain);
-            server.serve_with(&ctx, listener, |connection| {
+            server.serve_with(&ctx, listener, move |connection| {
                 let (proxy, connection) = (proxy.clone(), connection.clone());
                 handler(move |request| proxy.serve(&connection, request))
             })

@@ -104,19 +104,18 @@ fn run(cli: &Cli) -> io::Result<ExitCode> {
             stop.cancel();
         }
     });
-    let service = |connection: &Connection<SocketAddr>| {
+    let service = move |connection: &Connection<SocketAddr>| {
         let (site, connection) = (site.clone(), connection.clone());
         handler(move |request| site.serve(&connection, request))
     };
     let drained = match tls {
         None => server.serve_with(&ctx, listener, service),
-        Some(tls) => server.serve_over(&ctx, listener, |stream, connection| {
+        Some(tls) => server.serve_over(&ctx, listener, move |stream, connection| {
             let (tls, service) = (tls.clone(), service(&connection));
             async move { Ok((tls.establish(stream).await?, service)) }
         }),
     };
-    // The last that write to the log are gone with the site.
-    drop(site);
+    // The last that write to the log are gone with the server.
     if drained.cut == 0
         && let Some(written) = written
     {

@@ -179,14 +179,14 @@ impl Worker {
         }
     }
 
-    /// As [`spend_budget`](Self::spend_budget), from a poll. An async goroutine does not yield but is told to (`false`) until
-    /// its poll has ended; unless somebody polls again and again within that, as an executor inside the future does, who
+    /// As [`spend_budget`](Self::spend_budget), from a poll. An async goroutine, or one in `block_on`, does not yield but is told to
+    /// (`false`) until its poll has ended; unless somebody polls again and again within that, as an executor inside the future does, who
     /// would do so for ever.
     #[inline]
     pub(in crate::sched) fn poll_budget(&self) -> bool {
         // SAFETY: the header of what runs is there.
         match unsafe { self.current.get().as_ref() } {
-            Some(task) if task.has_flag(ASYNC) && !self.is_exploring() => {
+            Some(task) if (task.has_flag(ASYNC) || self.is_polling()) && !self.is_exploring() => {
                 let left = self.budget.get();
                 let used_up = left <= 1;
                 self.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });
@@ -197,6 +197,11 @@ impl Worker {
                 true
             }
         }
+    }
+
+    /// Whether `block_on` polls a future on the running goroutine's stack.
+    fn is_polling(&self) -> bool {
+        self.fiber().is_some_and(|fiber| fiber.polls.get())
     }
 
     /// Queues an async goroutine that has been woken.
