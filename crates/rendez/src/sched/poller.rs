@@ -292,22 +292,20 @@ impl Worker {
     #[inline]
     pub(super) fn poll_in_turn(&self) {
         let turn = &self.poll_turn;
-        match self.poller() {
-            Some(poller) if self.slow.get() => {
+        if let Some(poller) = self.poller() {
+            let left = turn.left.get();
+            if self.slow.get() {
                 if turn.looked.get().is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                     self.look_at(poller);
                 }
+            } else if left > 0 {
+                turn.left.set(left - 1);
+            } else {
+                let heard = self.look_at(poller);
+                let skip = if heard { 0 } else { (turn.skipped.get() * 2 + 1).min(SELDOM - 1) };
+                turn.skipped.set(skip);
+                turn.left.set(skip);
             }
-            Some(poller) => match turn.left.get() {
-                0 => {
-                    let heard = self.look_at(poller);
-                    let skip = if heard { 0 } else { (turn.skipped.get() * 2 + 1).min(SELDOM - 1) };
-                    turn.skipped.set(skip);
-                    turn.left.set(skip);
-                }
-                left => turn.left.set(left - 1),
-            },
-            None => {}
         }
         let rounds = self.poll_turn.rounds.get().wrapping_add(1);
         self.poll_turn.rounds.set(rounds);
