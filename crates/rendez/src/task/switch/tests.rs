@@ -38,6 +38,7 @@ unsafe extern "C" fn adds(first: Word, data: *const ()) -> ! {
     // SAFETY: made with this data, which outlives the coroutine; and called by the first resume.
     let shared = unsafe { &*data.cast::<Shared>() };
     let me = shared.coroutine();
+    // SAFETY: first of all.
     unsafe { me.begun() };
     let mut sum = first.addr();
     loop {
@@ -53,6 +54,7 @@ fn words_go_to_and_fro() {
     // SAFETY: it is suspended each time, and this is its thread.
     let sums = [1, 2, 3, 4].map(|n| unsafe { coroutine.resume(word(n)) }.addr());
     assert_eq!(sums, [1, 3, 6, 10]);
+    // SAFETY: suspended, and never gone on with.
     drop(unsafe { coroutine.into_stack() });
 }
 
@@ -73,6 +75,7 @@ unsafe extern "C" fn digs(_: Word, data: *const ()) -> ! {
     }
     // SAFETY: as above.
     let shared = unsafe { &*data.cast::<Shared>() };
+    // SAFETY: first of all.
     unsafe { shared.coroutine().begun() };
     loop {
         dig(shared, 20, [0.0, 1.0, 2.0, 3.0].map(black_box));
@@ -90,6 +93,7 @@ fn what_functions_hold_is_there_when_they_go_on() {
         unsafe { coroutine.resume(ptr::null()) };
         assert_eq!(mine, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
+    // SAFETY: suspended, and never gone on with.
     drop(unsafe { coroutine.into_stack() });
 }
 
@@ -98,9 +102,11 @@ unsafe extern "C" fn nests(first: Word, data: *const ()) -> ! {
     // SAFETY: as above; the words are coroutines that are suspended.
     let shared = unsafe { &*data.cast::<Shared>() };
     let me = shared.coroutine();
+    // SAFETY: first of all.
     unsafe { me.begun() };
     let mut inner = first;
     loop {
+        // SAFETY: as above.
         unsafe {
             let said = (*inner.cast::<Coroutine>()).resume(word(5));
             inner = me.suspend(said);
@@ -115,11 +121,14 @@ fn one_may_be_resumed_from_another_ones_stack() {
     // SAFETY: both are suspended each time.
     let sums = [5, 12, 17].map(|sum| {
         if sum == 12 {
+            // SAFETY: as above.
             unsafe { adding.resume(word(2)) };
         }
+        // SAFETY: as above.
         unsafe { nesting.resume((&raw const *adding).cast()) }.addr()
     });
     assert_eq!(sums, [5, 12, 17]);
+    // SAFETY: suspended, and never gone on with.
     drop(unsafe { (nesting.into_stack(), adding.into_stack()) });
 }
 
@@ -128,6 +137,7 @@ unsafe extern "C" fn panics(_: Word, data: *const ()) -> ! {
     // SAFETY: as above.
     let shared = unsafe { &*data.cast::<Shared>() };
     let me = shared.coroutine();
+    // SAFETY: first of all.
     unsafe { me.begun() };
     loop {
         let caught = std::panic::catch_unwind(|| std::panic::resume_unwind(Box::new(7_usize)));
@@ -148,5 +158,6 @@ fn panics_are_caught_on_it_and_whoever_walks_over_its_frames_ends_at_its_first()
         let frames = shared.log.get();
         assert!((2..12).contains(&frames), "{frames} frames");
     }
+    // SAFETY: suspended, and never gone on with.
     drop(unsafe { coroutine.into_stack() });
 }
