@@ -168,12 +168,12 @@ unsafe extern "sysv64" fn start() {
 /// What AddressSanitizer wants to be told of switches.
 #[cfg(rendez_sanitize)]
 mod sanitizer {
-    use std::{cell::Cell, ptr};
+    use std::{cell::Cell, ffi::c_void, ptr};
 
     unsafe extern "C" {
         fn __sanitizer_start_switch_fiber(fake: *mut *mut u8, bottom: *const u8, size: usize);
         fn __sanitizer_finish_switch_fiber(fake: *mut u8, bottom: *mut *const u8, size: *mut usize);
-        fn __asan_unpoison_memory_region(start: *const u8, size: usize);
+        fn __asan_unpoison_memory_region(start: *const c_void, size: usize);
     }
 
     /// The bounds of a coroutine's stack, and of that of who has resumed it.
@@ -215,7 +215,7 @@ mod sanitizer {
         /// Nothing on the stack is alive any more.
         pub(super) fn forget(&self) {
             // SAFETY: it changes what the sanitizer knows of that memory, not the memory.
-            unsafe { __asan_unpoison_memory_region(self.own.0, self.own.1) };
+            unsafe { __asan_unpoison_memory_region(self.own.0.cast(), self.own.1) };
         }
     }
 
