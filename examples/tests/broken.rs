@@ -197,6 +197,9 @@ fn loose(text: &str) -> String {
             Some((number, name)) if number.trim().parse::<u32>().is_ok() => (number, name),
             _ => ("", *line),
         };
+        // Where in the innermost function the stack ended is a matter of some bytes.
+        let is_innermost = index.checked_sub(1).is_some_and(|before| lines[before].starts_with("   0: "));
+        let line = if is_innermost { line.rsplit_once(':').map_or(*line, |(place, _)| place) } else { line };
         out.push_str(if is_name { before } else { line });
         out.push_str(if is_name { last_part(name) } else { "" });
         out.push('\n');

@@ -15,6 +15,8 @@ const MOST: usize = 40;
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 const OUR_NAME: &str = "rendez::";
 /// The same of what lies between ours, and between ours and the program.
+/// What looks at a stack from itself, deeper than the operation.
+const NOTES: &str = "rendez::task::frames::";
 const FOREIGN: [&str; 4] = ["/rustc/", "/library/std/src/", "/backtrace-0.", "/corosensei-0."];
 const FOREIGN_NAMES: [&str; 5] = ["core::", "std::", "__rust_", "backtrace::", "corosensei::"];
 /// Calls the closure of a goroutine.
@@ -81,7 +83,8 @@ pub(super) fn write(out: &mut impl Write, frames: &[usize]) -> fmt::Result {
     // ours: the operation.
     let last = calls.iter().rposition(|call| call.is_programs()).unwrap_or(root.saturating_sub(1));
     let first = calls.iter().position(|call| call.is_programs()).unwrap_or(0);
-    let operation = calls[..first].iter().rposition(|call| call.is_ours());
+    // (An operation that was made part of the program's function, as a yield is, and of which no lines are known, has left only what noted the frames.)
+    let operation = calls[..first].iter().rposition(|call| call.is_ours() && !call.has_name(NOTES));
     let told = calls.get(operation.unwrap_or(first)..=last).unwrap_or_default();
     for call in told.iter().take(MOST) {
         writeln!(out, "\t{}", call.name)?;

@@ -16,8 +16,8 @@
 //! suspends goes back to who resumed it last. Words are pointers, so that what they point to (or carry in their low bits)
 //! keeps its provenance.
 
-#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
-#[cfg_attr(not(target_arch = "x86_64"), path = "corosensei.rs")]
+#[cfg_attr(all(target_arch = "x86_64", target_pointer_width = "64", unix), path = "x86_64.rs")]
+#[cfg_attr(not(all(target_arch = "x86_64", target_pointer_width = "64", unix)), path = "corosensei.rs")]
 mod arch;
 
 pub(crate) use arch::Coroutine;

@@ -17,8 +17,14 @@
 //! # For unwinders
 //!
 //! `start` says that its caller is unknown, and rbp is zero there: whoever walks over the frames ends at it. A panic that came so far
-//! would find no handler and abort. In the few instructions of a switch the tables of the function around it are wrong by
-//! up to three words; only a signal's handler could look then.
+//! would find no handler and abort. Within a switch the tables of the function around it are wrong: by up to three words before the
+//! stack pointer changes, and by a whole stack for the one instruction after. Only a signal's handler could look then; rendez's own
+//! reads nothing beyond the stack that it knows.
+//!
+//! # Registers to come
+//!
+//! The compiler has no names for those of APX (r16 to r31), which a function may overwrite by the ABI: when it learns to use them, they
+//! are to be declared too.
 
 use super::{Entry, Word};
 use crate::stack::Stack;
@@ -36,7 +42,7 @@ pub(crate) struct Coroutine {
     left: Cell<*mut u8>,
     /// The stack pointer of whoever resumed it, while it runs.
     resumer: Cell<*mut u8>,
-    #[cfg(rendez_sanitize)]
+    #[cfg(feature = "sanitize")]
     sanitizer: sanitizer::Fiber,
 }
 
@@ -58,7 +64,7 @@ impl Coroutine {
             stack,
             left: Cell::new(left),
             resumer: Cell::new(ptr::null_mut()),
-            #[cfg(rendez_sanitize)]
+            #[cfg(feature = "sanitize")]
             sanitizer: sanitizer::Fiber::new(limit, base.addr() - limit),
         }
     }
@@ -69,11 +75,11 @@ impl Coroutine {
     /// It does not run, its stack is as it was left, and the caller's thread is its own.
     #[inline(always)]
     pub(crate) unsafe fn resume(&self, word: Word) -> Word {
-        #[cfg(rendez_sanitize)]
+        #[cfg(feature = "sanitize")]
         let fake = self.sanitizer.leave_for_it();
         // SAFETY: by contract: `left` is as `switch`, or `new`, has left it; the coroutine outlives its run.
         let word = unsafe { switch(word, self.resumer.as_ptr(), self.left.get()) };
-        #[cfg(rendez_sanitize)]
+        #[cfg(feature = "sanitize")]
         sanitizer::Fiber::come_back(fake);
         word
     }
@@ -84,11 +90,11 @@ impl Coroutine {
     /// The caller runs on it.
     #[inline(always)]
     pub(crate) unsafe fn suspend(&self, word: Word) -> Word {
-        #[cfg(rendez_sanitize)]
+        #[cfg(feature = "sanitize")]
         let fake = self.sanitizer.leave_for_resumer();
         // SAFETY: by contract: `resumer` is as the `switch` that went here has left it.
         let word = unsafe { switch(word, self.left.as_ptr(), self.resumer.get()) };
-        #[cfg(rendez_sanitize)]
+        #[cfg(feature = "sanitize")]
         self.sanitizer.come_to_it(fake);
         word
     }
@@ -99,7 +105,7 @@ impl Coroutine {
     /// Called by the entry, on the coroutine's stack, once and first.
     #[inline(always)]
     pub(crate) unsafe fn begun(&self) {
-        #[cfg(rendez_sanitize)]
+        #[cfg(feature = "sanitize")]
         self.sanitizer.come_to_it(ptr::null_mut());
     }
 
@@ -108,7 +114,7 @@ impl Coroutine {
     /// # Safety
     /// It does not run, and nothing leads to what is on its stack.
     pub(crate) unsafe fn into_stack(self) -> Stack {
-        #[cfg(rendez_sanitize)]
+        #[cfg(feature = "sanitize")]
         self.sanitizer.forget();
         self.stack
     }
@@ -131,9 +137,9 @@ unsafe fn switch(word: Word, left: *mut *mut u8, to: *mut u8) -> Word {
             "lea rax, [rip + 2f]",
             "push rax",
             "mov [rsi], rsp",
-            "mov rsp, rdx",
+            "mov rax, [rdx]",
+            "lea rsp, [rdx + 8]",
             // Not by `ret`: see the head of `switch`.
-            "pop rax",
             "jmp rax",
             "2:",
             "pop rbx",
@@ -166,7 +172,7 @@ unsafe extern "sysv64" fn start() {
 }
 
 /// What AddressSanitizer wants to be told of switches.
-#[cfg(rendez_sanitize)]
+#[cfg(feature = "sanitize")]
 mod sanitizer {
     use std::{cell::Cell, ffi::c_void, ptr};
 
