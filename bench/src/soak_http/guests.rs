@@ -2,7 +2,7 @@
 
 use super::{
     beside,
-    site::{LIMIT, pattern},
+    site::pattern,
     wire::{Wire, request},
 };
 use rendez::{
@@ -97,14 +97,16 @@ impl std::ops::AddAssign for Tally {
 
 pub(super) struct Guest {
     addr: SocketAddr,
+    /// The server's patience.
+    limit: Duration,
     tally: Tally,
     /// See [`Wire`].
     tardy: Arc<AtomicU64>,
 }
 
 impl Guest {
-    pub(super) fn new(addr: SocketAddr) -> Guest {
-        Guest { addr, tally: Tally::default(), tardy: Arc::default() }
+    pub(super) fn new(addr: SocketAddr, limit: Duration) -> Guest {
+        Guest { addr, limit, tally: Tally::default(), tardy: Arc::default() }
     }
 
     pub(super) fn into_tally(self) -> Tally {
@@ -117,7 +119,7 @@ impl Guest {
         self.tally.visits[index] += 1;
         self.tardy.store(0, Relaxed);
         let visited = (kind.visit)(self, rng);
-        if visited.is_err() && u128::from(self.tardy.load(Relaxed)) > LIMIT.as_millis() / 2 {
+        if visited.is_err() && u128::from(self.tardy.load(Relaxed)) > self.limit.as_millis() / 2 {
             self.tally.late += 1;
             return Ok(());
         }
@@ -382,7 +384,7 @@ fn takes_nothing(guest: &mut Guest, rng: &mut Rng) -> Told {
     const LARGE: u64 = 60_000_000;
     let mut wire = guest.connect()?;
     wire.get(&format!("/large?{LARGE}"))?;
-    sleep(LIMIT * 2 + Duration::from_millis(rng.u64(..500)));
+    sleep(guest.limit * 2 + Duration::from_millis(rng.u64(..500)));
     if rng.bool() {
         // Vanishes with all that it has not read.
         return Ok(());
@@ -391,7 +393,7 @@ fn takes_nothing(guest: &mut Guest, rng: &mut Rng) -> Told {
     if got < LARGE {
         Ok(())
     } else {
-        Err(format!("{got} bytes came, though it was not read for {LIMIT:?} and more"))
+        Err(format!("{got} bytes came, though it was not read for {:?} and more", guest.limit))
     }
 }
 

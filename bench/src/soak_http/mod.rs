@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long guests keep coming in a round.
+/// How long guests keep coming in a round, at most.
 const ROUND: Duration = Duration::from_secs(6);
 /// Rounds before things are compared: by then each worker has its poller, and each kind of guest has been there.
 const WARM_UP: usize = 2;
@@ -42,9 +42,23 @@ pub(crate) struct SoakHttp {
     /// Only guests of this kind
     #[arg(long)]
     kind: Option<String>,
+    /// How many seconds the server waits for a head, and for a guest who takes nothing: short for a short run, long on a slow machine
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    limit: f64,
     /// Seconds between two lines about how it goes
     #[arg(long, default_value_t = 30.0)]
     every: f64,
+}
+
+/// What takes how long.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    length: Duration,
+    every: Duration,
+    /// The server's patience.
+    limit: Duration,
+    /// Guests keep coming for so long in a round.
+    round: Duration,
 }
 
 /// How things are when nobody is there.
@@ -59,6 +73,8 @@ impl SoakHttp {
         let length =
             Duration::try_from_secs_f64(self.minutes * 60.0).map_err(|error| format!("minutes: {error}"))?;
         let every = Duration::try_from_secs_f64(self.every).map_err(|error| format!("--every: {error}"))?;
+        let limit = Duration::try_from_secs_f64(self.limit).map_err(|error| format!("--limit: {error}"))?;
+        let times = Times { length, every, limit, round: ROUND.min(length / 8).max(limit / 2) };
         let chosen = |kind: &&'static guests::Kind| self.kind.as_ref().is_none_or(|name| name == kind.name);
         let kinds: Vec<&'static guests::Kind> = KINDS.iter().filter(chosen).collect();
         if kinds.is_empty() {
@@ -67,17 +83,12 @@ impl SoakHttp {
         }
         let seed = self.seed.unwrap_or_else(clock_seed);
         println!("soak-http: --seed {seed}, {} guests at once, {:.1} minutes", self.guests, self.minutes);
-        rendez::run(|| self.play(seed, &kinds, length, every))
+        rendez::run(|| self.play(seed, &kinds, &times))
     }
 
-    fn play(
-        &self,
-        seed: u64,
-        kinds: &[&'static guests::Kind],
-        length: Duration,
-        every: Duration,
-    ) -> Result<(), String> {
-        let site = Site::open().map_err(|error| error.to_string())?;
+    fn play(&self, seed: u64, kinds: &[&'static guests::Kind], times: &Times) -> Result<(), String> {
+        let Times { length, every, limit, .. } = *times;
+        let site = Site::open(limit).map_err(|error| error.to_string())?;
         let (begin, mut told) = (Instant::now(), Instant::now());
         let playing = Arc::new(AtomicU64::new(0));
         watch(seed, playing.clone());
@@ -86,7 +97,7 @@ impl SoakHttp {
         let mut at_rest = None;
         while begin.elapsed() < length || rests.len() <= WARM_UP {
             let round = rests.len() as u64;
-            let played = self.round(seed, round, kinds, &site);
+            let played = self.round(seed, round, kinds, &site, times);
             let told_of = site.errors();
             tally += played.map_err(|what| {
                 format!("round {round} (--seed {seed}): {what}\nthe server was told of {told_of}")
@@ -136,16 +147,17 @@ impl SoakHttp {
         number: u64,
         kinds: &[&'static guests::Kind],
         site: &Site,
+        times: &Times,
     ) -> Result<Tally, String> {
         let mut rng = fastrand::Rng::with_seed(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let (ctx, _cancel) = Context::background().with_timeout(ROUND);
+        let (ctx, _cancel) = Context::background().with_timeout(times.round);
         let (tally, failure) = (Mutex::new(Tally::default()), Mutex::new(None));
         scope(|s| {
             for _ in 0..self.guests {
                 let (mut rng, ctx) = (rng.fork(), &ctx);
                 let (tally, failure) = (&tally, &failure);
                 s.go(move || {
-                    let mut guest = Guest::new(site.addr());
+                    let mut guest = Guest::new(site.addr(), times.limit);
                     while ctx.err().is_none() {
                         let kind = guests::choose(kinds, &mut rng);
                         if let Err(error) = guest.visit(kind, &mut rng) {
@@ -206,7 +218,8 @@ mod tests {
     use super::*;
 
     fn soak(kind: Option<&str>) -> SoakHttp {
-        SoakHttp { minutes: 0.0, seed: Some(7), guests: 4, kind: kind.map(String::from), every: 30.0 }
+        let kind = kind.map(String::from);
+        SoakHttp { minutes: 0.0, seed: Some(7), guests: 4, kind, limit: 0.5, every: 30.0 }
     }
 
     #[test]

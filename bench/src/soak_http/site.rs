@@ -18,9 +18,6 @@ use std::{
     time::Duration,
 };
 
-/// How long a head may take, and an idle connection; and how long a guest may take nothing.
-pub(super) const LIMIT: Duration = Duration::from_secs(4);
-
 pub(super) struct Site {
     addr: SocketAddr,
     there: Arc<AtomicI64>,
@@ -61,12 +58,13 @@ impl Drop for There {
 }
 
 impl Site {
-    pub(super) fn open() -> io::Result<Site> {
+    /// With so much patience for a head, an idle connection, and a guest who takes nothing.
+    pub(super) fn open(limit: Duration) -> io::Result<Site> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let addr = listener.local_addr()?;
         let (there, errors) = (Arc::new(AtomicI64::new(0)), Errors::default());
         let (ctx, stop) = Context::background().with_cancel();
-        let server = Server::new().header_timeout(LIMIT).write_timeout(Some(LIMIT)).on_error({
+        let server = Server::new().header_timeout(limit).write_timeout(Some(limit)).on_error({
             let errors = errors.clone();
             move |error| {
                 let mut errors = errors.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -271,7 +271,8 @@ fn a_slow_head_is_not_waited_for() {
     run(|| {
         let errors = Arc::new(Mutex::new(Vec::new()));
         let told = errors.clone();
-        let server = Server::new().header_timeout(MOMENT).on_error(move |error| {
+        // Long enough for a head that is sent at once.
+        let server = Server::new().header_timeout(25 * MOMENT).on_error(move |error| {
             told.lock().unwrap().push(error.to_string());
         });
         let served = Served::by(server, tell);
@@ -284,6 +285,23 @@ fn a_slow_head_is_not_waited_for() {
         idle.rest();
         served.drain(2, 0);
         assert!(errors.lock().unwrap()[0].contains("timeout"), "{errors:?}");
+    });
+}
+
+#[test]
+fn an_answer_that_is_taken_slowly_is_not_cut_by_the_time_for_the_next_head() {
+    run(|| {
+        // More than the buffers of the system hold, and all of it at once, so that hyper waits for the next head.
+        const LARGE: usize = 32 << 20;
+        let server = Server::new().header_timeout(5 * MOMENT);
+        let served = Served::by(server, |_: Request<Incoming>| Response::new(vec![b'x'; LARGE].into()));
+        let mut client = served.client();
+        client.send(&get("/"));
+        time::sleep(25 * MOMENT);
+        assert_eq!(client.answer().len(), LARGE);
+        // Now it is idle.
+        assert_eq!(client.rest(), "");
+        served.drain(1, 0);
     });
 }
 

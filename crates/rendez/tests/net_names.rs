@@ -221,10 +221,11 @@ fn lookups_that_hang_leave_threads_to_others_and_those_in_line_have_their_turn()
             let calls: Vec<_> = (0..100)
                 .map(|_| {
                     let all = all.clone();
-                    go(move || blocking(|| all.wait()))
+                    go(move || blocking(|| all.wait().is_leader()))
                 })
                 .collect();
-            calls.into_iter().for_each(|call| assert!(call.join().is_ok()));
+            let leaders = calls.into_iter().map(|call| call.join().unwrap());
+            assert_eq!(leaders.filter(|leads| *leads).count(), 1);
             assert!(fs::read("/proc/self/status").unwrap().len() > 100);
             let pool = diag::stats().blocking;
             assert!(pool.threads <= 512 && pool.queued == 100, "{pool:?}");

@@ -10,7 +10,8 @@ use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     process::{Command, Stdio},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 fn chat(arguments: &[&str]) -> Running {
@@ -101,16 +102,42 @@ fn what_is_said_in_a_room_is_heard_there_and_nowhere_else() {
 
 #[test]
 fn names_are_plain_and_each_is_there_once() {
-    let server = chat(&["--name-timeout", "0.3"]);
+    let server = chat(&[]);
     let _ann = Guest::named(server.addr(), "ann");
     let mut other = Guest::unnamed(server.addr());
     other.says("ann");
     other.hears("! ann is there already: what else are you called?");
     other.says("an n");
     other.hears("! names are made of letters, digits, `-` and `_`");
-    // The time is for a name, and begins anew with each.
-    other.hears("! you have said nothing for too long");
-    other.hears_the_end();
+}
+
+#[test]
+fn one_who_says_no_name_for_too_long_is_sent_away() {
+    let server = chat(&["--name-timeout", "0.4"]);
+    let mut silent = Guest::unnamed(server.addr());
+    silent.hears("! you have said nothing for too long");
+    silent.hears_the_end();
+    // The time begins anew with each name that can't be had. A machine that is so slow that the guest is late lets him try again.
+    let (pause, limit) = (Duration::from_millis(150), Duration::from_millis(350));
+    let keeps_on = || {
+        let mut last = Instant::now();
+        let mut guest = Guest::unnamed(server.addr());
+        for _ in 0..6 {
+            thread::sleep(pause);
+            let is_late = guest.lines.get_mut().write_all(b"n o\n").is_err() || last.elapsed() > limit;
+            if is_late {
+                return false;
+            }
+            last = Instant::now();
+            guest.hears("! names are made of letters, digits, `-` and `_`");
+        }
+        guest.hears("! you have said nothing for too long");
+        true
+    };
+    let started = Instant::now();
+    while !keeps_on() {
+        assert!(started.elapsed() < PATIENCE, "he is always late");
+    }
 }
 
 #[test]
@@ -210,7 +237,7 @@ fn one_who_half_closes_still_hears_the_answer_and_nothing_is_left() {
     let started = Instant::now();
     while server.descriptors() > before + 16 {
         assert!(started.elapsed() < PATIENCE, "{} are open, of {before} before", server.descriptors());
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 

@@ -67,18 +67,25 @@ fn an_upstream_that_goes_is_left_out_and_comes_back() {
     let settings = ["--health-path", "/api/health", "--health-interval", "0.05"];
     let proxy = proxy(&settings, &[first.addr, second.addr]);
     let mut wire = Wire::to(proxy.addr());
-    let both = [who(&mut wire), who(&mut wire)];
-    assert!(both[0] != both[1], "{both:?}");
+    // By turns; but one whose health is asked for on a slow machine may be left out for a moment.
+    for name in ["a", "b", "a"] {
+        answers(&mut wire, name);
+    }
 
     second.server.signal("TERM");
     second.server.end();
     // From the first request on: those that can't be sent to it are sent to the other.
     (0..8).for_each(|_| assert_eq!(who(&mut wire), "a"));
 
-    let again = Upstream::at("b", &second.addr.to_string());
+    let _again = Upstream::at("b", &second.addr.to_string());
+    answers(&mut wire, "b");
+}
+
+/// Asks until it is that one that answers.
+fn answers(wire: &mut Wire, name: &str) {
     let began = Instant::now();
-    while who(&mut wire) != "b" {
-        assert!(began.elapsed() < server::PATIENCE, "{} does not come back", again.addr);
+    while who(wire) != name {
+        assert!(began.elapsed() < server::PATIENCE, "{name} does not answer");
         thread::sleep(Duration::from_millis(10));
     }
 }

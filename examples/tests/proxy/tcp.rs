@@ -66,7 +66,8 @@ fn http_may_go_through_as_well() {
 
 #[test]
 fn a_connection_on_which_nothing_comes_is_closed() {
-    let proxy = proxy(&["--mode", "tcp", "--health-interval", "1000", "--timeout", "0.1"], &[echo()]);
+    // Long enough for what is to be sent before.
+    let proxy = proxy(&["--mode", "tcp", "--health-interval", "1000", "--timeout", "2"], &[echo()]);
     let mut wire = Wire::to(proxy.addr());
     wire.send("hello");
     let all = text(&wire.rest());

@@ -14,9 +14,9 @@ const MOST: usize = 40;
 /// Where our own calls are written, by which they are known too: one that was made part of its caller may have lost its path.
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 const OUR_NAME: &str = "rendez::";
-/// The same of what lies between ours, and between ours and the program.
 /// What looks at a stack from itself, deeper than the operation.
 const NOTES: &str = "rendez::task::frames::";
+/// The same of what lies between ours, and between ours and the program.
 const FOREIGN: [&str; 4] = ["/rustc/", "/library/std/src/", "/backtrace-0.", "/corosensei-0."];
 const FOREIGN_NAMES: [&str; 5] = ["core::", "std::", "__rust_", "backtrace::", "corosensei::"];
 /// Calls the closure of a goroutine.
