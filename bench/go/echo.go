@@ -18,36 +18,37 @@ func connections(wanted int) int {
 	return min(wanted, max(int(limit.Cur/2)-100, 1))
 }
 
+// gather makes n connections that are served, and returns the clients' ends.
+func gather(n int) []net.Conn {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer listener.Close()
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		for range n {
+			conn, err := listener.Accept()
+			if err != nil {
+				panic(err)
+			}
+			go serve(conn)
+		}
+	}()
+	ends := make([]net.Conn, n)
+	for i := range ends {
+		if ends[i], err = net.Dial("tcp", listener.Addr().String()); err != nil {
+			panic(err)
+		}
+	}
+	<-accepted
+	return ends
+}
+
 // memConn is bytes for each of n connections that are served and say nothing.
 func memConn(n int) float64 {
 	n = connections(n)
-	gather := func(n int) []net.Conn {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			panic(err)
-		}
-		defer listener.Close()
-		accepted := make(chan struct{})
-		go func() {
-			defer close(accepted)
-			for range n {
-				conn, err := listener.Accept()
-				if err != nil {
-					panic(err)
-				}
-				go serve(conn)
-			}
-		}()
-		ends := make([]net.Conn, n)
-		for i := range ends {
-			if ends[i], err = net.Dial("tcp", listener.Addr().String()); err != nil {
-				panic(err)
-			}
-		}
-		<-accepted
-		time.Sleep(settle)
-		return ends
-	}
 	release := func(ends []net.Conn) {
 		for _, end := range ends {
 			end.Close()
@@ -57,6 +58,7 @@ func memConn(n int) float64 {
 	time.Sleep(settle)
 	before := footprint()
 	ends := gather(n)
+	time.Sleep(settle)
 	each := float64(max(footprint()-before, 0)) / float64(n)
 	release(ends)
 	return each
@@ -79,29 +81,7 @@ func serve(conn net.Conn) {
 
 // echo makes n round trips over so many TCP connections.
 func echo(connections, n int) time.Duration {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	defer listener.Close()
-	accepted := make(chan struct{})
-	go func() {
-		defer close(accepted)
-		for range connections {
-			conn, err := listener.Accept()
-			if err != nil {
-				panic(err)
-			}
-			go serve(conn)
-		}
-	}()
-	conns := make([]net.Conn, connections)
-	for i := range conns {
-		if conns[i], err = net.Dial("tcp", listener.Addr().String()); err != nil {
-			panic(err)
-		}
-	}
-	<-accepted
+	conns := gather(connections)
 	start := time.Now()
 	var wg sync.WaitGroup
 	wg.Add(connections)

@@ -1,7 +1,7 @@
 //! What the curves measure: with so many of something, so many operations.
 
 use rendez::{
-    chan::bounded,
+    chan::{Sender, bounded},
     go, sleep,
     sync::WaitGroup,
     time::{Timer, after_func},
@@ -19,19 +19,26 @@ pub(super) fn cycle(n: u64) -> Duration {
     start.elapsed()
 }
 
-/// Runs `during` while `n` goroutines are parked in a receive on one channel.
-fn crowd<R>(n: u64, during: impl FnOnce() -> R) -> R {
+/// Starts `n` goroutines, which come to a receive on one channel and do `part` when that is closed. They are all there when this returns.
+fn gather(n: u64, part: impl Fn() + Clone + Send + 'static) -> (Sender<Infallible>, WaitGroup) {
     let (gate, rx) = bounded::<Infallible>(0);
     let (here, ended) = (WaitGroup::new(), WaitGroup::new());
     here.add(n as i64);
     for _ in 0..n {
-        let (rx, here) = (rx.clone(), here.clone());
+        let (rx, here, part) = (rx.clone(), here.clone(), part.clone());
         ended.go(move || {
             here.done();
             assert!(rx.recv().is_err(), "nothing is ever sent");
+            part();
         });
     }
     here.wait();
+    (gate, ended)
+}
+
+/// Runs `during` while `n` goroutines are parked.
+fn crowd<R>(n: u64, during: impl FnOnce() -> R) -> R {
+    let (gate, ended) = gather(n, || {});
     let result = during();
     gate.close();
     ended.wait();
@@ -41,7 +48,7 @@ fn crowd<R>(n: u64, during: impl FnOnce() -> R) -> R {
 /// Each of `n` yields as often as the others; the starting is not timed.
 pub(super) fn yields(n: u64, count: u64) -> Duration {
     let each = count.div_ceil(n);
-    timed_gate(n, count, move |_| {
+    timed_gate(n, count, move || {
         for _ in 0..each {
             yield_now();
         }
@@ -49,19 +56,8 @@ pub(super) fn yields(n: u64, count: u64) -> Duration {
 }
 
 /// `n` goroutines that wait for each other and then do `part`: the time for `count` operations, of which there may be a few more.
-fn timed_gate(n: u64, count: u64, part: impl Fn(u64) + Clone + Send + 'static) -> Duration {
-    let (gate, rx) = bounded::<Infallible>(0);
-    let (here, ended) = (WaitGroup::new(), WaitGroup::new());
-    here.add(n as i64);
-    for i in 0..n {
-        let (rx, here, part) = (rx.clone(), here.clone(), part.clone());
-        ended.go(move || {
-            here.done();
-            assert!(rx.recv().is_err(), "nothing is ever sent");
-            part(i);
-        });
-    }
-    here.wait();
+fn timed_gate(n: u64, count: u64, part: impl Fn() + Clone + Send + 'static) -> Duration {
+    let (gate, ended) = gather(n, part);
     let start = Instant::now();
     gate.close();
     ended.wait();
@@ -72,7 +68,7 @@ fn timed_gate(n: u64, count: u64, part: impl Fn(u64) + Clone + Send + 'static) -
 pub(super) fn pairs(n: u64, count: u64) -> Duration {
     let pairs = n / 2;
     let each = count.div_ceil(pairs);
-    timed_gate(pairs, count, move |_| round_trips(each))
+    timed_gate(pairs, count, move || round_trips(each))
 }
 
 /// With a goroutine of its own, which ends with them.

@@ -580,7 +580,7 @@ pub(crate) fn report_detached_panic(task: &Header) {
 /// # Cancellation
 /// When the runtime shuts down, this unwinds the goroutine.
 // Always inlined: a goroutine that comes back inside a function finds the processor's stack of return addresses to be another's, and
-// pays for a wrong guess more than for all the rest. (Measured on a Zen 3: 23 ns, not 38.)
+// pays for a wrong guess more than for all the rest. (Measured on a Zen 3, with the switch as it is now: 24 ns, not 47.)
 #[inline(always)]
 pub fn yield_now() {
     // SAFETY: as in `with_worker`.

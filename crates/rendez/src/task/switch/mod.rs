@@ -6,7 +6,8 @@
 //! guess. But a goroutine parks some calls deep: then its `ret` to the worker is guessed to go to the last of these calls, and its next
 //! own `ret` to the worker. Here both ways are jumps, which the return stack does not see: what the last goroutine's calls have
 //! noted is for the next one to return by, and it is often the same functions that both are in. (Measured by changing those two instructions of
-//! corosensei alone, interleaved, on a Zen 3: time of ping_pong .88, skynet .87, spsc_0 .8, yields in a function that is called .75.)
+//! corosensei alone, interleaved on a Zen 3 that was busy with other things, by the time of before: ping_pong .88, skynet .88, pipeline_8 .95, yields in a
+//! function that is called .75, twice. This one against corosensei on a quieter one: ping_pong .84, pipeline_8 .76, cond_2 .81, sleepers 1.03.)
 //!
 //! # Contract
 //!
