@@ -18,8 +18,8 @@ func connections(wanted int) int {
 	return min(wanted, max(int(limit.Cur/2)-100, 1))
 }
 
-// gather makes n connections that are served, and returns the clients' ends.
-func gather(n int) []net.Conn {
+// connect makes n connections that are served, and returns the clients' ends.
+func connect(n int) []net.Conn {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
@@ -54,10 +54,10 @@ func memConn(n int) float64 {
 			end.Close()
 		}
 	}
-	release(gather(100))
+	release(connect(100))
 	time.Sleep(settle)
 	before := footprint()
-	ends := gather(n)
+	ends := connect(n)
 	time.Sleep(settle)
 	each := float64(max(footprint()-before, 0)) / float64(n)
 	release(ends)
@@ -81,7 +81,7 @@ func serve(conn net.Conn) {
 
 // echo makes n round trips over so many TCP connections.
 func echo(connections, n int) time.Duration {
-	conns := gather(connections)
+	conns := connect(connections)
 	start := time.Now()
 	var wg sync.WaitGroup
 	wg.Add(connections)
