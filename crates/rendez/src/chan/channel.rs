@@ -46,6 +46,9 @@ use crate::{
 };
 use std::{cell::UnsafeCell, convert::Infallible, mem, mem::MaybeUninit, panic::Location, ptr};
 
+/// Of a cache.
+const LINE: usize = 64;
+
 pub(super) struct Channel<T> {
     pub(super) state: BiasedLock<State<T>>,
     /// `usize::MAX` stands for unbounded, [`SENDERS_END`] for a channel that receivers can't close.
@@ -367,7 +370,10 @@ impl<T> Channel<T> {
             Outcome::Arm(_) => match node.status() {
                 Status::Done => Waited::Done,
                 Status::Retry => Waited::Retry,
-                Status::Closed | Status::Pending | Status::Linked | Status::DoneForAll => Waited::Closed,
+                Status::Closed | Status::Pending | Status::Linked | Status::DoneForAll => {
+                    self.prefetch();
+                    Waited::Closed
+                }
             },
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.
@@ -436,16 +442,19 @@ impl<T> Channel<T> {
         unsafe { self.unqueue(side, node) };
     }
 
-    /// Has the processor fetch where those who wait are found.
-    #[cfg_attr(loom, allow(dead_code))]
+    /// Has the processor fetch all of it: for who is about to close it, or was woken by that and is about to drop his end.
+    #[inline(always)]
     pub(super) fn prefetch(&self) {
-        prefetch(&raw const self.state);
+        let first = (&raw const *self).cast::<u8>();
+        for at in (0..size_of::<Self>()).step_by(LINE) {
+            prefetch(first.wrapping_add(at));
+        }
     }
 
-    /// Has the processor fetch the receiver that has waited longest.
+    /// The receiver that has waited longest, for its address alone.
     #[cfg_attr(loom, allow(dead_code))]
-    pub(super) fn prefetch_receivers(&self) {
-        self.state.lock().receivers.prefetch();
+    pub(super) fn oldest_receiver(&self) -> *const Node {
+        self.state.lock().receivers.oldest()
     }
 
     /// Closes the channel and wakes everybody: receivers first, then senders, then who watches for it. `false` if it was closed before.

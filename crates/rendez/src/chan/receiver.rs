@@ -35,10 +35,10 @@ impl<T> Receiver<T> {
         self.channel.prefetch();
     }
 
-    /// Has the processor fetch who waits for it.
+    /// Who has waited for it longest, for the address alone.
     #[cfg_attr(loom, allow(dead_code))]
-    pub(crate) fn prefetch_waiters(&self) {
-        self.channel.prefetch_receivers();
+    pub(crate) fn oldest_waiter(&self) -> *const wait::Node {
+        self.channel.oldest_receiver()
     }
 
     /// Receives a value, waiting for one.

@@ -79,7 +79,8 @@ pub(super) struct Scope {
     /// In its ancestor's list.
     place: AtomicUsize,
     done: OnceLock<(Sender<Infallible>, Receiver<Infallible>)>,
-    cause: OnceLock<Cause>,
+    /// In a box: few have one, and a fat pointer is half a line of a cache with its lock.
+    cause: OnceLock<Box<Cause>>,
     /// The earliest of its own and its ancestors'.
     deadline: Option<Instant>,
     /// If the deadline is its own. Used under the lock.
@@ -87,18 +88,31 @@ pub(super) struct Scope {
 }
 
 struct State {
+    waiters: WaitQueue,
+    /// See "who keeps whom" at the head of [`node`](super::node). The alarm's waker has one, too: there is one of the two at most.
+    kept: Option<SelfRef>,
+    /// Made when it is wanted: most contexts are leaves, of which a crowd may end at once.
+    below: Option<Box<Below>>,
+}
+
+/// What ends with a context, and who waits for its end does not.
+#[derive(Default)]
+struct Below {
     /// Those that are linked; once `err` is set, from `taken` on, and null for those that have left by themselves.
     children: Vec<*const Node>,
     taken: usize,
-    waiters: WaitQueue,
     funcs: BTreeMap<u64, Func>,
     next_func: u64,
-    /// See "who keeps whom" at the head of [`node`](super::node). The alarm's waker has one, too: there is one of the two at most.
-    kept: Option<SelfRef>,
 }
 
 // SAFETY: the pointers are followed under the lock only, and lead to nodes that unlink themselves before they are freed.
-unsafe impl Send for State {}
+unsafe impl Send for Below {}
+
+impl State {
+    fn below(&mut self) -> &mut Below {
+        self.below.get_or_insert_default()
+    }
+}
 
 /// The `place` of a node that is not linked.
 const UNLINKED: usize = usize::MAX;
@@ -133,14 +147,7 @@ impl Scope {
         Scope {
             err: AtomicU8::new(0),
             settled: AtomicBool::new(false),
-            state: SpinLock::new(State {
-                children: Vec::new(),
-                taken: 0,
-                waiters: WaitQueue::new(),
-                funcs: BTreeMap::new(),
-                next_func: 0,
-                kept: None,
-            }),
+            state: SpinLock::new(State { waiters: WaitQueue::new(), kept: None, below: None }),
             place: AtomicUsize::new(UNLINKED),
             done: OnceLock::new(),
             cause: OnceLock::new(),
@@ -170,7 +177,7 @@ impl Scope {
     }
 
     pub(super) fn cause(&self) -> Option<&Cause> {
-        self.ended().and_then(|_| self.cause.get())
+        self.ended().and_then(|_| self.cause.get()).map(|cause| &**cause)
     }
 
     /// Of `node`, whose scope this is.
@@ -244,7 +251,7 @@ impl Scope {
             return None;
         }
         if let Some(cause) = cause {
-            _ = self.cause.set(cause.clone());
+            _ = self.cause.set(Box::new(cause.clone()));
         }
         self.err.store(err.number(), Ordering::Release);
         if let Some(alarm) = &self.alarm {
@@ -252,8 +259,10 @@ impl Scope {
             // has one.)
             unsafe { alarm.clear() };
         }
-        let funcs = mem::take(&mut state.funcs);
-        let has_children = !state.children.is_empty();
+        let (funcs, has_children) = match &mut state.below {
+            Some(below) => (mem::take(&mut below.funcs), !below.children.is_empty()),
+            None => (BTreeMap::new(), false),
+        };
         let kept = state.kept.take();
         // Nobody queues up any more.
         loop {
@@ -289,8 +298,9 @@ impl Scope {
         if let Some(err) = ContextError::of(self.err.load(Ordering::Relaxed)) {
             return Err(err);
         }
-        child.scope().place.store(state.children.len(), Ordering::Relaxed);
-        state.children.push(child);
+        let children = &mut state.below().children;
+        child.scope().place.store(children.len(), Ordering::Relaxed);
+        children.push(child);
         Ok(())
     }
 
@@ -306,42 +316,44 @@ impl Scope {
             return;
         }
         place.store(UNLINKED, Ordering::Release);
+        let children = &mut state.below().children;
         if self.err.load(Ordering::Relaxed) != 0 {
-            state.children[gap] = ptr::null();
+            children[gap] = ptr::null();
             return;
         }
-        state.children.swap_remove(gap);
-        if let Some(&moved) = state.children.get(gap) {
+        children.swap_remove(gap);
+        if let Some(&moved) = children.get(gap) {
             // SAFETY: what is linked unlinks itself, under this lock, before it is freed.
             unsafe { (*moved).scope().place.store(gap, Ordering::Relaxed) };
         }
-        let (len, capacity) = (state.children.len(), state.children.capacity());
+        let (len, capacity) = (children.len(), children.capacity());
         if capacity > KEPT && len < capacity / 4 {
-            state.children.shrink_to(capacity / 2);
+            children.shrink_to(capacity / 2);
         }
     }
 
     /// Takes some children out of the list of a context that has ended, those that somebody still has. Whether there are more.
     fn take_children(&self, into: &mut Vec<NodeRef>) -> bool {
         let mut state = self.state.lock();
-        let from = state.taken;
-        let to = state.children.len().min(from + BATCH);
-        state.taken = to;
-        for &child in &state.children[from..to] {
+        let Some(below) = &mut state.below else { return false };
+        let from = below.taken;
+        let to = below.children.len().min(from + BATCH);
+        below.taken = to;
+        for &child in &below.children[from..to] {
             Node::prefetch(child);
         }
-        for &child in &state.children[from..to] {
+        for &child in &below.children[from..to] {
             // SAFETY: as in `unlink`; and as long as the place is not `UNLINKED` it does so.
             if let Some(child) = unsafe { child.as_ref() } {
                 into.extend(child.upgrade());
                 child.scope().place.store(UNLINKED, Ordering::Release);
             }
         }
-        if to < state.children.len() {
+        if to < below.children.len() {
             return true;
         }
-        state.taken = 0;
-        let all = mem::take(&mut state.children);
+        below.taken = 0;
+        let all = mem::take(&mut below.children);
         drop(state);
         drop(all);
         false
@@ -350,7 +362,8 @@ impl Scope {
     #[cfg(test)]
     pub(super) fn count_children(&self) -> usize {
         let state = self.state.lock();
-        state.children[state.taken..].iter().filter(|child| !child.is_null()).count()
+        let Some(below) = &state.below else { return 0 };
+        below.children[below.taken..].iter().filter(|child| !child.is_null()).count()
     }
 
     // ---- functions ----
@@ -363,15 +376,16 @@ impl Scope {
             func.start();
             return None;
         }
-        let number = state.next_func;
-        state.next_func += 1;
-        state.funcs.insert(number, func);
+        let below = state.below();
+        let number = below.next_func;
+        below.next_func += 1;
+        below.funcs.insert(number, func);
         Some(number)
     }
 
     /// The function of that number, if it has not been started.
     pub(super) fn remove_func(&self, number: u64) -> Option<Func> {
-        self.state.lock().funcs.remove(&number)
+        self.state.lock().below.as_mut()?.funcs.remove(&number)
     }
 }
 
@@ -429,6 +443,8 @@ unsafe impl Occurs for Never {
 
 /// Ends a context that can be cancelled, and all below it. Nothing if it has ended.
 pub(super) fn cancel(node: &Node, err: ContextError, cause: Option<Cause>) {
+    // It may have been left alone for as long as its owner waited, and most of it is wanted, now or when it is dropped.
+    Node::prefetch(node);
     let scope = node.scope();
     let mut wakeups = WakeBatch::new();
     let Some(has_children) = scope.end(err, cause.as_ref(), &mut wakeups) else { return };
@@ -461,23 +477,30 @@ pub(super) fn cancel(node: &Node, err: ContextError, cause: Option<Cause>) {
 }
 
 /// Has the processor fetch what ending these will touch. Who waits for a child has been parked for as long as that lives, so neither the
-/// child's channel nor the waiter's stack is in the cache, and each is found through the one before: for all at once, the steps
-/// overlap.
+/// child's channel nor the waiter's stack is in the cache, nor are their pages in the processor's table, and each is found through the
+/// one before: for all at once, the steps overlap. (But not across the taking of a lock, which waits for what was begun
+/// before it. So addresses are collected first.)
 fn prefetch_waiters(children: &[NodeRef]) {
     if children.len() < 2 {
         return;
     }
-    for child in children {
+    let mut nodes = [ptr::null(); BATCH];
+    for (child, node) in children.iter().zip(&mut nodes) {
         let scope = child.get().scope();
-        scope.state.lock().waiters.prefetch();
-        if let Some(done) = scope.done.get() {
-            done.1.prefetch();
-        }
+        *node = scope.state.lock().waiters.oldest();
     }
-    for child in children {
-        if let Some(done) = child.get().scope().done.get() {
-            done.1.prefetch_waiters();
-        }
+    let dones = || children.iter().filter_map(|child| child.get().scope().done.get());
+    for (_, done) in dones() {
+        done.prefetch();
+    }
+    for node in &mut nodes {
+        WaitNode::prefetch(mem::replace(node, ptr::null()));
+    }
+    for ((_, done), node) in dones().zip(&mut nodes) {
+        *node = done.oldest_waiter();
+    }
+    for node in nodes {
+        WaitNode::prefetch(node);
     }
 }
 

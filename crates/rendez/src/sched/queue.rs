@@ -34,11 +34,20 @@ pub(super) trait Linked {
 pub(super) struct RunQueue<T> {
     head: Cell<*mut T>,
     tail: Cell<*mut T>,
+    /// The last that has been looked at before its turn, if `lead` is not zero.
+    seen: Cell<*mut T>,
+    /// How many there are up to that one.
+    lead: Cell<u32>,
 }
 
 impl<T: Linked> RunQueue<T> {
     pub(super) const fn new() -> Self {
-        RunQueue { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()) }
+        RunQueue {
+            head: Cell::new(ptr::null_mut()),
+            tail: Cell::new(ptr::null_mut()),
+            seen: Cell::new(ptr::null_mut()),
+            lead: Cell::new(0),
+        }
     }
 
     #[inline(always)]
@@ -81,10 +90,36 @@ impl<T: Linked> RunQueue<T> {
         // SAFETY: queued tasks live (see `push`).
         let next = unsafe { (*task).link().load(Ordering::Relaxed) };
         self.head.set(next);
+        self.lead.set(self.lead.get().saturating_sub(1));
         if next.is_null() {
             self.tail.set(ptr::null_mut());
         }
         Some(task)
+    }
+
+    /// Shows the next one or two of those that nobody has looked at, so that in the end those `distance` turns from theirs have been seen;
+    /// each once. How many of the first have been.
+    #[inline(always)]
+    pub(super) fn look_ahead(&self, distance: u32, mut each: impl FnMut(*mut T)) -> u32 {
+        let mut lead = self.lead.get();
+        for _ in 0..2 {
+            if lead >= distance {
+                break;
+            }
+            // SAFETY: the last that was seen is queued, and queued tasks live (see `push`).
+            let next = match lead {
+                0 => self.head.get(),
+                _ => unsafe { (*self.seen.get()).link().load(Ordering::Relaxed) },
+            };
+            if next.is_null() {
+                break;
+            }
+            each(next);
+            self.seen.set(next);
+            lead += 1;
+        }
+        self.lead.set(lead);
+        lead
     }
 }
 

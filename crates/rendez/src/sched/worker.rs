@@ -66,6 +66,11 @@ const FRESH_EVERY: u32 = 16;
 /// Of the unstarted ones that get such a turn, one in this many is the oldest.
 const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
+/// So many turns before a goroutine's own, what the worker has to know of it is fetched: far enough for a fetch from memory, which
+/// takes some turns of goroutines that do little.
+const BOOKS_AHEAD: u32 = 10;
+/// So many stacks are looked up at once.
+const PAGES_AHEAD: u32 = 4;
 const SAMPLE_EVERY: u32 = 64;
 /// Of these, one in some is seen to the end of what it wakes.
 const LATENCY_EVERY: u32 = SAMPLE_EVERY * 8;
@@ -275,26 +280,40 @@ impl Worker {
             }
         }
         let task = self.polls.next(&self.queue).or_else(|| self.next_fresh(false));
-        self.prefetch();
+        self.prefetch(tick);
         task
     }
 
-    /// Has the processor fetch what those who come next will touch: the stack of the next, the books of the one after that, the
-    /// header of the third. Each is where what was fetched the turn before says. In a crowd that has been
+    /// Has the processor fetch what those who come next will touch: the stack of the next, the books of one some turns from now, the
+    /// header of the one after that. Each is where what was fetched the turn before says. In a crowd that has been
     /// parked for long nothing of this is in the cache.
+    ///
+    /// And no stack is in the processor's table of pages: looking one up takes as long as a few fetches, and the turn that
+    /// asks for it waits for that. So some stacks are asked for at once, whose look-ups overlap.
     #[inline(always)]
-    fn prefetch(&self) {
+    fn prefetch(&self, tick: u32) {
         // SAFETY: what is queued lives, and this is its worker; an owned fiber lives as long as its goroutine.
         unsafe {
             let Some(first) = self.queue.oldest().as_ref() else { return };
-            let Some(second) = first.link.load(Ordering::Relaxed).as_ref() else {
-                return Fiber::prefetch(first.fiber.get());
-            };
+            let lead = self.queue.look_ahead(BOOKS_AHEAD, |task| {
+                Fiber::prefetch((*task).fiber.get());
+                prefetch((*task).link.load(Ordering::Relaxed));
+            });
+            if lead < 2 {
+                return;
+            }
+            if lead == BOOKS_AHEAD && tick.is_multiple_of(PAGES_AHEAD) {
+                let mut task = first.link.load(Ordering::Relaxed);
+                for _ in 0..PAGES_AHEAD {
+                    if let Some(fiber) = (*task).fiber.get().as_ref() {
+                        fiber.prefetch_page();
+                    }
+                    task = (*task).link.load(Ordering::Relaxed);
+                }
+            }
             if let Some(fiber) = first.fiber.get().as_ref() {
                 fiber.prefetch_stack();
             }
-            Fiber::prefetch(second.fiber.get());
-            prefetch(second.link.load(Ordering::Relaxed));
         }
     }
 

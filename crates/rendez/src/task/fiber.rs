@@ -240,6 +240,12 @@ impl Fiber {
         }
     }
 
+    /// Has the processor look up the page of the stack's end, of a goroutine as in [`prefetch_stack`](Self::prefetch_stack).
+    #[inline(always)]
+    pub(crate) fn prefetch_page(&self) {
+        prefetch(self.timer.waiter.get());
+    }
+
     /// Switches to the fiber until it suspends.
     ///
     /// # Safety

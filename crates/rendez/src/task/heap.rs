@@ -27,6 +27,11 @@ use std::{
 const CHUNK: usize = 64 << 10;
 /// Chunks that are mapped at once.
 const REGION_CHUNKS: usize = 16;
+/// The processor's larger pages, which the kernel uses where it is asked to and can. Blocks of a crowd are touched in
+/// the order in which they were freed before, which is soon none: with small pages, nearly each touch has the processor look up a page.
+const LARGE_PAGE: usize = 2 << 20;
+/// A class with so many chunks is mapped by large pages from then on: one more is then at most as much again.
+const LARGE_FROM_CHUNKS: usize = LARGE_PAGE / CHUNK;
 /// What stands before the first block of a chunk.
 const CHUNK_HEAD: usize = 64;
 const STEP: usize = 16;
@@ -332,9 +337,16 @@ impl Depot {
 
     #[cold]
     fn map(&mut self, class: usize) {
-        let (region, chunks) = map_chunks(REGION_CHUNKS)
-            .map(|region| (region, REGION_CHUNKS))
-            .or_else(|| map_chunks(1).map(|region| (region, 1)))
+        let large = (self.chunks >= LARGE_FROM_CHUNKS).then_some(LARGE_PAGE);
+        let (region, chunks) = large
+            .and_then(|page| map_region(page, page))
+            .map(|region| {
+                // SAFETY: a mapping of ours, of that length. (Advice: without it, it is as useful.)
+                unsafe { libc::madvise(region.as_ptr().cast(), LARGE_PAGE, libc::MADV_HUGEPAGE) };
+                (region, LARGE_PAGE / CHUNK)
+            })
+            .or_else(|| map_region(REGION_CHUNKS * CHUNK, CHUNK).map(|region| (region, REGION_CHUNKS)))
+            .or_else(|| map_region(CHUNK, CHUNK).map(|region| (region, 1)))
             .unwrap_or_else(|| {
                 alloc::handle_alloc_error(
                     Layout::from_size_align(block_size(class), STEP).unwrap_or(Layout::new::<u8>()),
@@ -428,25 +440,24 @@ fn chunk_of(block: *mut Block) -> *mut ChunkHead {
     block.map_addr(|addr| addr & !(CHUNK - 1)).cast()
 }
 
-/// Maps chunks side by side; `None` if there is no address space.
-fn map_chunks(chunks: usize) -> Option<NonNull<u8>> {
-    let len = chunks * CHUNK;
+/// Maps `len` bytes, aligned to `align`, which is a power of two and a chunk at least; `None` if there is no address space.
+fn map_region(len: usize, align: usize) -> Option<NonNull<u8>> {
     let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // A chunk more than is needed, of which the edges go: the kernel aligns to pages only.
+    // More than is needed, of which the edges go: the kernel aligns to pages only.
     // SAFETY: a new anonymous mapping at an address that the kernel chooses overlaps nothing that exists.
-    let mapped = unsafe { libc::mmap(ptr::null_mut(), len + CHUNK, prot, flags, -1, 0) };
+    let mapped = unsafe { libc::mmap(ptr::null_mut(), len + align, prot, flags, -1, 0) };
     if mapped == libc::MAP_FAILED {
         return None;
     }
     let mapped: *mut u8 = mapped.cast();
-    let before = mapped.align_offset(CHUNK);
+    let before = mapped.align_offset(align);
     // SAFETY: both edges are inside the mapping, whole pages, and used by nobody.
     unsafe {
         let start = mapped.add(before);
         if before > 0 {
             unmap(mapped, before);
         }
-        unmap(start.add(len), CHUNK - before);
+        unmap(start.add(len), align - before);
         NonNull::new(start)
     }
 }

@@ -33,7 +33,6 @@ impl WakeBatch {
 
     #[inline]
     pub(crate) fn push(&mut self, wakeup: Wakeup) {
-        wakeup.prefetch();
         self.wakeups[self.len].write(wakeup);
         self.len += 1;
     }
@@ -50,6 +49,13 @@ impl WakeBatch {
     fn wake_some(&mut self) {
         let len = mem::take(&mut self.len);
         let mut tasks = 0;
+        // For all of them before the first: the fetches overlap.
+        if len > 1 {
+            for wakeup in &self.wakeups[..len] {
+                // SAFETY: one of the first `len`.
+                unsafe { wakeup.assume_init_ref() }.prefetch();
+            }
+        }
         {
             #[cfg(not(loom))]
             let mut crowd = crate::sched::Crowd::new();

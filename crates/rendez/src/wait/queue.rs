@@ -51,6 +51,18 @@ pub struct Node {
 }
 
 impl Node {
+    /// Has the processor fetch a node, and what is about it, for its waiter is in the same frame as a rule. Nothing of null.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn prefetch(node: *const Node) {
+        if node.is_null() {
+            return;
+        }
+        let at = node.cast::<u8>();
+        for at in [at.wrapping_sub(LINE), at, at.wrapping_add(LINE)] {
+            prefetch(at);
+        }
+    }
+
     /// A node that is in no queue. Before it is queued, `waiter` must be set if it is null here.
     #[inline]
     pub(crate) fn new(waiter: *const Waiter, arm: u32, packet: *mut ()) -> Node {
@@ -308,15 +320,10 @@ impl WaitQueue {
         self.head = node;
     }
 
-    /// Has the processor fetch the oldest node, and what is about it, for its waiter is in the same frame as a rule.
+    /// The oldest node, for its address alone.
     #[cfg_attr(loom, allow(dead_code))]
-    pub(crate) fn prefetch(&self) {
-        if !self.head.is_null() {
-            let at = self.head.cast::<u8>();
-            prefetch(at.wrapping_sub(LINE));
-            prefetch(at);
-            prefetch(at.wrapping_add(LINE));
-        }
+    pub(crate) fn oldest(&self) -> *const Node {
+        self.head
     }
 
     /// The packet of the oldest node.

@@ -75,13 +75,13 @@ fn whole_chunks_go_back_and_others_stay() {
     flush();
     trim_class(class, &TRIMMING.lock().unwrap());
     let left = chunks();
-    assert!(left <= KEPT_CHUNKS + REGION_CHUNKS + 3, "{left} of {most} are left");
+    assert!(left <= KEPT_CHUNKS + LARGE_FROM_CHUNKS + 3, "{left} of {most} are left");
     // And what is left can be used, and trimmed again.
     let held: Vec<_> = (0..20_000).map(|_| filled(layout, 5)).collect();
     held.into_iter().for_each(|memory| free_filled(memory, layout, 5));
     flush();
     trim_class(class, &TRIMMING.lock().unwrap());
-    assert!(chunks() <= KEPT_CHUNKS + REGION_CHUNKS + 3);
+    assert!(chunks() <= KEPT_CHUNKS + LARGE_FROM_CHUNKS + 3);
 }
 
 #[test]
