@@ -36,13 +36,18 @@ fn tests_named_in(text: &str) -> Vec<(String, String)> {
     named
 }
 
-/// The files of that name in `tests`, and in the folders there whose files are built as one program.
+/// The folders in `tests` whose files are built as one program.
+fn programs() -> Vec<PathBuf> {
+    let inside = fs::read_dir(format!("{CRATE}/tests")).expect("the folder of the tests");
+    let mut folders: Vec<PathBuf> = inside.map(|entry| entry.expect("an entry").path()).collect();
+    folders.retain(|folder| folder.join("main.rs").exists());
+    folders
+}
+
+/// The files of that name in `tests` and in the folders there.
 fn files_of_tests(name: &str) -> Vec<PathBuf> {
-    let folder = PathBuf::from(format!("{CRATE}/tests"));
-    let inside = fs::read_dir(&folder).expect("the folder of the tests");
-    let mut places: Vec<PathBuf> = inside.map(|entry| entry.expect("an entry").path()).collect();
-    places.retain(|place| place.join("main.rs").exists());
-    places.push(folder);
+    let mut places = programs();
+    places.push(PathBuf::from(format!("{CRATE}/tests")));
     places.iter().map(|place| place.join(format!("{name}.rs"))).filter(|path| path.exists()).collect()
 }
 
@@ -92,6 +97,26 @@ fn names_are_found_in_all_their_forms() {
     assert!(!is_a_test("docs_names", "no_such_test"));
     assert!(is_a_test("chan", "one_senders_values_arrive_in_order_at_every_capacity"));
     assert!(!is_a_test("no_such_file", "names_are_found_in_all_their_forms"));
+}
+
+#[test]
+fn every_file_of_tests_in_a_folder_is_built() {
+    let (mut files, mut left_out) = (0, Vec::new());
+    for folder in programs() {
+        let main = read(folder.join("main.rs"));
+        for entry in fs::read_dir(&folder).expect("a folder of tests") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            if path.extension().is_some_and(|extension| extension == "rs") && name != "main" {
+                files += 1;
+                if !main.lines().any(|line| line == format!("mod {name};")) {
+                    left_out.push(path);
+                }
+            }
+        }
+    }
+    assert!(files > 50, "only {files} files were found");
+    assert!(left_out.is_empty(), "no program has them: {left_out:?}");
 }
 
 #[test]
