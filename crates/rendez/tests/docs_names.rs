@@ -2,7 +2,10 @@
 //! is said to be so without one.
 #![cfg(not(loom))]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -33,18 +36,39 @@ fn tests_named_in(text: &str) -> Vec<(String, String)> {
     named
 }
 
-/// Whether there is such a test. A file is meant by its name in `tests`, by its path, or by its module's path in `src`.
+/// The folders in `tests` whose files are built as one program.
+fn programs() -> Vec<PathBuf> {
+    let inside = fs::read_dir(format!("{CRATE}/tests")).expect("the folder of the tests");
+    let mut folders: Vec<PathBuf> = inside.map(|entry| entry.expect("an entry").path()).collect();
+    folders.retain(|folder| folder.join("main.rs").exists());
+    folders
+}
+
+/// The files of that name in `tests` and in the folders there.
+fn files_of_tests(name: &str) -> Vec<PathBuf> {
+    let mut places = programs();
+    places.push(PathBuf::from(format!("{CRATE}/tests")));
+    places.iter().map(|place| place.join(format!("{name}.rs"))).filter(|path| path.exists()).collect()
+}
+
+/// Whether there is such a test. A file is meant by its name in `tests` or in a folder there, by its path, or by its module's path in
+/// `src`.
 fn is_a_test(file: &str, name: &str) -> bool {
     if file == "compile_fail" {
         let expected = format!("{CRATE}/tests/compile_fail/{name}.stderr");
         return Path::new(&expected).exists();
     }
-    let path = match file {
-        _ if file.ends_with(".rs") => format!("{CRATE}/{file}"),
-        _ if file.contains("::") => format!("{CRATE}/src/{}.rs", file.replace("::", "/")),
-        _ => format!("{CRATE}/tests/{file}.rs"),
+    let paths = match file {
+        _ if file.ends_with(".rs") => vec![PathBuf::from(format!("{CRATE}/{file}"))],
+        _ if file.contains("::") => {
+            vec![PathBuf::from(format!("{CRATE}/src/{}.rs", file.replace("::", "/")))]
+        }
+        _ => files_of_tests(file),
     };
-    let Ok(code) = fs::read_to_string(path) else { return false };
+    paths.into_iter().filter_map(|path| fs::read_to_string(path).ok()).any(|code| has_test(&code, name))
+}
+
+fn has_test(code: &str, name: &str) -> bool {
     let lines: Vec<&str> = code.lines().map(str::trim).collect();
     // A file with a harness of its own has a list.
     if code.contains("libtest_mimic::run") && lines.iter().any(|line| line.starts_with(&format!("{name} =>")))
@@ -71,7 +95,28 @@ fn names_are_found_in_all_their_forms() {
     assert!(is_a_test("docs_names", "names_are_found_in_all_their_forms"));
     assert!(!is_a_test("docs_names", "is_a_test"));
     assert!(!is_a_test("docs_names", "no_such_test"));
+    assert!(is_a_test("chan", "one_senders_values_arrive_in_order_at_every_capacity"));
     assert!(!is_a_test("no_such_file", "names_are_found_in_all_their_forms"));
+}
+
+#[test]
+fn every_file_of_tests_in_a_folder_is_built() {
+    let (mut files, mut left_out) = (0, Vec::new());
+    for folder in programs() {
+        let main = read(folder.join("main.rs"));
+        for entry in fs::read_dir(&folder).expect("a folder of tests") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            if path.extension().is_some_and(|extension| extension == "rs") && name != "main" {
+                files += 1;
+                if !main.lines().any(|line| line == format!("mod {name};")) {
+                    left_out.push(path);
+                }
+            }
+        }
+    }
+    assert!(files > 50, "only {files} files were found");
+    assert!(left_out.is_empty(), "no program has them: {left_out:?}");
 }
 
 #[test]
