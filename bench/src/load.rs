@@ -3,7 +3,7 @@
 //! It runs as a process of its own, the same for all contestants (`bench load`), with as many threads as there are CPUs, of which each
 //! sees to its share of the connections by epoll. There is nothing in it of what it measures.
 
-use crate::{gauge, machine};
+use crate::{gauge, machine, wrk};
 use clap::{Args, ValueEnum};
 use std::{
     env,
@@ -81,6 +81,10 @@ impl Load {
     /// # Errors
     /// If the server does not answer as it should.
     pub(crate) fn run(&self) -> Result<(), String> {
+        if let Some(program) = wrk::program() {
+            println!("{}", wrk::load(&program, self.addr, self.connections, self.ms, self.tell)?);
+            return Ok(());
+        }
         let (all, times) = self.times().map_err(|error| error.to_string())?;
         match self.tell {
             Tell::Cpu => println!("{all}"),

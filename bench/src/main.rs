@@ -15,6 +15,7 @@ mod run;
 mod soak;
 mod soak_http;
 mod stats;
+mod wrk;
 
 use cases::{CASES, Scale};
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Command {
     /// Every contestant runs every case in a process of its own, round after round, A B C A B C. A ratio is the median
     /// of the rounds' ratios; below 1 means that rendez is ahead, also where more is better. What a peer can't do reads
     /// `n/a`, with the reason below the table; a `*` marks a reading that has a note there.
+    ///
+    /// The http cases have a load of their own. With BENCH_WRK=wrk in the environment, wrk makes it for all contestants.
     Run(Run),
     /// Runs everything at once, for as long as it is told to, and accounts for what went in: exits with 1 if something is missing
     ///

@@ -25,6 +25,8 @@ use std::{
 };
 use vitals::Vitals;
 
+/// How often a round is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 /// Longer than any round takes on a machine that has anything else to do.
 const STUCK: Duration = Duration::from_secs(120);
 /// Rounds below which nothing can be said about growth.
@@ -134,10 +136,12 @@ fn quieten() {
 pub(crate) fn watch(seed: u64, round: Arc<AtomicU64>) {
     thread::spawn(move || {
         loop {
-            let (number, since) = (round.load(SeqCst), Instant::now());
+            let (number, mut looks) = (round.load(SeqCst), 0);
             while round.load(SeqCst) == number {
-                thread::sleep(Duration::from_millis(500));
-                if since.elapsed() > STUCK {
+                // Looks are counted, and not the time: the process may be stopped for long.
+                thread::sleep(LOOK);
+                looks += 1;
+                if LOOK * looks > STUCK {
                     eprintln!(
                         "error: round {number} (--seed {seed} --first {number}) does not end\n{}",
                         diag::dump()

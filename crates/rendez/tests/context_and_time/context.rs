@@ -354,7 +354,8 @@ fn a_context_tells_how_it_was_made() {
         let (ctx, _cancel) = Context::todo().with_value(Key).with_cancel();
         let (ctx, _cancel_inner) = ctx.without_cancel().with_timeout(HOUR);
         let text = ctx.to_string();
-        assert!(text.starts_with("context.TODO.WithValue(type context::a_context_tells"), "{text}");
+        let type_name = concat!(module_path!(), "::a_context_tells");
+        assert!(text.starts_with(&format!("context.TODO.WithValue(type {type_name}")), "{text}");
         let left = if clock.is_virtual() { "in 3600s)" } else { "in 3" };
         assert!(text.contains(&format!("Key).WithCancel.WithoutCancel.WithDeadline({left}")), "{text}");
         let (past, _cancel_past) = Context::background().with_timeout(Duration::ZERO);
