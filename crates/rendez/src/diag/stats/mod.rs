@@ -81,6 +81,8 @@ pub struct Counts {
     pub notifies: u64,
     /// Goroutines that were found to hold their worker for too long, while somebody looked.
     pub stuck: u64,
+    /// Times that a spare worker was called to take the place of one that was kept by a goroutine: see [`RuntimeBuilder::spares`](crate::RuntimeBuilder::spares).
+    pub spares: u64,
     tally: Tally,
 }
 
@@ -109,6 +111,7 @@ impl Counts {
             asleep: tally.asleep,
             notifies: tally.notified,
             stuck: tally.stuck,
+            spares: tally.spares,
             tally: *tally,
         }
     }

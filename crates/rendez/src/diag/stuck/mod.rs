@@ -179,7 +179,7 @@ pub fn on_stuck(f: impl Fn(&Stuck) + Send + Sync + 'static) {
     let before = HOOK.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(f));
     // Not under the lock: what it has captured may be dropped with it, and call this.
     drop(before);
-    if let Err(error) = monitor::start() {
+    if let Err(error) = monitor::start_reporting() {
         panic!("rendez: the monitor could not be started: {error}");
     }
 }
