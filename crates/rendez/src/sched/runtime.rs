@@ -694,7 +694,7 @@ impl RuntimeBuilder {
     /// When a worker has been kept by one goroutine for as long as [`stuck_after`](Self::stuck_after) says, in a call that blocks its thread or in a
     /// computation, and there is work that it can't come to and nobody else is free for, a spare worker takes that: it starts
     /// new goroutines and polls async ones. Those that have started on the worker that is kept stay there. The spare takes nothing new once that
-    /// worker has come back, and its thread ends when the goroutines that it has started have. [`workers`](crate::workers()) does not count spares.
+    /// worker has come back; it finishes what it has started, beside the workers, and then its thread sleeps until a spare is wanted again. [`workers`](crate::workers()) does not count spares.
     pub fn spares(mut self, spares: usize) -> Self {
         self.config.spares = Some(spares);
         self

@@ -20,11 +20,13 @@
 //!
 //! A worker is *stuck* when the monitor has seen it with one goroutine for the runtime's limit. A spare is called if, at one look of the
 //! monitor, all of these are true:
-//! 1. an active worker is stuck, and none sleeps or searches: that one would take what there is;
+//! 1. an active worker is stuck, and none sleeps or searches, which would take what there is;
 //! 2. there is something to take: an unstarted goroutine, an async one that has been woken, an alarm that is overdue, or a stuck
 //!    worker's poller with sources in it, which nobody else looks at;
 //! 3. all active workers are stuck; or more of them are *blocked* (have used less than half of the time on the processor) than there are
 //!    spares. (One that computes uses its processor: a thread more gives the program nothing, unless nothing else goes on.)
+//!
+//! If one does sleep, but none is the sentinel (who was has been woken for something else, and is stuck by now), one is woken, and becomes that.
 //!
 //! One spare at each look, up to the limit. One is retired when there are more spares than stuck active workers, so that
 //! in all as many workers that are not stuck take work as are wanted, or fewer. Spares may get stuck themselves, and are then replaced
@@ -86,14 +88,19 @@ impl Shared {
         let spares = active.saturating_sub(wanted);
         if spares > sight.stuck {
             self.retire_spares(sight.stuck);
-        } else if sight.stuck > 0
-            && !sight.any_asleep
-            && spares < self.most_spares(wanted)
-            && (sight.stuck == active || sight.blocked > spares)
-            && self.searching.load(Ordering::Relaxed) == 0
-            && self.has_to_take()
-        {
-            self.call_spare(active);
+        } else if sight.stuck > 0 && self.searching.load(Ordering::Relaxed) == 0 && self.has_to_take() {
+            if sight.any_asleep {
+                self.wake_watch();
+            } else if spares < self.most_spares(wanted) && (sight.stuck == active || sight.blocked > spares) {
+                self.call_spare(active);
+            }
+        }
+    }
+
+    /// Some worker sleeps and there is something to take: sees to it that it looks.
+    fn wake_watch(&self) {
+        if !self.sentinel.load(Ordering::SeqCst) {
+            self.wake_one();
         }
     }
 

@@ -147,7 +147,9 @@ pub struct RuntimeStats {
     pub counts: Counts,
     /// Goroutines in queues that all its workers share.
     pub queued: u64,
-    /// Its workers.
+    /// How many [spares](crate::RuntimeBuilder::spares) take new work now.
+    pub spares: u64,
+    /// Its workers, and the spares that there have been.
     pub workers: Vec<WorkerStats>,
 }
 
@@ -320,6 +322,7 @@ impl RuntimeStats {
             number: figures.number,
             counts: Counts::of(tally),
             queued: figures.unstarted,
+            spares: figures.spares,
             workers: figures.workers.iter().map(WorkerStats::of).collect(),
         }
     }
