@@ -94,6 +94,19 @@ struct Seen {
     /// The processor time that its thread had used.
     processor: Duration,
     told: bool,
+    /// How many goroutines had been started there when it was last seen to have started some, and when that was.
+    spawned: u64,
+    barren_since: Instant,
+}
+
+/// A goroutine that has its worker.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// For how long, as far as has been seen, and how much of that it has computed.
+    time: Duration,
+    busy: Duration,
+    /// For how long it has started no other.
+    barren: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -130,19 +143,21 @@ impl Monitor {
                 let Some(shared) = runtime.worker(index) else { continue };
                 let asleep = shared.sleep.looks_asleep();
                 any_awake |= !asleep;
-                let held = self.held(runtime.number, shared, asleep).filter(|&(held, _)| held >= limit);
-                shared.note_stuck(runtime.number, held.is_some());
+                let held = self.held(runtime.number, shared, asleep).filter(|held| held.time >= limit);
+                let stuck = held.filter(|held| held.barren >= limit);
+                shared.note_stuck(runtime.number, stuck.is_some());
                 if index < active {
+                    let is_blocked = |held: Held| held.busy < held.time / 2 && !shared.clock.is_runnable();
                     sight.any_asleep |= asleep;
-                    sight.stuck += usize::from(held.is_some());
-                    sight.blocked += usize::from(held.is_some_and(|(held, busy)| busy < held / 2));
+                    sight.stuck += usize::from(stuck.is_some());
+                    sight.blocked += usize::from(stuck.is_some_and(is_blocked));
                 }
-                if let Some((held, busy)) = held
+                if let Some(Held { time, busy, .. }) = held
                     && REPORTS.load(Ordering::Acquire)
                     && let Some(seen) = &mut self.seen[shared.number]
                     && !seen.told
                 {
-                    seen.told = report(&runtime, index, shared, held, busy, waits);
+                    seen.told = report(&runtime, index, shared, time, busy, waits);
                 }
             }
             runtime.heed(sight);
@@ -150,8 +165,8 @@ impl Monitor {
         (any_awake, shortest)
     }
 
-    /// For how long this worker's goroutine has been seen to have it, and how much of that it has computed.
-    fn held(&mut self, runtime: u64, shared: &WorkerShared, asleep: bool) -> Option<(Duration, Duration)> {
+    /// What has been seen of this worker's goroutine, if it had it at the last look.
+    fn held(&mut self, runtime: u64, shared: &WorkerShared, asleep: bool) -> Option<Held> {
         if self.seen.len() <= shared.number {
             self.seen.resize(shared.number + 1, None);
         }
@@ -160,14 +175,28 @@ impl Monitor {
             *seen = None;
             return None;
         }
-        let now = Instant::now();
+        let (now, spawned) = (Instant::now(), shared.published.spawned.load(Ordering::Relaxed));
         match seen {
             Some(seen) if (seen.runtime, seen.switches) == (runtime, switches) => {
-                Some((now - seen.since, shared.clock.now().saturating_sub(seen.processor)))
+                if seen.spawned != spawned {
+                    (seen.spawned, seen.barren_since) = (spawned, now);
+                }
+                Some(Held {
+                    time: now - seen.since,
+                    busy: shared.clock.now().saturating_sub(seen.processor),
+                    barren: now - seen.barren_since,
+                })
             }
             _ => {
-                *seen =
-                    Some(Seen { runtime, switches, since: now, processor: shared.clock.now(), told: false });
+                *seen = Some(Seen {
+                    runtime,
+                    switches,
+                    since: now,
+                    processor: shared.clock.now(),
+                    told: false,
+                    spawned,
+                    barren_since: now,
+                });
                 None
             }
         }

@@ -18,12 +18,13 @@
 //!
 //! # When
 //!
-//! A worker is *stuck* when the monitor has seen it with one goroutine for the runtime's limit. A spare is called if, at one look of the
+//! A worker is *stuck* when the monitor has seen it with one goroutine for the runtime's limit, in which that has started no other. (One that starts
+//! a hundred thousand in a burst is not stuck, though it may take long: a spare would only tear them apart, for their whole life.) A spare is called if, at one look of the
 //! monitor, all of these are true:
 //! 1. an active worker is stuck, and none sleeps or searches, which would take what there is;
 //! 2. there is something to take: an unstarted goroutine, an async one that has been woken, an alarm that is overdue, or a stuck
 //!    worker's poller with sources in it, which nobody else looks at;
-//! 3. all active workers are stuck; or more of them are *blocked* (have used less than half of the time on the processor) than there are
+//! 3. all active workers are stuck; or more of them are *blocked* (have used less than half of the time on the processor, and do not want it) than there are
 //!    spares. (One that computes uses its processor: a thread more gives the program nothing, unless nothing else goes on.)
 //!
 //! If one does sleep, but none is the sentinel (who was has been woken for something else, and is stuck by now), one is woken, and becomes that.
