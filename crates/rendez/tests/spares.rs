@@ -241,8 +241,10 @@ fn children_of_a_goroutine_on_a_retired_spare_start_on_workers() {
         let before = spares();
         tx.send(()).unwrap();
         let on_the_worker = parent.join().unwrap();
+        // It finds out that it has retired when it next looks around, some dozens of switches later at most.
+        let stayed = on_the_worker.iter().filter(|&&is_there| !is_there).count();
         // Or another spare was called: the machine may keep the worker from coming back.
-        assert!(on_the_worker == [true; 50] || spares() > before, "{on_the_worker:?}");
+        assert!(stayed < 32 || spares() > before, "{on_the_worker:?}");
     });
 }
 

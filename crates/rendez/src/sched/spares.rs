@@ -39,7 +39,8 @@
 //!   been raised: one of the two sees the other.
 //! * *One that is retired while it keeps watch* as the sentinel gives up the watch when it next wakes, which is at once since it is notified, and
 //!   wakes somebody who takes it over.
-//! * *A task that is handed to a spare as it retires* is handed on by it, since it is notified.
+//! * *A task that is handed to a spare as it retires*, or is spawned there, is handed on by it when it next looks around (`maintain`); what it starts before
+//!   that, within some dozens of switches, stays.
 //! * *A worker that comes back as it is found stuck*: a spare is called in vain, and retired at the next look. The mark is taken
 //!   off then, too; until then it is not chosen for new goroutines by others.
 //! * *Called during `set_workers` or a shutdown*: they take turns by the lock. `set_workers` may make a spare one of those that are wanted, or
