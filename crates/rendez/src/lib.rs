@@ -46,6 +46,7 @@
 //!   parked. [`goroutine_local!`] declares values of a goroutine's own. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
 //!   blocking call, from two goroutines) are the one thing that can break soundness.
 //! * **A blocking system call blocks its worker**, unless it is made by [`blocking`](blocking()), or here: [`net`], [`fs`]. Goroutines are not preempted.
+//!   New ones start on a spare worker meanwhile ([`RuntimeBuilder::spares`]).
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!
@@ -54,7 +55,8 @@
 //! that uses the `futures` crates.
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own. With `RENDEZ_STUCK=10` goroutines that hold
-//! their worker for longer than 10 ms are told of: see [`diag::on_stuck`]; with `RENDEZ_TRACE=file` what runs is recorded: see [`diag::trace`].
+//! their worker for longer than 10 ms are told of: see [`diag::on_stuck`]; `RENDEZ_SPARES` says how many spare workers may take their place: see
+//! [`RuntimeBuilder::spares`]; with `RENDEZ_TRACE=file` what runs is recorded: see [`diag::trace`].
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -63,6 +63,9 @@ programs! {
     a_thread_that_ends_without_a_word_leaves_a_deadlock => Dead(&["[chan receive]"]),
     a_main_thread_that_waits_for_a_goroutine_is_no_way_out => Dead(&["[chan receive]"]),
     threads_and_timers_that_may_still_wake_somebody_are_waited_for => Alive,
+    a_deadlock_after_there_were_spares_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
+    a_deadlock_after_there_were_spares_of_two_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
+    a_deadlock_after_there_were_spares_of_eight_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
     a_main_thread_that_works_is_waited_for => Alive,
     goroutines_that_are_left_when_main_returns_are_no_deadlock => Alive,
     a_socket_that_is_waited_for_is_waited_for => Alive,
@@ -462,4 +465,47 @@ fn after_sockets_calls_and_children_a_deadlock_is_still_found() {
     writer.join().unwrap();
     drop(ours);
     rendez::run(|| chan::never::<()>().recv().unwrap());
+}
+
+fn a_deadlock_after_there_were_spares_is_told() {
+    deadlocks_after_spares(1);
+}
+
+fn a_deadlock_after_there_were_spares_of_two_is_told() {
+    deadlocks_after_spares(2);
+}
+
+fn a_deadlock_after_there_were_spares_of_eight_is_told() {
+    deadlocks_after_spares(8);
+}
+
+/// While all workers are in calls that block, a goroutine starts, and stays on the spare that has started it.
+fn deadlocks_after_spares(workers: usize) {
+    let runtime = Runtime::builder().workers(workers).build().unwrap();
+    let (tx, rx) = chan::bounded::<()>(0);
+    let (started, has_started) = std::sync::mpsc::channel();
+    let inside = Arc::new(std::sync::Barrier::new(workers + 1));
+    let kept: Vec<_> = (0..workers)
+        .map(|_| {
+            let inside = inside.clone();
+            runtime.spawn(move || {
+                inside.wait();
+                inside.wait();
+            })
+        })
+        .collect();
+    inside.wait();
+    let parked = runtime.spawn(move || {
+        started.send(()).unwrap();
+        rx.recv().is_ok()
+    });
+    has_started.recv().unwrap();
+    assert!(diag::stats().counts.spares > 0);
+    inside.wait();
+    kept.into_iter().for_each(|handle| handle.join().unwrap());
+    // It holds what the other one waits for.
+    runtime.run(move || {
+        let _tx = tx;
+        parked.join().unwrap()
+    });
 }

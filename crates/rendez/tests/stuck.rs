@@ -200,15 +200,17 @@ fn goroutines_that_end_all_the_time_may_be_looked_at_at_any_moment() {
 }
 
 #[test]
-fn the_environment_has_reports_printed_and_no_hook_means_no_thread() {
+fn the_environment_has_reports_printed_and_neither_hook_nor_spares_means_no_thread() {
     let monitors = || {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
         let names = tasks.filter_map(|task| std::fs::read_to_string(task.join("comm")).ok());
         names.filter(|name| name.trim() == "rendez-monitor").count()
     };
     let ended = in_a_child(|| {
-        rendez::run(|| rendez::go(|| thread::sleep(Duration::from_millis(30))).join().unwrap());
+        let alone = Runtime::builder().workers(2).spares(0).build().unwrap();
+        alone.run(|| rendez::go(|| thread::sleep(Duration::from_millis(30))).join().unwrap());
         assert_eq!(monitors(), 0);
+        drop(alone);
         // SAFETY: no other thread reads the environment: the runtime has ended, and the test's other threads wait.
         unsafe { std::env::set_var("RENDEZ_STUCK", "20") };
         rendez::run(|| {

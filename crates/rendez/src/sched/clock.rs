@@ -41,6 +41,14 @@ impl ThreadClock {
         self.thread.load(Ordering::Relaxed) as u64
     }
 
+    /// Whether the thread runs, or would if there were a processor for it. Not if that can't be told.
+    pub(super) fn is_runnable(&self) -> bool {
+        // After the name, which may hold anything, in parentheses.
+        std::fs::read_to_string(format!("/proc/self/task/{}/stat", self.thread())).is_ok_and(|stat| {
+            stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+        })
+    }
+
     /// Sends the thread a signal. If it has ended, nobody gets it, or another thread of this process.
     pub(super) fn signal(&self, signal: i32) {
         let thread = self.thread.load(Ordering::Relaxed);
@@ -83,7 +91,9 @@ mod tests {
         while clock.now() < before + Duration::from_millis(1) {
             std::hint::spin_loop();
         }
+        assert!(clock.is_runnable());
         clock.disown();
+        assert!(!clock.is_runnable());
         assert_eq!((clock.now(), clock.thread()), (Duration::ZERO, 0));
     }
 }

@@ -26,6 +26,7 @@ pub(super) struct Config {
     pub(super) seed: Option<u64>,
     pub(super) panic_policy: PanicPolicy,
     pub(super) stuck_after: Option<Duration>,
+    pub(super) spares: Option<usize>,
 }
 
 fn invalid(text: String) -> io::Error {
@@ -70,6 +71,14 @@ impl Config {
         let from_env = from_env("RENDEZ_STUCK", "a number of milliseconds")?;
         let limit = from_env.map_or(STUCK_AFTER, |ms| Duration::from_millis(ms as u64));
         Ok((self.stuck_after.unwrap_or(limit), from_env.is_some()))
+    }
+
+    /// How many spare workers there may be, if that is said.
+    pub(super) fn spares(&self) -> io::Result<Option<usize>> {
+        match self.spares {
+            None => from_env("RENDEZ_SPARES", "a number of spare workers"),
+            spares => Ok(spares),
+        }
     }
 
     /// The size of the goroutines' stacks, in bytes of address space.

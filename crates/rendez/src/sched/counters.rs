@@ -5,7 +5,7 @@
 //! | field | who writes it | who reads it |
 //! | --- | --- | --- |
 //! | a [`Counter`] | the worker alone, by a load and a store: no read-modify-write, so it costs an instruction and no fence | anybody, a moment late |
-//! | `notified`, `stuck` | whoever wakes the worker, and the monitor, by a read-modify-write: next to the system calls that go with it it costs nothing | anybody |
+//! | `notified`, `stuck`, `spares` | whoever wakes the worker, and the monitor, by a read-modify-write: next to the system calls that go with it it costs nothing | anybody |
 //! | `probe` | set by who wakes the goroutine, if there is none; cleared by the worker, which runs it | both |
 //! | `probed_at` | who has just set `probe`, before that goroutine is queued | the worker, when it runs it |
 //!
@@ -92,6 +92,8 @@ pub(super) struct Counters {
     notified: AtomicU64,
     /// Goroutines that were found to hold the worker for too long.
     stuck: AtomicU64,
+    /// Times that it was called as a spare.
+    spares: AtomicU64,
 }
 
 /// Times, by the number of their digits.
@@ -151,6 +153,11 @@ impl Counters {
     /// its successor begin at nothing.)
     pub(super) fn note_stuck(&self) {
         self.stuck.fetch_add(1, Relaxed);
+    }
+
+    /// It has been called as a spare, by the monitor.
+    pub(super) fn note_spare(&self) {
+        self.spares.fetch_add(1, Relaxed);
     }
 
     /// A sleep begins. Returns when.
@@ -231,6 +238,7 @@ impl Counters {
             asleep: Duration::from_nanos(self.asleep()),
             notified: self.notified.load(Relaxed),
             stuck: self.stuck.load(Relaxed),
+            spares: self.spares.load(Relaxed),
             latency: std::array::from_fn(|i| self.latency.buckets[i].get()),
             latency_sum: self.latency.sum.get(),
         }
@@ -257,6 +265,7 @@ impl Counters {
         self.probe.store(ptr::null_mut(), Release);
         self.notified.store(0, Relaxed);
         self.stuck.store(0, Relaxed);
+        self.spares.store(0, Relaxed);
     }
 }
 
@@ -280,6 +289,7 @@ pub(crate) struct Tally {
     pub(crate) asleep: Duration,
     pub(crate) notified: u64,
     pub(crate) stuck: u64,
+    pub(crate) spares: u64,
     pub(crate) latency: [u64; BUCKETS],
     pub(crate) latency_sum: u64,
 }
@@ -302,6 +312,7 @@ impl Tally {
         asleep: Duration::ZERO,
         notified: 0,
         stuck: 0,
+        spares: 0,
         latency: [0; BUCKETS],
         latency_sum: 0,
     };
@@ -326,6 +337,7 @@ impl Tally {
             asleep: Duration::from_nanos(f(nanos(self.asleep), nanos(other.asleep))),
             notified: f(self.notified, other.notified),
             stuck: f(self.stuck, other.stuck),
+            spares: f(self.spares, other.spares),
             latency: std::array::from_fn(|i| f(self.latency[i], other.latency[i])),
             latency_sum: f(self.latency_sum, other.latency_sum),
         }

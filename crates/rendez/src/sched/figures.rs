@@ -34,6 +34,8 @@ pub(crate) struct RuntimeFigures {
     pub(crate) workers: Vec<WorkerFigures>,
     /// What is in the queues that all its workers share.
     pub(crate) unstarted: u64,
+    /// Spares that take new work.
+    pub(crate) spares: u64,
     /// What was counted where no worker of it was.
     pub(crate) foreign: Tally,
     /// Async goroutines that have not ended.
@@ -69,6 +71,7 @@ impl Shared {
             number: self.number,
             workers,
             unstarted: self.injector.len() as u64 + self.starved.len(),
+            spares: self.active_workers().saturating_sub(self.wanted_workers()) as u64,
             foreign: Tally { spawned, ended, ..Tally::NOTHING },
             async_alive: self.async_tasks.len(),
         }

@@ -80,8 +80,7 @@ impl Worker {
     /// Takes unstarted tasks, or async goroutines that have been woken, from the injector or another worker.
     fn steal(&self) -> bool {
         let runtime = &self.runtime;
-        let workers = runtime.active_workers();
-        if self.index >= workers {
+        if self.is_surplus() {
             return false;
         }
         loop {
@@ -202,7 +201,7 @@ impl Worker {
     }
 
     fn wait_for_work(&self) {
-        if self.index < self.runtime.active_workers() && self.spin() {
+        if !self.is_surplus() && self.spin() {
             return;
         }
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
@@ -272,8 +271,7 @@ impl Worker {
             }
         };
         let last = runtime.searching.fetch_sub(1, Ordering::SeqCst) == 1;
-        let surplus = self.index >= runtime.active_workers();
-        if last && (stolen || surplus) && runtime.sleepers.load(Ordering::SeqCst) > 0 {
+        if last && (stolen || self.is_surplus()) && runtime.sleepers.load(Ordering::SeqCst) > 0 {
             // While somebody searched, spawns woke nobody. What they left is for the next one to find.
             runtime.wake_one();
         }
@@ -326,7 +324,8 @@ impl Worker {
     /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch.
     fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>) -> Woken {
         let runtime = &self.runtime;
-        let active = self.index < runtime.active_workers();
+        // Asked after it has been said that this one sleeps: who makes it active notifies it afterwards.
+        let is_active = || !self.is_surplus();
         runtime.sleepers.fetch_add(1, Ordering::SeqCst);
         let mut sentinel = false;
         let mut watch = None;
@@ -336,11 +335,12 @@ impl Worker {
                 || runtime.is_stopping()
                 || self.is_requested()
                 || self.is_asked()
-                || (active
+                || (is_active()
                     && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
         };
         let timeout = || {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
+            let active = is_active();
             sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
             watch = if active && awake == 0 { self.watch_from() } else { None };
@@ -369,6 +369,10 @@ impl Worker {
         runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
         if sentinel {
             runtime.sentinel.store(false, Ordering::SeqCst);
+            if self.is_surplus() {
+                // Another one is to keep watch, who may have gone to sleep because this one did.
+                runtime.wake_one();
+            }
         }
         if let Some(at) = watch {
             // Unless another one watches from an earlier moment on.

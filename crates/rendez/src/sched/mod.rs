@@ -7,7 +7,7 @@
 //! * [`counters`]: what each worker counts; [`figures`] adds it up. [`census`]: who is there, and what they were [`given`]. [`deadlock`]: nothing can run any more.
 //!   [`knot`]: some wait only for each other. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
-//! * [`monitor`]: who holds a worker for too long.
+//! * [`monitor`]: who holds a worker for too long. [`spares`]: who takes that worker's place meanwhile.
 //! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
@@ -41,6 +41,7 @@ mod queue;
 mod runtime;
 mod shared;
 mod sleep;
+mod spares;
 mod starved;
 mod timers;
 mod worker;
@@ -623,7 +624,7 @@ pub(crate) fn sleep_until(deadline: Option<Instant>) {
 /// How many workers take new work: of the runtime of the goroutine that asks, else of the global runtime.
 pub fn workers() -> usize {
     with_worker(|worker| match worker {
-        Some(worker) => worker.runtime.active_workers(),
+        Some(worker) => worker.runtime.wanted_workers(),
         None => runtime::global_workers(),
     })
 }

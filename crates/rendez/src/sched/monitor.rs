@@ -1,12 +1,12 @@
 //! The monitor: a thread that finds goroutines which hold their worker for too long.
 //!
-//! It is there only if somebody asks for it ([`on_stuck`](crate::diag::on_stuck), `RENDEZ_STUCK`): who wants no reports pays for no
-//! thread. It reads the number of each worker's switches, which is odd while a goroutine runs; an odd number that has stood still
-//! for the runtime's limit is one goroutine, which is then looked at by a signal: see `diag::stuck`.
+//! It tells of them if somebody asks for that ([`on_stuck`](crate::diag::on_stuck), `RENDEZ_STUCK`), and calls [spares](super::spares) in any
+//! case, unless the runtime is to have none; where neither is wanted there is no thread. It reads the number of each worker's switches, which is odd while a goroutine runs; an odd number that has stood still
+//! for the runtime's limit is one goroutine. To be told it is looked at by a signal: see `diag::stuck`.
 //!
 //! # It sleeps when all sleep
 //!
-//! Two looks in each limit are some microseconds; an idle program is to have none. After [`QUIET`] looks at which every
+//! A look in each limit, or two where it is to be told, are some microseconds; an idle program is to have none. After [`QUIET`] looks at which every
 //! worker slept it says that it is *dormant*, looks once more, and parks. A worker that has slept, and a runtime that starts, ask
 //! whether it is dormant, and unpark it.
 //!
@@ -29,6 +29,7 @@ use super::{
     WorkerShared,
     deadlock::{self, WaitingThread},
     runtime::Shared,
+    spares::Sight,
 };
 use crate::diag::stuck;
 use std::{
@@ -48,13 +49,23 @@ const LEAST_OFTEN: Duration = Duration::from_millis(100);
 
 static MONITOR: OnceLock<Thread> = OnceLock::new();
 static DORMANT: AtomicBool = AtomicBool::new(false);
+/// Whether it is to be told of goroutines.
+static REPORTS: AtomicBool = AtomicBool::new(false);
+
+/// Starts it, if it is not there, and has it tell of what it finds.
+pub(crate) fn start_reporting() -> io::Result<()> {
+    stuck::prepare()?;
+    start()?;
+    REPORTS.store(true, Ordering::Release);
+    wake();
+    Ok(())
+}
 
 /// Starts it, if it is not there.
 pub(crate) fn start() -> io::Result<()> {
     static STARTING: Mutex<()> = Mutex::new(());
     let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     if MONITOR.get().is_none() {
-        stuck::prepare()?;
         let thread =
             thread::Builder::new().name("rendez-monitor".into()).spawn(|| Monitor::default().run())?;
         let _ = MONITOR.set(thread.thread().clone());
@@ -83,6 +94,19 @@ struct Seen {
     /// The processor time that its thread had used.
     processor: Duration,
     told: bool,
+    /// How many goroutines had been started there when it was last seen to have started some, and when that was.
+    spawned: u64,
+    barren_since: Instant,
+}
+
+/// A goroutine that has its worker.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// For how long, as far as has been seen, and how much of that it has computed.
+    time: Duration,
+    busy: Duration,
+    /// For how long it has started no other.
+    barren: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +126,8 @@ impl Monitor {
                 quiet = 0;
                 doze();
             } else {
-                thread::sleep((limit / 2).clamp(MOST_OFTEN, LEAST_OFTEN));
+                let period = if REPORTS.load(Ordering::Relaxed) { limit / 2 } else { limit };
+                thread::sleep(period.clamp(MOST_OFTEN, LEAST_OFTEN));
             }
         }
     }
@@ -113,50 +138,65 @@ impl Monitor {
         for runtime in deadlock::runtimes() {
             let Some(limit) = runtime.stuck_after() else { continue };
             shortest = shortest.min(limit);
+            let (active, mut sight) = (runtime.active_workers(), Sight::default());
             for index in 0..runtime.started_workers() {
-                let Some(shared) = runtime.worker(index).filter(|shared| !shared.sleep.looks_asleep()) else {
-                    continue;
-                };
-                any_awake = true;
-                if let Some((held, busy)) = self.is_stuck(runtime.number, shared, limit)
-                    && report(&runtime, index, shared, held, busy, waits)
+                let Some(shared) = runtime.worker(index) else { continue };
+                let asleep = shared.sleep.looks_asleep();
+                any_awake |= !asleep;
+                let held = self.held(runtime.number, shared, asleep).filter(|held| held.time >= limit);
+                let stuck = held.filter(|held| held.barren >= limit);
+                shared.note_stuck(runtime.number, stuck.is_some());
+                if index < active {
+                    let is_blocked = |held: Held| held.busy < held.time / 2 && !shared.clock.is_runnable();
+                    sight.any_asleep |= asleep;
+                    sight.stuck += usize::from(stuck.is_some());
+                    sight.blocked += usize::from(stuck.is_some_and(is_blocked));
+                }
+                if let Some(Held { time, busy, .. }) = held
+                    && REPORTS.load(Ordering::Acquire)
                     && let Some(seen) = &mut self.seen[shared.number]
+                    && !seen.told
                 {
-                    seen.told = true;
+                    seen.told = report(&runtime, index, shared, time, busy, waits);
                 }
             }
+            runtime.heed(sight);
         }
         (any_awake, shortest)
     }
 
-    /// Whether this worker's goroutine has had it for longer than the limit, and is to be told of: for how long, and how much of that
-    /// it has computed.
-    fn is_stuck(
-        &mut self,
-        runtime: u64,
-        shared: &WorkerShared,
-        limit: Duration,
-    ) -> Option<(Duration, Duration)> {
+    /// What has been seen of this worker's goroutine, if it had it at the last look.
+    fn held(&mut self, runtime: u64, shared: &WorkerShared, asleep: bool) -> Option<Held> {
         if self.seen.len() <= shared.number {
             self.seen.resize(shared.number + 1, None);
         }
         let (seen, switches) = (&mut self.seen[shared.number], shared.switches());
-        if switches.is_multiple_of(2) {
+        if asleep || switches.is_multiple_of(2) {
             *seen = None;
             return None;
         }
-        let now = Instant::now();
+        let (now, spawned) = (Instant::now(), shared.published.spawned.load(Ordering::Relaxed));
         match seen {
             Some(seen) if (seen.runtime, seen.switches) == (runtime, switches) => {
-                let held = now - seen.since;
-                if seen.told || held < limit {
-                    return None;
+                if seen.spawned != spawned {
+                    (seen.spawned, seen.barren_since) = (spawned, now);
                 }
-                Some((held, shared.clock.now().saturating_sub(seen.processor)))
+                Some(Held {
+                    time: now - seen.since,
+                    busy: shared.clock.now().saturating_sub(seen.processor),
+                    barren: now - seen.barren_since,
+                })
             }
             _ => {
-                *seen =
-                    Some(Seen { runtime, switches, since: now, processor: shared.clock.now(), told: false });
+                *seen = Some(Seen {
+                    runtime,
+                    switches,
+                    since: now,
+                    processor: shared.clock.now(),
+                    told: false,
+                    spawned,
+                    barren_since: now,
+                });
                 None
             }
         }

@@ -52,8 +52,12 @@ pub(crate) struct Shared {
     slots: Box<[OnceLock<Slot>]>,
     /// How many slots are filled.
     started: AtomicUsize,
-    /// How many of them take new work: the first ones.
-    active: AtomicUsize,
+    /// How many of them take new work: the first ones, spares included.
+    pub(super) active: AtomicUsize,
+    /// How many are wanted; what goes beyond that are [spares](super::spares).
+    pub(super) wanted: AtomicUsize,
+    /// How many spares there may be; as many as workers are wanted if that is not said.
+    pub(super) most_spares: Option<usize>,
     pub(super) injector: Injector<Fresh>,
     /// Async goroutines that were woken by threads that are no workers of this runtime.
     pub(super) woken: Inbox<Header>,
@@ -81,7 +85,7 @@ pub(crate) struct Shared {
     /// The first panic that nobody asked about, in words.
     detached_panic: OnceLock<String>,
     pub(crate) async_tasks: AsyncTasks,
-    threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    pub(super) threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// Counts the workers' threads.
     alive: WaitGroup,
     /// The number of the first goroutine that [`run`](Self::run) starts, if the runtime has a harness, and then one worker;
@@ -125,8 +129,12 @@ impl Shared {
             trace::start_from_environment()?;
         }
         let (stuck_after, reports) = config.stuck_after()?;
+        let most_spares = config.spares()?;
         if reports {
-            monitor::start()?;
+            monitor::start_reporting()?;
+        } else if harness.is_none() && most_spares != Some(0) {
+            // Without it there are no spares: that is no reason not to run.
+            let _ = monitor::start();
         }
         // The first stack shows whether there is memory for any.
         drop(stacks.allocate()?);
@@ -134,6 +142,8 @@ impl Shared {
             slots: (0..config::MAX_WORKERS).map(|_| OnceLock::new()).collect(),
             started: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
+            wanted: AtomicUsize::new(0),
+            most_spares,
             injector: Injector::new(),
             woken: Inbox::new(),
             sleepers: CachePadded::new(AtomicUsize::new(0)),
@@ -177,43 +187,60 @@ impl Shared {
         if self.is_stopping() || (self.tested.is_some() && self.started_workers() > 0) {
             return Ok(());
         }
-        for index in self.started.load(Ordering::Relaxed)..workers {
-            let deque = Deque::new_lifo();
-            let shared = WorkerShared::obtain(self.number);
-            let polls = Deque::new_fifo();
-            let slot = Slot { shared, stealer: deque.stealer(), polls: polls.stealer() };
-            self.alive.add(1);
-            let runtime = self.clone();
-            let harness = self.harness.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let body = move || {
-                let alive = runtime.alive.clone();
-                if harness.is_none() {
-                    shared.adopt_poller(&runtime);
-                }
-                let harness = harness.map(|start| start.attach(shared));
-                super::enter(Worker::new(index, runtime, shared, deque, polls, harness));
-                alive.done();
-            };
-            match thread::Builder::new().name(format!("rendez-{index}")).spawn(body) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    self.alive.done();
-                    shared.retire();
-                    return Err(error);
-                }
-            }
-            // Only now do others know the worker, so a failed start leaves no trace.
-            assert!(self.slots[index].set(slot).is_ok(), "slots are filled in order, under the lock");
-            self.started.store(index + 1, Ordering::SeqCst);
+        while self.started_workers() < workers {
+            self.start_worker(&mut threads)?;
         }
+        self.wanted.store(workers, Ordering::SeqCst);
+        // If some are stuck it calls for spares anew.
         self.active.store(workers, Ordering::SeqCst);
         drop(threads);
         self.wake_all();
         Ok(())
     }
 
+    /// Starts one more.
+    pub(super) fn start_worker(
+        self: &Arc<Self>,
+        threads: &mut Vec<thread::JoinHandle<()>>,
+    ) -> io::Result<()> {
+        let index = self.started_workers();
+        let deque = Deque::new_lifo();
+        let shared = WorkerShared::obtain(self.number);
+        let polls = Deque::new_fifo();
+        let slot = Slot { shared, stealer: deque.stealer(), polls: polls.stealer() };
+        self.alive.add(1);
+        let runtime = self.clone();
+        let harness = self.harness.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let body = move || {
+            let alive = runtime.alive.clone();
+            if harness.is_none() {
+                shared.adopt_poller(&runtime);
+            }
+            let harness = harness.map(|start| start.attach(shared));
+            super::enter(Worker::new(index, runtime, shared, deque, polls, harness));
+            alive.done();
+        };
+        match thread::Builder::new().name(format!("rendez-{index}")).spawn(body) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                self.alive.done();
+                shared.retire();
+                return Err(error);
+            }
+        }
+        // Only now do others know the worker, so a failed start leaves no trace.
+        assert!(self.slots[index].set(slot).is_ok(), "slots are filled in order, under the lock");
+        self.started.store(index + 1, Ordering::SeqCst);
+        Ok(())
+    }
+
     pub(super) fn active_workers(&self) -> usize {
         self.active.load(Ordering::Relaxed)
+    }
+
+    /// How many workers the program has asked for.
+    pub(super) fn wanted_workers(&self) -> usize {
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// For how long a goroutine may have its worker before that is told. `None` if the time here is not the machine's.
@@ -530,7 +557,7 @@ impl Drop for Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime")
-            .field("workers", &self.active_workers())
+            .field("workers", &self.wanted_workers())
             .field("stopping", &self.is_stopping())
             .finish_non_exhaustive()
     }
@@ -654,10 +681,22 @@ impl RuntimeBuilder {
         self
     }
 
-    /// For how long a goroutine may have its worker without letting others run, before [`diag::on_stuck`](crate::diag::on_stuck) is told.
+    /// For how long a goroutine may have its worker without letting others run, before [`diag::on_stuck`](crate::diag::on_stuck) is told, and a
+    /// [spare](Self::spares) may take the place of the worker.
     /// Default: `RENDEZ_STUCK`, in milliseconds, else 10 ms.
     pub fn stuck_after(mut self, limit: Duration) -> Self {
         self.config.stuck_after = Some(limit);
+        self
+    }
+
+    /// How many spare workers there may be; 0 for none. Default: `RENDEZ_SPARES`, else as many as workers.
+    ///
+    /// When a worker has been kept by one goroutine for as long as [`stuck_after`](Self::stuck_after) says, in a call that blocks its thread or in a
+    /// computation, and there is work that it can't come to and nobody else is free for, a spare worker takes that: it starts
+    /// new goroutines and polls async ones. Those that have started on the worker that is kept stay there. The spare takes nothing new once that
+    /// worker has come back; it finishes what it has started, beside the workers, and then its thread sleeps until a spare is wanted again. [`workers`](crate::workers()) does not count spares.
+    pub fn spares(mut self, spares: usize) -> Self {
+        self.config.spares = Some(spares);
         self
     }
 
@@ -719,7 +758,7 @@ static GLOBAL: OnceLock<Runtime> = OnceLock::new();
 /// How many workers the global runtime has, or would have.
 pub(super) fn global_workers() -> usize {
     match GLOBAL.get() {
-        Some(runtime) => runtime.shared.active_workers(),
+        Some(runtime) => runtime.shared.wanted_workers(),
         None => Config::default().workers().unwrap_or_else(|error| panic!("rendez: {error}")),
     }
 }

@@ -111,6 +111,8 @@ pub(crate) struct WorkerShared {
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
     pub(super) incoming: CachePadded<AtomicU32>,
+    /// The number of the runtime in which the worker is stuck, as far as the monitor has seen, which alone writes it; or zero.
+    stuck_in: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -162,6 +164,7 @@ impl WorkerShared {
                 poller: OnceLock::new(),
                 handed: Injector::new(),
                 incoming: CachePadded::default(),
+                stuck_in: AtomicU64::new(0),
             }))
         });
         shared.owner.store(owner, Ordering::Relaxed);
@@ -226,6 +229,20 @@ impl WorkerShared {
     /// Sends a signal to its worker's thread.
     pub(crate) fn signal(&self, signal: i32) {
         self.clock.signal(signal);
+    }
+
+    /// The monitor says whether the worker, one of the runtime of this number, is stuck.
+    pub(super) fn note_stuck(&self, runtime: u64, is_stuck: bool) {
+        let number = if is_stuck { runtime } else { 0 };
+        if self.stuck_in.load(Ordering::Relaxed) != number {
+            self.stuck_in.store(number, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the monitor has seen the worker stuck in the runtime of this number. (What it says late, of a worker that has ended, is of
+    /// another runtime.)
+    pub(super) fn is_stuck(&self, runtime: u64) -> bool {
+        self.stuck_in.load(Ordering::Relaxed) == runtime
     }
 
     pub(super) fn is_running(&self) -> bool {

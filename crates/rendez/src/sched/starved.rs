@@ -157,7 +157,7 @@ impl Worker {
 
     /// Whether this worker starts tasks that others may start: not if it is surplus.
     fn may_start_shared(&self) -> bool {
-        self.index < self.runtime.active_workers() || self.runtime.is_stopping()
+        !self.is_surplus() || self.runtime.is_stopping()
     }
 
     // ---- requests ----

@@ -149,7 +149,7 @@ pub(crate) struct Worker {
     pub(super) spent_waking: Cell<Duration>,
     /// Calls of the system in it.
     calls: Cell<u32>,
-    /// Whether `fresh` holds stolen tasks: they are started here, not sent back.
+    /// Whether `fresh` holds stolen tasks, which are started here, not sent back; or, at a surplus worker, which none are.
     pub(super) has_loot: Cell<bool>,
     /// How many goroutines are suspended in a destructor that an unwind runs.
     unwinding: Cell<u32>,
@@ -344,8 +344,7 @@ impl Worker {
     fn place(&self, task: &Header) -> usize {
         let workers = self.runtime.active_workers();
         if self.has_loot.get() {
-            self.has_loot.set(!self.fresh.is_empty());
-            return self.index;
+            return self.place_loot();
         }
         if self.load.get() == 0 || workers == 1 || self.runtime.is_stopping() {
             return self.index;
@@ -366,12 +365,36 @@ impl Worker {
         target
     }
 
+    /// Where stolen tasks start: here. Where a surplus worker's own do: elsewhere.
+    #[cold]
+    fn place_loot(&self) -> usize {
+        if self.is_surplus() && !self.runtime.is_stopping() {
+            return self.least_loaded().unwrap_or(self.index);
+        }
+        self.has_loot.set(!self.fresh.is_empty());
+        self.index
+    }
+
+    /// The least loaded of the workers that take new work and are not stuck, as far as is known.
+    #[cold]
+    fn least_loaded(&self) -> Option<usize> {
+        let runtime = &self.runtime;
+        let all = (0..runtime.active_workers()).filter_map(|index| Some((index, runtime.worker(index)?)));
+        let free = all.filter(|(_, shared)| !shared.is_stuck(runtime.number));
+        free.min_by_key(|(_, shared)| shared.load()).map(|(index, _)| index)
+    }
+
     /// Hands an unstarted task to another worker. `false` if `target` is this one.
     fn hand_to(&self, target: usize, task: Fresh) -> bool {
         if target == self.index {
             return false;
         }
-        let Some(shared) = self.runtime.worker(target) else { return false };
+        let Some(mut shared) = self.runtime.worker(target) else { return false };
+        if shared.is_stuck(self.runtime.number) {
+            let other = self.least_loaded().filter(|&other| other != self.index);
+            let Some(other) = other.and_then(|other| self.runtime.worker(other)) else { return false };
+            shared = other;
+        }
         // Counted first, so that a count of zero means that nothing has been there for long.
         shared.incoming.fetch_add(1, Ordering::SeqCst);
         shared.handed.push(task);
@@ -571,13 +594,15 @@ impl Worker {
         self.empty_inbox();
         self.shared.counters.timers.set(self.timers.len());
         self.fire_timers();
-        if self.index < self.runtime.active_workers() {
+        if !self.is_surplus() {
             if let Steal::Success(task) = self.runtime.injector.steal() {
                 self.fresh.push(task);
             }
             self.take_woken();
         } else {
-            while let Some(task) = self.fresh.pop() {
+            // What is spawned here from now on goes to others as well.
+            self.has_loot.set(true);
+            while let Some(task) = self.fresh.pop().or_else(|| self.shared.take_handed()) {
                 self.runtime.inject(task);
             }
             while let Some(task) = self.polls.take() {

@@ -81,6 +81,8 @@ pub struct Counts {
     pub notifies: u64,
     /// Goroutines that were found to hold their worker for too long, while somebody looked.
     pub stuck: u64,
+    /// Times that a spare worker was called to take the place of one that was kept by a goroutine: see [`RuntimeBuilder::spares`](crate::RuntimeBuilder::spares).
+    pub spares: u64,
     tally: Tally,
 }
 
@@ -109,6 +111,7 @@ impl Counts {
             asleep: tally.asleep,
             notifies: tally.notified,
             stuck: tally.stuck,
+            spares: tally.spares,
             tally: *tally,
         }
     }
@@ -144,7 +147,9 @@ pub struct RuntimeStats {
     pub counts: Counts,
     /// Goroutines in queues that all its workers share.
     pub queued: u64,
-    /// Its workers.
+    /// How many [spares](crate::RuntimeBuilder::spares) take new work now.
+    pub spares: u64,
+    /// Its workers, and the spares that there have been.
     pub workers: Vec<WorkerStats>,
 }
 
@@ -317,6 +322,7 @@ impl RuntimeStats {
             number: figures.number,
             counts: Counts::of(tally),
             queued: figures.unstarted,
+            spares: figures.spares,
             workers: figures.workers.iter().map(WorkerStats::of).collect(),
         }
     }

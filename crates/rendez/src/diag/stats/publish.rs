@@ -5,7 +5,7 @@ use super::{Counts, Stats, stats};
 use metrics::{Label, counter, gauge};
 
 /// What stats are called there, and what they are.
-const DESCRIBED: [(&str, &str); 8] = [
+const DESCRIBED: [(&str, &str); 9] = [
     ("rendez_goroutines", "goroutines that have not ended, by state"),
     ("rendez_spawned_total", "goroutines started"),
     ("rendez_parks_total", "waits for which a goroutine gave up its worker, by what was waited for"),
@@ -16,6 +16,10 @@ const DESCRIBED: [(&str, &str); 8] = [
     ),
     ("rendez_worker_busy_seconds_total", "processor time of workers"),
     ("rendez_stacks", "stacks of goroutines, by size and state"),
+    (
+        "rendez_spares_total",
+        "times that a spare worker was called in place of one that was kept by a goroutine",
+    ),
     ("rendez_stuck_total", "goroutines that were found to hold their worker for too long"),
 ];
 
@@ -25,7 +29,7 @@ const DESCRIBED: [(&str, &str); 8] = [
 /// | metric | kind | labels |
 /// | --- | --- | --- |
 /// | `rendez_goroutines` | gauge | `state`: running, runnable, unstarted, or what is waited for |
-/// | `rendez_spawned_total`, `rendez_ended_total`, `rendez_yields_total`, `rendez_steals_total`, `rendez_sleeps_total`, `rendez_notifies_total`, `rendez_poller_looks_total`, `rendez_stuck_total` | counter | |
+/// | `rendez_spawned_total`, `rendez_ended_total`, `rendez_yields_total`, `rendez_steals_total`, `rendez_sleeps_total`, `rendez_notifies_total`, `rendez_poller_looks_total`, `rendez_spares_total`, `rendez_stuck_total` | counter | |
 /// | `rendez_parks_total` | counter | `reason` |
 /// | `rendez_wakes_total` | counter | `from`: local, remote, time, shutdown, async |
 /// | `rendez_wake_to_run_seconds` | gauge | `quantile`: 0.5, 0.9, 0.99 |
@@ -102,6 +106,7 @@ fn publish_counts(counts: &Counts) {
     counter!("rendez_sleeps_total").absolute(counts.sleeps);
     counter!("rendez_notifies_total").absolute(counts.notifies);
     counter!("rendez_poller_looks_total").absolute(counts.poller_looks);
+    counter!("rendez_spares_total").absolute(counts.spares);
     counter!("rendez_stuck_total").absolute(counts.stuck);
     for &(reason, n) in &counts.parks_by_reason {
         counter!("rendez_parks_total", "reason" => reason).absolute(n);

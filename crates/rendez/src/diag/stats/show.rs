@@ -83,7 +83,11 @@ impl fmt::Display for Stats {
         write!(f, "{}", self.counts)?;
         writeln!(f, "wake to run  {}", self.wake_to_run)?;
         for runtime in &self.runtimes {
-            writeln!(f, "runtime {:<4} {} queued for all", runtime.number, runtime.queued)?;
+            write!(f, "runtime {:<4} {} queued for all", runtime.number, runtime.queued)?;
+            if runtime.spares > 0 {
+                write!(f, ", {} spares", runtime.spares)?;
+            }
+            writeln!(f)?;
             for worker in &runtime.workers {
                 writeln!(
                     f,

@@ -143,9 +143,9 @@ fn hook() -> Option<Hook> {
 /// `f` may block. The monitor goes on meanwhile; what it finds is told when `f` has returned, one report after the other, of which 64 wait
 /// at most: more are only counted. While `f` runs no deadlock is reported, since it might wake somebody.
 ///
-/// Nobody looks unless this has been called, or the environment variable `RENDEZ_STUCK` is set, with which reports go to the standard
-/// error: a program whose goroutines compute for long on purpose is not to be scolded, and one that does not ask is to
-/// have no thread for it. The thread looks twice in each limit while a worker is awake, and sleeps when all do.
+/// Nobody is told unless this has been called, or the environment variable `RENDEZ_STUCK` is set, with which reports go to the standard
+/// error: a program whose goroutines compute for long on purpose is not to be scolded. A thread looks twice in each limit while a worker is awake, and
+/// sleeps when all do. (Without reports it looks once, for the sake of [spares](crate::RuntimeBuilder::spares); without these either there is none.)
 /// Runtimes under test are left out: their time is not the machine's.
 ///
 /// Who it is, and its calls, are found by a signal (`SIGURG`) to its thread, so a system call in which it waits may be interrupted;
@@ -179,7 +179,7 @@ pub fn on_stuck(f: impl Fn(&Stuck) + Send + Sync + 'static) {
     let before = HOOK.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(f));
     // Not under the lock: what it has captured may be dropped with it, and call this.
     drop(before);
-    if let Err(error) = monitor::start() {
+    if let Err(error) = monitor::start_reporting() {
         panic!("rendez: the monitor could not be started: {error}");
     }
 }

@@ -1,0 +1,157 @@
+//! Spare workers: who takes new work while a worker is kept by one goroutine.
+//!
+//! A worker that is in a call which blocks its thread, or in a long computation, starts nothing. Idle workers take what may start
+//! elsewhere (see [`idle`](super::idle)). If none is idle, the [monitor](super::monitor) *calls* a spare: one more worker takes new work.
+//! It *retires* it when the other has come back.
+//!
+//! # A spare is a worker beyond those that are wanted
+//!
+//! The workers that take new work are the first `active` ones, those that the program wants are the first `wanted`. So the spares are those
+//! between, and there is nothing else that makes a spare: to call one is to raise `active` by one, and to retire one is to lower it, as
+//! `set_workers` does. What a surplus worker does is what a retired spare does: it finishes what has started on it, which can't go
+//! elsewhere, and hands on what has not, and what that spawns.
+//!
+//! | | who | what |
+//! | --- | --- | --- |
+//! | `wanted`, `active` | under the lock of `threads` | `set_workers`: both to the same number. The monitor: `active` alone, between `wanted` and that plus the limit, and never once the runtime is stopping |
+//! | `stuck_in` of a worker | the monitor | placement keeps off a worker that is marked so |
+//!
+//! # When
+//!
+//! A worker is *stuck* when the monitor has seen it with one goroutine for the runtime's limit, in which that has started no other. (One that starts
+//! a hundred thousand in a burst is not stuck, though it may take long: a spare would only tear them apart, for their whole life.) A spare is called if, at one look of the
+//! monitor, all of these are true:
+//! 1. an active worker is stuck, and none sleeps or searches, which would take what there is;
+//! 2. there is something to take: an unstarted goroutine, an async one that has been woken, an alarm that is overdue, or a stuck
+//!    worker's poller with sources in it, which nobody else looks at;
+//! 3. all active workers are stuck; or more of them are *blocked* (have used less than half of the time on the processor, and do not want it) than there are
+//!    spares. (One that computes uses its processor: a thread more gives the program nothing, unless nothing else goes on.)
+//!
+//! If one does sleep, but none is the sentinel (who was has been woken for something else, and is stuck by now), one is woken, and becomes that.
+//!
+//! One spare at each look, up to the limit. One is retired when there are more spares than stuck active workers, so that
+//! in all as many workers that are not stuck take work as are wanted, or fewer. Spares may get stuck themselves, and are then replaced
+//! like others, within the limit.
+//!
+//! # Races
+//!
+//! * *A spare that goes to sleep as it is called.* It asks whether it is active after it has said that it sleeps, and is notified after `active` has
+//!   been raised: one of the two sees the other.
+//! * *One that is retired while it keeps watch* as the sentinel gives up the watch when it next wakes, which is at once since it is notified, and
+//!   wakes somebody who takes it over.
+//! * *A task that is handed to a spare as it retires*, or is spawned there, is handed on by it when it next looks around (`maintain`); what it starts before
+//!   that, within some dozens of switches, stays.
+//! * *A worker that comes back as it is found stuck*: a spare is called in vain, and retired at the next look. The mark is taken
+//!   off then, too; until then it is not chosen for new goroutines by others.
+//! * *Called during `set_workers` or a shutdown*: they take turns by the lock. `set_workers` may make a spare one of those that are wanted, or
+//!   a surplus one; the monitor counts the stuck anew afterwards, and what it has counted before is wrong for one look at most: it calls
+//!   one spare too many, or too few, until the next. Once the runtime is stopping nobody is called. All workers, active or not, take part in
+//!   the shutdown.
+//! * *A deadlock* is looked for among all workers, spares or not. Nobody is stuck then, for nobody is awake; so no spare is called, and those that there are sleep
+//!   like others and are counted like others.
+//!
+//! # Where there are none
+//!
+//! Runtimes under test (virtual time, explored and replayed schedules) have one worker, whose time is not the machine's: the monitor leaves them
+//! out. With the limit of zero nobody looks. Beyond [`MAX_WORKERS`] threads there are no more. There is no runtime on the caller's thread.
+#![forbid(unsafe_code)]
+
+use super::{alarms::OVERDUE, config::MAX_WORKERS, runtime::Shared, worker::Worker};
+use crate::time::Instant;
+use std::sync::{Arc, PoisonError, atomic::Ordering};
+
+/// What the monitor has seen of a runtime's active workers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sight {
+    /// How many are stuck, and how many of these wait in the system rather than compute.
+    pub(super) stuck: usize,
+    pub(super) blocked: usize,
+    /// Whether one sleeps.
+    pub(super) any_asleep: bool,
+}
+
+impl Worker {
+    /// Whether it takes no new work.
+    #[inline(always)]
+    pub(super) fn is_surplus(&self) -> bool {
+        self.index >= self.runtime.active_workers()
+    }
+}
+
+impl Shared {
+    /// How many spares there may be, for so many workers that are wanted.
+    fn most_spares(&self, wanted: usize) -> usize {
+        self.most_spares.unwrap_or(wanted).min(MAX_WORKERS - wanted)
+    }
+
+    /// The monitor has looked at all workers: calls a spare, or retires some.
+    pub(super) fn heed(self: &Arc<Self>, sight: Sight) {
+        let (wanted, active) = (self.wanted_workers(), self.active_workers());
+        let spares = active.saturating_sub(wanted);
+        if spares > sight.stuck {
+            self.retire_spares(sight.stuck);
+        } else if sight.stuck > 0 && self.searching.load(Ordering::Relaxed) == 0 && self.has_to_take() {
+            if sight.any_asleep {
+                self.wake_watch();
+            } else if spares < self.most_spares(wanted) && (sight.stuck == active || sight.blocked > spares) {
+                self.call_spare(active);
+            }
+        }
+    }
+
+    /// Some worker sleeps and there is something to take: sees to it that it looks.
+    fn wake_watch(&self) {
+        if !self.sentinel.load(Ordering::SeqCst) {
+            self.wake_one();
+        }
+    }
+
+    /// Raises the number of active workers from `active` by one.
+    fn call_spare(self: &Arc<Self>, active: usize) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_stopping() || self.active_workers() != active {
+            return;
+        }
+        if active >= self.started_workers() && self.start_worker(&mut threads).is_err() {
+            // The system is asked again at the next look.
+            return;
+        }
+        self.active.store(active + 1, Ordering::SeqCst);
+        drop(threads);
+        if let Some(shared) = self.worker(active) {
+            shared.counters.note_spare();
+            shared.notify();
+        }
+    }
+
+    /// Lowers the number of spares to `left`.
+    fn retire_spares(&self, left: usize) {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wanted, active) = (self.wanted_workers(), self.active_workers());
+        if active <= wanted + left {
+            return;
+        }
+        self.active.store(wanted + left, Ordering::SeqCst);
+        drop(threads);
+        for index in wanted + left..active {
+            if let Some(shared) = self.worker(index) {
+                shared.notify();
+            }
+        }
+    }
+
+    /// Whether there is something that any worker may take, and whom nobody has to wake first.
+    fn has_to_take(&self) -> bool {
+        if !self.injector.is_empty() || !self.woken.is_empty() {
+            return true;
+        }
+        let overdue = Instant::now().nanos().saturating_sub(OVERDUE);
+        (0..self.started_workers()).filter_map(|index| self.victim(index)).any(|victim| {
+            !victim.fresh.is_empty()
+                || !victim.polls.is_empty()
+                || victim.shared.incoming.load(Ordering::Relaxed) > 0
+                || victim.shared.alarms.next_deadline().is_some_and(|at| at <= overdue)
+                || victim.shared.is_stuck(self.number) && victim.shared.has_sources()
+        })
+    }
+}
