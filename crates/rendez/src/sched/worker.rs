@@ -46,9 +46,10 @@ use crate::{
     wait::{Awaited, Reason, Waiter},
 };
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
-use observed::TRACED;
+use observed::{LastRecord, TRACED};
 use std::{
     cell::{Cell, RefCell},
+    num::NonZeroU64,
     panic::Location,
     ptr::{self, NonNull},
     sync::{
@@ -106,6 +107,9 @@ pub(crate) struct Worker {
     noting: Cell<u8>,
     /// Where bursts are recorded, if they are.
     trace: Cell<Option<&'static Ring>>,
+    last_record: Cell<LastRecord>,
+    /// Who was woken first in the burst that is recorded.
+    recorded_wake: Cell<Option<NonZeroU64>>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     own_stealer: Stealer<Fresh>,
@@ -189,6 +193,8 @@ impl Worker {
             woken: Cell::new(ptr::null_mut()),
             noting: Cell::new(0),
             trace: Cell::new(None),
+            last_record: Cell::default(),
+            recorded_wake: Cell::new(None),
             streak: Cell::new(0),
             own_stealer: fresh.stealer(),
             fresh,

@@ -12,10 +12,13 @@
 #![forbid(unsafe_code)]
 
 use crate::sched::WorkerName;
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-    fence,
+use std::{
+    num::NonZeroU64,
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+        fence,
+    },
 };
 
 const WORDS: usize = 4;
@@ -34,6 +37,8 @@ pub(crate) enum Record {
         site: usize,
         /// How that ended: one of the constants below, or those plus the number of a reason.
         end: u8,
+        /// Who was woken meanwhile, or the first of those.
+        woken: Option<NonZeroU64>,
     },
     /// In the next slice, the goroutine of this number was woken.
     Wake { goroutine: u64 },
@@ -54,13 +59,19 @@ impl Record {
     const KIND_SPAWN: u64 = 2;
     const KIND_WORKER: u64 = 3;
 
-    /// The kind in the lowest byte, how it ended in the second, and a length in the others.
+    /// The kind in the lowest byte, how it ended in the second, and a length in the others. Who was woken stands above the spawn site,
+    /// whose address leaves room there, as the difference of the numbers: zero for nobody. What does not fit is left out: see
+    /// [`wake_apart`](Self::wake_apart).
     #[inline(always)]
     fn into_words(self) -> [u64; WORDS] {
         match self {
-            Record::Run { begin, length, goroutine, site, end } => {
+            Record::Run { begin, length, goroutine, site, end, woken } => {
                 let length = length.min((1 << 48) - 1);
-                [Self::KIND_RUN | u64::from(end) << 8 | length << 16, begin, goroutine, site as u64]
+                let site = site as u64;
+                let by = woken.and_then(|woken| difference(woken, goroutine)).unwrap_or(0);
+                let site = if site >> ADDRESS_BITS == 0 { site } else { 0 };
+                let last = site | u64::from(by as u16) << ADDRESS_BITS;
+                [Self::KIND_RUN | u64::from(end) << 8 | length << 16, begin, goroutine, last]
             }
             Record::Wake { goroutine } => [Self::KIND_WAKE, 0, goroutine, 0],
             Record::Spawn { at, goroutine, site } => [Self::KIND_SPAWN, at, goroutine, site as u64],
@@ -70,17 +81,42 @@ impl Record {
         }
     }
 
+    /// Who was woken, if there is no room for that in the record of the burst.
+    #[inline(always)]
+    fn wake_apart(&self) -> Option<NonZeroU64> {
+        let Record::Run { goroutine, woken: Some(woken), .. } = *self else { return None };
+        difference(woken, goroutine).is_none().then_some(woken)
+    }
+
     fn from_words([first, time, goroutine, last]: [u64; WORDS]) -> Record {
-        let site = last as usize;
         match first & 0xff {
             Self::KIND_RUN => {
-                Record::Run { begin: time, length: first >> 16, goroutine, site, end: (first >> 8) as u8 }
+                let by = (last >> ADDRESS_BITS) as u16 as i16;
+                let woken = goroutine.wrapping_add_signed(by.into());
+                Record::Run {
+                    begin: time,
+                    length: first >> 16,
+                    goroutine,
+                    site: (last & ((1 << ADDRESS_BITS) - 1)) as usize,
+                    end: (first >> 8) as u8,
+                    woken: if by == 0 { None } else { NonZeroU64::new(woken) },
+                }
             }
             Self::KIND_WAKE => Record::Wake { goroutine },
-            Self::KIND_SPAWN => Record::Spawn { at: time, goroutine, site },
+            Self::KIND_SPAWN => Record::Spawn { at: time, goroutine, site: last as usize },
             _ => Record::Worker(WorkerName { runtime: time, index: goroutine, thread: last }),
         }
     }
+}
+
+/// So many bits the addresses of what lies in a program have, of processors of today. (Above that the site is not known.)
+const ADDRESS_BITS: u32 = 48;
+
+/// As it stands above the site.
+#[inline(always)]
+fn difference(woken: NonZeroU64, goroutine: u64) -> Option<i16> {
+    let by = woken.get().wrapping_sub(goroutine).cast_signed();
+    i16::try_from(by).ok().filter(|&by| by != 0)
 }
 
 pub(crate) struct Ring {
@@ -109,12 +145,20 @@ impl Ring {
     /// By its one writer.
     #[inline(always)]
     pub(crate) fn push(&self, record: Record) {
+        if let Some(woken) = record.wake_apart() {
+            self.push_words(Record::Wake { goroutine: woken.get() }.into_words());
+        }
+        self.push_words(record.into_words());
+    }
+
+    #[inline(always)]
+    fn push_words(&self, words: [u64; WORDS]) {
         let n = self.ended.load(Relaxed);
         self.begun.store(n + 1, Relaxed);
         fence(Release);
         let at = (n as usize * WORDS) & (self.words.len() - 1);
         if let Some(place) = self.words.get(at..at + WORDS) {
-            for (place, word) in place.iter().zip(record.into_words()) {
+            for (place, word) in place.iter().zip(words) {
                 place.store(word, Relaxed);
             }
         }
@@ -152,7 +196,38 @@ mod tests {
     use std::thread;
 
     fn run(n: u64) -> Record {
-        Record::Run { begin: n, length: n * 3, goroutine: n * 5, site: n as usize * 7, end: (n % 23) as u8 }
+        Record::Run {
+            begin: n,
+            length: n * 3,
+            goroutine: n * 5,
+            site: n as usize * 7,
+            end: (n % 23) as u8,
+            woken: NonZeroU64::new(n * 5 + 1 + n % 7),
+        }
+    }
+
+    #[test]
+    fn who_was_woken_is_in_the_record_or_if_there_is_no_room_in_one_before() {
+        let burst = |goroutine, woken| Record::Run {
+            begin: 1,
+            length: (1 << 48) - 1,
+            goroutine,
+            site: (1 << 48) - 1,
+            end: 255,
+            woken: NonZeroU64::new(woken),
+        };
+        let near = [(7, 8), (8, 7), (1, 1 + 0x7fff), (1 + 0x8000, 1), (u64::MAX, 5), (5, u64::MAX), (3, 0)];
+        for (goroutine, woken) in near {
+            let ring = Ring::new(8);
+            ring.push(burst(goroutine, woken));
+            assert_eq!(ring.read(), [burst(goroutine, woken)]);
+        }
+        let far = [(7, 7), (1, 1 + 0x8000), (2 + 0x8000, 1), (5, u64::MAX / 2)];
+        for (goroutine, woken) in far {
+            let ring = Ring::new(8);
+            ring.push(burst(goroutine, woken));
+            assert_eq!(ring.read(), [Record::Wake { goroutine: woken }, burst(goroutine, 0)]);
+        }
     }
 
     #[test]

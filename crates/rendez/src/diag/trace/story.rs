@@ -8,7 +8,10 @@
 
 use super::ring::Record;
 use crate::sched::{RingOfWorker, WorkerName};
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroU64,
+};
 
 /// A goroutine has the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +47,8 @@ pub(super) fn tell(rings: &[RingOfWorker], began: u64) -> (Vec<WorkerName>, Vec<
                 Record::Worker(worker) => workers.push(worker),
                 Record::Wake { goroutine } => wakes.push(goroutine),
                 Record::Spawn { at, goroutine, site } => spawns.push((at, goroutine, site)),
-                Record::Run { begin, length, goroutine, site, end: how } => {
+                Record::Run { begin, length, goroutine, site, end: how, woken: first } => {
+                    wakes.extend(first.map(NonZeroU64::get));
                     let (wakes, spawns) = (std::mem::take(&mut wakes), std::mem::take(&mut spawns));
                     // A clock that is not quite the same everywhere must not have slices overlap.
                     let begin = begin.max(last);
@@ -145,7 +149,25 @@ mod tests {
     }
 
     fn run(goroutine: u64, begin: u64, end: u64, how: u8) -> Record {
-        Record::Run { begin, length: end - begin, goroutine, site: 0, end: how }
+        Record::Run { begin, length: end - begin, goroutine, site: 0, end: how, woken: None }
+    }
+
+    #[test]
+    fn a_wake_in_the_record_of_its_burst_is_as_one_with_a_record_of_its_own() {
+        let waking = |woken| Record::Run {
+            begin: 10,
+            length: 10,
+            goroutine: 2,
+            site: 0,
+            end: Record::YIELDED,
+            woken: NonZeroU64::new(woken),
+        };
+        let (first, last) = (run(1, 0, 10, Record::PARKED), run(1, 20, 30, Record::ENDED));
+        let within = ring(&[first, waking(1), last]);
+        let apart = ring(&[first, Record::Wake { goroutine: 1 }, waking(0), last]);
+        let (_, slices) = tell(&[within], 0);
+        assert_eq!(tell(&[apart], 0).1, slices);
+        assert_eq!((slices[1].wakes.len(), &slices[1].wakes), (1, &slices[2].woken_by));
     }
 
     #[test]

@@ -4,6 +4,13 @@
 //! All of it hangs on one question that the loop asks before each burst, whether [`curious`](Worker) is not zero: so what is not
 //! asked for costs nothing there. Who wakes others has to be asked for as well while such a burst runs: then [`NOBODY`] stands in place
 //! of the task that was woken last, so that the first wake-up takes the way of the second one, where that is asked.
+//!
+//! # What a recorded burst costs
+//!
+//! Reading the processor's counter is most of it. A burst that follows another at once begins when that ended, as long as nothing lies
+//! between them but the switch: so there is one reading for each, and not two. (It lies between them if the worker has looked around, or has
+//! been brought something by another worker, whose slice would seem to begin after that to which it leads.) The first goroutine that a
+//! burst wakes, which most often is the only one, goes into the record of the burst itself.
 
 use super::*;
 use crate::{
@@ -13,6 +20,16 @@ use crate::{
 
 /// A bit of `curious`: all bursts are recorded. The others count those that are still to be timed.
 pub(super) const TRACED: u32 = 1 << 31;
+/// When the last recorded burst ended, and what then was: by that the next one can tell whether it follows at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastRecord {
+    tick: u32,
+    /// How many wake-ups had come from elsewhere.
+    arrivals: u64,
+    /// In the trace's ticks. Zero: there is no such burst.
+    end: u64,
+}
+
 /// Bits of `noting`: what is done with who is woken.
 const PROBED: u8 = 1;
 const RECORDED: u8 = 2;
@@ -39,7 +56,7 @@ impl Worker {
         // SAFETY: passed on.
         unsafe {
             match self.trace.get() {
-                Some(ring) => self.record(ring, task, fiber, order, is_timed.then_some(tick)),
+                Some(ring) => self.record(ring, task, fiber, order, (tick, is_timed)),
                 None => self.time(task, fiber, order, tick),
             }
         }
@@ -81,7 +98,7 @@ impl Worker {
         task: *mut Header,
         fiber: *mut Fiber,
         order: Order,
-        timed_at: Option<u32>,
+        (tick, is_timed): (u32, bool),
     ) -> Suspend {
         // SAFETY: as in `execute`; nothing is read of the task after it may have ended.
         unsafe {
@@ -93,14 +110,16 @@ impl Worker {
                 extra.told.set(trace::tell_name(header.id, name));
             }
             let (goroutine, site) = (header.id, ptr::from_ref(header.site).expose_provenance());
+            let begin = self.recorded_begin(tick, &*fiber);
             self.note_wakes(RECORDED);
-            let begin = trace::ticks();
-            let suspended = match timed_at {
-                Some(tick) => self.time(task, fiber, order, tick),
-                None => Fiber::resume(fiber, order),
+            let suspended = match is_timed {
+                true => self.time(task, fiber, order, tick),
+                false => Fiber::resume(fiber, order),
             };
-            let length = trace::ticks().saturating_sub(begin);
+            let now = trace::ticks().max(begin);
             self.stop_noting();
+            let arrivals = self.shared.counters.remote_wakes.get();
+            self.last_record.set(LastRecord { tick, arrivals, end: now });
             let end = match suspended {
                 Suspend::Idle => Record::ENDED,
                 Suspend::Polled => Record::PENDING,
@@ -108,9 +127,24 @@ impl Worker {
                     (*fiber).reason().map_or(Record::YIELDED, |reason| Record::PARKED + reason as u8)
                 }
             };
-            ring.push(Record::Run { begin, length, goroutine, site, end });
+            let woken = self.recorded_wake.replace(None);
+            ring.push(Record::Run { begin, length: now - begin, goroutine, site, end, woken });
             suspended
         }
+    }
+
+    /// When the burst of this tick begins, for the trace: see the module.
+    #[inline]
+    fn recorded_begin(&self, tick: u32, fiber: &Fiber) -> u64 {
+        let last = self.last_record.get();
+        let follows = last.end != 0
+            && tick == last.tick.wrapping_add(1)
+            && !tick.is_multiple_of(MAINTAIN_EVERY)
+            && !self.slow.get()
+            && last.arrivals == self.shared.counters.remote_wakes.get()
+            // One that starts may have been handed over, and its stack may have been made for it.
+            && fiber.owned.get();
+        if follows { last.end } else { trace::ticks() }
     }
 
     /// From now on, who is woken is noted.
@@ -151,31 +185,38 @@ impl Worker {
             home.counters.set_probe(task.cast_mut());
         }
         // SAFETY: who is woken has not ended, and does not before it is queued, which is after this.
-        self.record_if_traced(|| Record::Wake { goroutine: unsafe { (*task).id } });
+        self.record_wake(unsafe { (*task).id });
     }
 
     /// An async goroutine is about to be queued here, and something is noted.
     #[cold]
     pub(super) fn note_async_wake(&self, task: *const Header) {
         // SAFETY: as above.
-        self.record_if_traced(|| Record::Wake { goroutine: unsafe { (*task).id } });
+        self.record_wake(unsafe { (*task).id });
+    }
+
+    /// The first of a burst goes into its record, the others have records of their own.
+    fn record_wake(&self, goroutine: u64) {
+        self.record_if_traced(|ring| match self.recorded_wake.get() {
+            None => self.recorded_wake.set(NonZeroU64::new(goroutine)),
+            Some(_) => ring.push(Record::Wake { goroutine }),
+        });
     }
 
     /// A goroutine is about to be queued for the first time, and something is noted.
     #[cold]
     pub(super) fn note_spawn(&self, task: &Header) {
-        self.record_if_traced(|| Record::Spawn {
-            at: trace::ticks(),
-            goroutine: task.id,
-            site: ptr::from_ref(task.site).expose_provenance(),
+        self.record_if_traced(|ring| {
+            let site = ptr::from_ref(task.site).expose_provenance();
+            ring.push(Record::Spawn { at: trace::ticks(), goroutine: task.id, site });
         });
     }
 
-    fn record_if_traced(&self, record: impl FnOnce() -> Record) {
+    fn record_if_traced(&self, record: impl FnOnce(&Ring)) {
         if self.noting.get() & RECORDED != 0
             && let Some(ring) = self.trace.get()
         {
-            ring.push(record());
+            record(ring);
         }
     }
 
@@ -195,6 +236,7 @@ impl Worker {
             self.curious.set(curious & !TRACED);
         } else if self.harness.is_none() {
             let ring = RingOfWorker::obtain(self.shared, self.runtime.number, self.index);
+            self.last_record.set(LastRecord::default());
             self.trace.set(Some(ring));
             self.curious.set(curious | TRACED);
         }
