@@ -46,7 +46,7 @@
 //!   parked. [`goroutine_local!`] declares values of a goroutine's own. Crates whose unsafe code trusts that a thread-local is left as it was set (scoped thread-locals set around a
 //!   blocking call, from two goroutines) are the one thing that can break soundness.
 //! * **A blocking system call blocks its worker**, unless it is made by [`blocking`](blocking()), or here: [`net`], [`fs`]. Goroutines are not preempted.
-//!   New ones start on a spare worker meanwhile ([`RuntimeBuilder::spares`]).
+//!   New ones start on a spare worker meanwhile where one is allowed ([`RuntimeBuilder::spares`]).
 //! * **Ending**: when a [`Runtime`] shuts down, parked goroutines are unwound, so that their destructors run. With
 //!   `panic = "abort"` they can't be, and are left as they are.
 //!

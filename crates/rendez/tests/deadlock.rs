@@ -481,7 +481,7 @@ fn a_deadlock_after_there_were_spares_of_eight_is_told() {
 
 /// While all workers are in calls that block, a goroutine starts, and stays on the spare that has started it.
 fn deadlocks_after_spares(workers: usize) {
-    let runtime = Runtime::builder().workers(workers).build().unwrap();
+    let runtime = Runtime::builder().workers(workers).spares(workers).build().unwrap();
     let (tx, rx) = chan::bounded::<()>(0);
     let (started, has_started) = std::sync::mpsc::channel();
     let inside = Arc::new(std::sync::Barrier::new(workers + 1));

@@ -18,7 +18,7 @@ use std::{
 };
 
 fn runtime(workers: usize) -> Runtime {
-    Runtime::builder().workers(workers).build().unwrap()
+    Runtime::builder().workers(workers).spares(workers).build().unwrap()
 }
 
 /// What keeps a goroutine, and its worker with it, until it is opened.
@@ -342,23 +342,35 @@ fn the_environment_says_how_many_spares_there_may_be() {
         let error = Runtime::builder().build().unwrap_err().to_string();
         assert!(error.contains("RENDEZ_SPARES=\"none\" is not a number of spare workers"), "{error}");
         // SAFETY: as above.
-        unsafe { std::env::set_var("RENDEZ_SPARES", "0") };
-        let has_run = Arc::new(AtomicBool::new(false));
-        let theirs = has_run.clone();
-        let runtime = runtime(1);
-        let child = runtime.run(|| {
-            let child = go(move || theirs.store(true, Ordering::SeqCst));
-            thread::sleep(Duration::from_millis(100));
-            assert!(!has_run.load(Ordering::SeqCst));
-            child
-        });
-        child.join().unwrap();
+        unsafe { std::env::remove_var("RENDEZ_SPARES") };
+        assert!(!starts_beside_a_blocked_worker());
         let names = std::fs::read_dir("/proc/self/task").unwrap();
         let is_monitor = |task: std::path::PathBuf| {
             std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "rendez-monitor")
         };
         assert!(!names.map(|task| task.unwrap().path()).any(is_monitor));
+        // SAFETY: as above; the runtime of before has ended.
+        unsafe { std::env::set_var("RENDEZ_SPARES", "1") };
+        assert!(starts_beside_a_blocked_worker());
     }) {
         assert!(ended.status.success(), "{ended:?}");
     }
+}
+
+/// Whether a goroutine starts while the only worker of a runtime, whose spares nobody sets, is blocked.
+fn starts_beside_a_blocked_worker() -> bool {
+    let has_run = Arc::new(AtomicBool::new(false));
+    let theirs = has_run.clone();
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let (has, child) = runtime.run(|| {
+        let child = go(move || theirs.store(true, Ordering::SeqCst));
+        let patience = if std::env::var_os("RENDEZ_SPARES").is_some() { 60_000 } else { 100 };
+        let started = std::time::Instant::now();
+        while !has_run.load(Ordering::SeqCst) && started.elapsed() < Duration::from_millis(patience) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        (has_run.load(Ordering::SeqCst), child)
+    });
+    child.join().unwrap();
+    has
 }

@@ -73,11 +73,11 @@ impl Config {
         Ok((self.stuck_after.unwrap_or(limit), from_env.is_some()))
     }
 
-    /// How many spare workers there may be, if that is said.
-    pub(super) fn spares(&self) -> io::Result<Option<usize>> {
+    /// How many spare workers there may be.
+    pub(super) fn spares(&self) -> io::Result<usize> {
         match self.spares {
-            None => from_env("RENDEZ_SPARES", "a number of spare workers"),
-            spares => Ok(spares),
+            Some(spares) => Ok(spares),
+            None => Ok(from_env("RENDEZ_SPARES", "a number of spare workers")?.unwrap_or(0)),
         }
     }
 

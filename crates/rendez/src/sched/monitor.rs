@@ -1,7 +1,7 @@
 //! The monitor: a thread that finds goroutines which hold their worker for too long.
 //!
-//! It tells of them if somebody asks for that ([`on_stuck`](crate::diag::on_stuck), `RENDEZ_STUCK`), and calls [spares](super::spares) in any
-//! case, unless the runtime is to have none; where neither is wanted there is no thread. It reads the number of each worker's switches, which is odd while a goroutine runs; an odd number that has stood still
+//! It tells of them if somebody asks for that ([`on_stuck`](crate::diag::on_stuck), `RENDEZ_STUCK`), and calls [spares](super::spares) where
+//! they are allowed; where neither is wanted there is no thread. It reads the number of each worker's switches, which is odd while a goroutine runs; an odd number that has stood still
 //! for the runtime's limit is one goroutine. To be told it is looked at by a signal: see `diag::stuck`.
 //!
 //! # It sleeps when all sleep

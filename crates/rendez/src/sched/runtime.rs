@@ -56,8 +56,8 @@ pub(crate) struct Shared {
     pub(super) active: AtomicUsize,
     /// How many are wanted; what goes beyond that are [spares](super::spares).
     pub(super) wanted: AtomicUsize,
-    /// How many spares there may be; as many as workers are wanted if that is not said.
-    pub(super) most_spares: Option<usize>,
+    /// How many spares there may be.
+    pub(super) most_spares: usize,
     pub(super) injector: Injector<Fresh>,
     /// Async goroutines that were woken by threads that are no workers of this runtime.
     pub(super) woken: Inbox<Header>,
@@ -132,7 +132,7 @@ impl Shared {
         let most_spares = config.spares()?;
         if reports {
             monitor::start_reporting()?;
-        } else if harness.is_none() && most_spares != Some(0) {
+        } else if harness.is_none() && most_spares > 0 {
             // Without it there are no spares: that is no reason not to run.
             let _ = monitor::start();
         }
@@ -689,12 +689,13 @@ impl RuntimeBuilder {
         self
     }
 
-    /// How many spare workers there may be; 0 for none. Default: `RENDEZ_SPARES`, else as many as workers.
+    /// How many spare workers there may be; 0 for none. Default: `RENDEZ_SPARES`, else 0.
     ///
     /// When a worker has been kept by one goroutine for as long as [`stuck_after`](Self::stuck_after) says, in a call that blocks its thread or in a
     /// computation, and there is work that it can't come to and nobody else is free for, a spare worker takes that: it starts
     /// new goroutines and polls async ones. Those that have started on the worker that is kept stay there. The spare takes nothing new once that
-    /// worker has come back; it finishes what it has started, beside the workers, and then its thread sleeps until a spare is wanted again. [`workers`](crate::workers()) does not count spares.
+    /// worker has come back; it finishes what it has started, beside the workers, and then its thread sleeps until a spare is wanted again.
+    /// While a worker is kept, a thread of the library looks around once in that time, which takes some tens of microseconds. [`workers`](crate::workers()) does not count spares.
     pub fn spares(mut self, spares: usize) -> Self {
         self.config.spares = Some(spares);
         self

@@ -53,7 +53,8 @@
 //! # Where there are none
 //!
 //! Runtimes under test (virtual time, explored and replayed schedules) have one worker, whose time is not the machine's: the monitor leaves them
-//! out. With the limit of zero nobody looks. Beyond [`MAX_WORKERS`] threads there are no more. There is no runtime on the caller's thread.
+//! out. With the limit of zero, which is the default, nobody looks. (It is the default because the monitor does not sleep as long as a worker is kept: a look in
+//! each limit, with files of the system to read, for a program that otherwise rests.) Beyond [`MAX_WORKERS`] threads there are no more. There is no runtime on the caller's thread.
 #![forbid(unsafe_code)]
 
 use super::{alarms::OVERDUE, config::MAX_WORKERS, runtime::Shared, worker::Worker};
@@ -81,7 +82,7 @@ impl Worker {
 impl Shared {
     /// How many spares there may be, for so many workers that are wanted.
     fn most_spares(&self, wanted: usize) -> usize {
-        self.most_spares.unwrap_or(wanted).min(MAX_WORKERS - wanted)
+        self.most_spares.min(MAX_WORKERS - wanted)
     }
 
     /// The monitor has looked at all workers: calls a spare, or retires some.

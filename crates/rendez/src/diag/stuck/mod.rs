@@ -145,7 +145,7 @@ fn hook() -> Option<Hook> {
 ///
 /// Nobody is told unless this has been called, or the environment variable `RENDEZ_STUCK` is set, with which reports go to the standard
 /// error: a program whose goroutines compute for long on purpose is not to be scolded. A thread looks twice in each limit while a worker is awake, and
-/// sleeps when all do. (Without reports it looks once, for the sake of [spares](crate::RuntimeBuilder::spares); without these either there is none.)
+/// sleeps when all do. (Where there are no reports but [spares](crate::RuntimeBuilder::spares) are allowed it looks once.)
 /// Runtimes under test are left out: their time is not the machine's.
 ///
 /// Who it is, and its calls, are found by a signal (`SIGURG`) to its thread, so a system call in which it waits may be interrupted;
