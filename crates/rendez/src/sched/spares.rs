@@ -77,6 +77,12 @@ impl Worker {
     pub(super) fn is_surplus(&self) -> bool {
         self.index >= self.runtime.active_workers()
     }
+
+    /// Whether it may be a spare that has retired. (One that the program does not want any more starts what it spawns: if few had to start
+    /// what many go on spawning, they would fall behind for ever.)
+    pub(super) fn may_be_retired(&self) -> bool {
+        self.runtime.most_spares > 0 && self.is_surplus()
+    }
 }
 
 impl Shared {

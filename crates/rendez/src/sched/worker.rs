@@ -371,10 +371,10 @@ impl Worker {
         target
     }
 
-    /// Where stolen tasks start: here. Where a surplus worker's own do: elsewhere.
+    /// Where stolen tasks start: here. Where those start that one spawns who may have been a spare: elsewhere.
     #[cold]
     fn place_loot(&self) -> usize {
-        if self.is_surplus() && !self.runtime.is_stopping() {
+        if self.may_be_retired() && !self.runtime.is_stopping() {
             return self.least_loaded().unwrap_or(self.index);
         }
         self.has_loot.set(!self.fresh.is_empty());
@@ -606,9 +606,11 @@ impl Worker {
             }
             self.take_woken();
         } else {
-            // What is spawned here from now on goes to others as well.
-            self.has_loot.set(true);
-            while let Some(task) = self.fresh.pop().or_else(|| self.shared.take_handed()) {
+            // Of one that may have been a spare, what is spawned from now on goes to others as well, and what was handed over.
+            let retired = self.may_be_retired();
+            self.has_loot.set(retired || self.has_loot.get());
+            let handed = || if retired { self.shared.take_handed() } else { None };
+            while let Some(task) = self.fresh.pop().or_else(handed) {
                 self.runtime.inject(task);
             }
             while let Some(task) = self.polls.take() {
