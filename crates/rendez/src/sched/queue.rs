@@ -106,9 +106,9 @@ impl<T: Linked> RunQueue<T> {
             if lead >= distance {
                 break;
             }
-            // SAFETY: the last that was seen is queued, and queued tasks live (see `push`).
             let next = match lead {
                 0 => self.head.get(),
+                // SAFETY: the last that was seen is queued, and queued tasks live (see `push`).
                 _ => unsafe { (*self.seen.get()).link().load(Ordering::Relaxed) },
             };
             if next.is_null() {
