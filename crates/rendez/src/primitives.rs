@@ -27,6 +27,17 @@ pub(crate) fn prefetch<T>(at: *const T) {
     let _ = at;
 }
 
+/// Of a cache.
+pub(crate) const LINE: usize = 64;
+
+/// Has the processor fetch all lines of a value; null is as good.
+#[inline(always)]
+pub(crate) fn prefetch_whole<T>(value: *const T) {
+    for at in (0..size_of::<T>()).step_by(LINE) {
+        prefetch(value.cast::<u8>().wrapping_add(at));
+    }
+}
+
 /// A `Cell` whose accesses loom can check, to be used where other threads read it when they hold a lock.
 #[cfg(loom)]
 pub(crate) use loom::cell::Cell;

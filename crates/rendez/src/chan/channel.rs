@@ -39,15 +39,12 @@ use crate::{
     lock::{BiasedGuard, BiasedLock},
     primitives::{
         atomic::{AtomicUsize, Ordering},
-        prefetch,
+        prefetch_whole,
     },
     time::Instant,
     wait::{self, Awaited, End, Node, Outcome, Reason, Searcher, Status, Tells, Thing, Waiter, WakeBatch},
 };
 use std::{cell::UnsafeCell, convert::Infallible, mem, mem::MaybeUninit, panic::Location, ptr};
-
-/// Of a cache.
-const LINE: usize = 64;
 
 pub(super) struct Channel<T> {
     pub(super) state: BiasedLock<State<T>>,
@@ -445,10 +442,7 @@ impl<T> Channel<T> {
     /// Has the processor fetch all of it: for who is about to close it, or was woken by that and is about to drop his end.
     #[inline(always)]
     pub(super) fn prefetch(&self) {
-        let first = (&raw const *self).cast::<u8>();
-        for at in (0..size_of::<Self>()).step_by(LINE) {
-            prefetch(first.wrapping_add(at));
-        }
+        prefetch_whole(self);
     }
 
     /// The receiver that has waited longest, for its address alone.

@@ -16,7 +16,7 @@
 //! Freeing goes up the chain of parents in a loop, so a chain may be of any length.
 
 use super::scope::Scope;
-use crate::{primitives::prefetch, task::heap};
+use crate::task::heap;
 use std::{
     alloc::Layout,
     any::Any,
@@ -27,9 +27,6 @@ use std::{
     ptr::NonNull,
     sync::atomic::{AtomicUsize, Ordering, fence},
 };
-
-/// Of a cache.
-const LINE: usize = 64;
 
 /// What a [`Context`](super::Context) is.
 #[derive(Clone)]
@@ -79,13 +76,6 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 impl Node {
-    /// Has the processor fetch a node; null is as good.
-    pub(super) fn prefetch(node: *const Node) {
-        for at in (0..size_of::<Node>()).step_by(LINE) {
-            prefetch(node.cast::<u8>().wrapping_add(at));
-        }
-    }
-
     pub(super) fn parent(&self) -> &Repr {
         &self.parent
     }

@@ -43,6 +43,7 @@ use super::{
 use crate::{
     chan::{self, Receiver, Sender},
     lock::SpinLock,
+    primitives::prefetch_whole,
     sched::{Alarm, Shared},
     select::Occurs,
     task,
@@ -340,7 +341,7 @@ impl Scope {
         let to = below.children.len().min(from + BATCH);
         below.taken = to;
         for &child in &below.children[from..to] {
-            Node::prefetch(child);
+            prefetch_whole(child);
         }
         for &child in &below.children[from..to] {
             // SAFETY: as in `unlink`; and as long as the place is not `UNLINKED` it does so.
@@ -444,7 +445,7 @@ unsafe impl Occurs for Never {
 /// Ends a context that can be cancelled, and all below it. Nothing if it has ended.
 pub(super) fn cancel(node: &Node, err: ContextError, cause: Option<Cause>) {
     // It may have been left alone for as long as its owner waited, and most of it is wanted, now or when it is dropped.
-    Node::prefetch(node);
+    prefetch_whole(node);
     let scope = node.scope();
     let mut wakeups = WakeBatch::new();
     let Some(has_children) = scope.end(err, cause.as_ref(), &mut wakeups) else { return };

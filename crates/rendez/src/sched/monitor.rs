@@ -147,7 +147,10 @@ impl Monitor {
                 let stuck = held.filter(|held| held.barren >= limit);
                 shared.note_stuck(runtime.number, stuck.is_some());
                 if index < active {
-                    let is_blocked = |held: Held| held.busy < held.time / 2 && !shared.clock.is_runnable();
+                    // Asked of the system, so only where it matters.
+                    let is_blocked = |held: Held| {
+                        runtime.most_spares > 0 && held.busy < held.time / 2 && !shared.clock.is_runnable()
+                    };
                     sight.any_asleep |= asleep;
                     sight.stuck += usize::from(stuck.is_some());
                     sight.blocked += usize::from(stuck.is_some_and(is_blocked));

@@ -9,7 +9,7 @@
 //! The workers that take new work are the first `active` ones, those that the program wants are the first `wanted`. So the spares are those
 //! between, and there is nothing else that makes a spare: to call one is to raise `active` by one, and to retire one is to lower it, as
 //! `set_workers` does. What a surplus worker does is what a retired spare does: it finishes what has started on it, which can't go
-//! elsewhere, and hands on what has not, and what that spawns.
+//! elsewhere, and hands on what has not, and, in a runtime that may have spares, what that spawns.
 //!
 //! | | who | what |
 //! | --- | --- | --- |
@@ -27,7 +27,7 @@
 //! 3. all active workers are stuck; or more of them are *blocked* (have used less than half of the time on the processor, and do not want it) than there are
 //!    spares. (One that computes uses its processor: a thread more gives the program nothing, unless nothing else goes on.)
 //!
-//! If one does sleep, but none is the sentinel (who was has been woken for something else, and is stuck by now), one is woken, and becomes that.
+//! If one does sleep, but none is the sentinel (who was it has been woken for something else, and is stuck by now), one is woken, and becomes that.
 //!
 //! One spare at each look, up to the limit. One is retired when there are more spares than stuck active workers, so that
 //! in all as many workers that are not stuck take work as are wanted, or fewer. Spares may get stuck themselves, and are then replaced

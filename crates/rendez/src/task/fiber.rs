@@ -20,7 +20,7 @@ use super::{
     switch::{Coroutine, Word},
 };
 use crate::{
-    primitives::prefetch,
+    primitives::{LINE, prefetch},
     sched::Timer,
     stack::Stack,
     wait::{Kind, Reason, Thing, Waiter},
@@ -52,8 +52,6 @@ pub(crate) struct Order {
     pub(crate) cancelled: bool,
 }
 
-/// Of a cache.
-const LINE: usize = 64;
 /// How far below its waiter a parked goroutine's frames reach, about, and how many lines are touched as it goes on: of one that
 /// then ends, and has no deeper frames than most, all that there are.
 const BELOW: usize = 4 * LINE;

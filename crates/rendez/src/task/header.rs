@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     lock::SpinLock,
-    primitives::prefetch,
+    primitives::{LINE, prefetch},
     sched::{self, WorkerShared},
     select::{Occurs, park},
     wait::{End, Node, Reason, Status, Tells, Thing, WaitQueue},
@@ -80,9 +80,6 @@ impl Goroutine {
         prefetch(at.wrapping_add(LINE));
     }
 }
-
-/// Of a cache.
-const LINE: usize = 64;
 
 pub(crate) struct Header {
     vtable: &'static Vtable,

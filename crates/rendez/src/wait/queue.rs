@@ -5,7 +5,7 @@ use super::{
     Waiter, Wakeup,
     waiter::{Claim, Win, Withheld},
 };
-use crate::primitives::{Cell, prefetch};
+use crate::primitives::{Cell, LINE, prefetch};
 use std::{marker::PhantomPinned, ptr};
 
 /// What the peer did with a node, told to its owner.
@@ -24,9 +24,6 @@ pub(crate) enum Status {
     /// The node is linked with another one, of which one is promised to the other's owner.
     Linked,
 }
-
-/// Of a cache.
-const LINE: usize = 64;
 
 /// No worker has this number.
 const NO_HOME: u32 = 0;
