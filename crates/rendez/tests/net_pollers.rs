@@ -15,10 +15,12 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const SHORT: Duration = Duration::from_millis(20);
+/// After which sleeping workers have nothing to look after any more but a doubt whether there is a deadlock, a second from then.
+const LONG: Duration = Duration::from_secs(2);
 
 /// Has the poller of whoever calls watch it from now on.
 fn register(stream: &UnixStream) {
@@ -112,6 +114,42 @@ fn a_goroutine_hears_a_socket_whose_worker_is_kept_while_all_others_are_busy() {
             thread::sleep(SHORT);
             theirs.write_all(b"x").unwrap();
             ended.recv().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_goroutine_hears_a_socket_whose_worker_is_kept_although_all_others_had_gone_to_sleep() {
+    in_time(|| {
+        runtime(2).run(|| {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            register(&ours);
+            let (begun, begins) = mpsc::channel();
+            let (done, ended) = mpsc::channel();
+            let reader = go(move || {
+                begun.send(()).unwrap();
+                assert_eq!((&ours).read(&mut [0]).unwrap(), 1);
+                done.send(()).unwrap();
+            });
+            // This keeps the worker, so the other one takes that goroutine.
+            begins.recv().unwrap();
+            let (mut waker, woken) = UnixStream::pair().unwrap();
+            let (kept, keeps) = mpsc::channel();
+            let client = thread::spawn(move || {
+                thread::sleep(LONG);
+                waker.write_all(b"x").unwrap();
+                keeps.recv().unwrap();
+                theirs.write_all(b"x").unwrap();
+                let start = Instant::now();
+                ended.recv().unwrap();
+                start.elapsed()
+            });
+            assert_eq!((&woken).read(&mut [0]).unwrap(), 1);
+            kept.send(()).unwrap();
+            // This keeps the worker again.
+            let took = client.join().unwrap();
+            assert!(took < LONG / 4, "nobody looked there for {took:?}");
+            reader.join().unwrap();
         });
     });
 }

@@ -14,6 +14,10 @@
 //!   not issue a fence to be sure that it is seen: a missed wake-up costs a moment of parallelism and never a hang, since
 //!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
+//! * **The watch over pollers.** A worker that is kept does not look at its poller, whose news may be for others: the sentinel does so
+//!   (see [`poller`](super::poller)). So who goes to work from among sleepers, and has sources, wakes one of them to be the sentinel if
+//!   there is none. Not each time: while there are sources a sentinel lingers when all sleep, until nothing has run between
+//!   [`SENTINEL_QUIET`] of its looks.
 //! * **The watch over alarms.** A worker may be kept by what it runs, for any time, while others sleep; its alarms are then
 //!   theirs to fire. So while a worker with alarms is awake and another sleeps, a sleeper will look in time: the sentinel,
 //!   or, of those who fell asleep when nobody was awake, one that wakes when the first alarm elsewhere is overdue
@@ -45,6 +49,8 @@ const POLITE_AFTER: Duration = Duration::from_micros(4);
 const WAS_AWAY: Duration = Duration::from_micros(4);
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
 const SENTINEL_MAX: Duration = Duration::from_millis(10);
+/// After so many looks between which nothing has run it sleeps like the others, if they all do.
+const SENTINEL_QUIET: u32 = 8;
 /// How often a worker tries again to find a stack for a task, at first and at last.
 const STARVED_RETRY: Duration = Duration::from_millis(5);
 const STARVED_RETRY_MAX: Duration = Duration::from_millis(80);
@@ -120,7 +126,9 @@ impl Worker {
                 self.watch.set(None);
                 return true;
             }
-            if let Some(task) = shared.take_handed() {
+            // Placed there on purpose. If nothing runs there it is about to come to it: its thread may just have been started.
+            let is_kept = shared.switches() % 2 == 1 || victim >= runtime.active_workers();
+            if let Some(task) = is_kept.then(|| shared.take_handed()).flatten() {
                 self.note_steal();
                 self.fresh.push(task);
                 self.has_loot.set(true);
@@ -208,6 +216,7 @@ impl Worker {
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         let mut switches = Vec::new();
         let mut doubt = 0;
+        let (mut quiet, mut progress) = (0, self.runtime.progress());
         loop {
             // A slab at a time, for somebody may bring work.
             while self.runtime.stacks.settle() {
@@ -215,7 +224,7 @@ impl Worker {
                     return;
                 }
             }
-            match self.sleep(period, retry, tidy_at) {
+            match self.sleep(period, retry, tidy_at, quiet < SENTINEL_QUIET) {
                 Woken::Work | Woken::Notified => return,
                 Woken::Timer => {
                     if self.find_work() {
@@ -236,6 +245,9 @@ impl Worker {
                     if self.watch.get().is_some() && self.spin() {
                         return;
                     }
+                    let now = self.runtime.progress();
+                    quiet = if now == progress { quiet + 1 } else { 0 };
+                    progress = now;
                     period = (period * 2).min(SENTINEL_MAX);
                 }
             }
@@ -278,10 +290,16 @@ impl Worker {
         found
     }
 
-    /// Goes to work: somebody has to watch over the alarms of those who are awake.
+    /// Goes to work: somebody has to watch over the alarms and the poller of those who are awake.
     #[cold]
-    fn pass_watch_on(&self) {
+    pub(super) fn pass_watch_on(&self) {
         let runtime = &self.runtime;
+        if runtime.sentinel.load(Ordering::Relaxed) || runtime.searching.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        if self.poller().is_some() {
+            return runtime.wake_one();
+        }
         let awake = (0..runtime.started_workers())
             .filter_map(|index| runtime.worker(index))
             .filter(|shared| ptr::eq(*shared, self.shared) || !shared.sleep.looks_asleep());
@@ -321,8 +339,9 @@ impl Worker {
     }
 
     /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake,
-    /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch.
-    fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>) -> Woken {
+    /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch, or if nobody is and
+    /// there are sources and this one `lingers`.
+    fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>, lingers: bool) -> Woken {
         let runtime = &self.runtime;
         // Asked after it has been said that this one sleeps: who makes it active notifies it afterwards.
         let is_active = || !self.is_surplus();
@@ -341,9 +360,10 @@ impl Worker {
         let timeout = || {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
             let active = is_active();
-            sentinel = active && awake > 0 && !runtime.sentinel.swap(true, Ordering::SeqCst);
+            let watches = awake > 0 || lingers && runtime.started_workers() > 1 && runtime.has_sources();
+            sentinel = active && watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
-            watch = if active && awake == 0 { self.watch_from() } else { None };
+            watch = if active && awake == 0 && !sentinel { self.watch_from() } else { None };
             let own = self.next_deadline();
             self.shared.published.timed.store(own.is_some(), Ordering::Relaxed);
             let due_at = own.into_iter().chain(watch).min();

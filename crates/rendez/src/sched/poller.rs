@@ -183,10 +183,13 @@ impl Poller {
     pub(crate) fn register(&'static self, fd: BorrowedFd<'_>, source: &'static Source) -> io::Result<()> {
         let all = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
         // Counted first: who sleeps elsewhere than in a poller that has sources would not be told.
-        self.registered.fetch_add(1, Ordering::SeqCst);
+        let first = self.registered.fetch_add(1, Ordering::SeqCst) == 0;
         let watched = self.watch(fd, all, ptr::from_ref(source).expose_provenance() as u64);
         if watched.is_err() {
             self.registered.fetch_sub(1, Ordering::Relaxed);
+        } else if first {
+            // From now on somebody has to look here if the worker does not.
+            super::with_worker(|worker| worker.map_or((), Worker::pass_watch_on));
         }
         watched
     }
@@ -366,6 +369,13 @@ pub(crate) fn poller_here() -> io::Result<&'static Poller> {
     })
 }
 
+impl Shared {
+    /// Whether a worker looks for somebody who waits for the system.
+    pub(super) fn has_sources(&self) -> bool {
+        (0..self.started_workers()).filter_map(|index| self.worker(index)).any(WorkerShared::has_sources)
+    }
+}
+
 impl super::WorkerShared {
     #[cold]
     fn make_poller(&'static self, runtime: &Arc<Shared>) -> io::Result<&'static Poller> {
@@ -441,11 +451,7 @@ static SERVICE: OnceLock<&'static Poller> = OnceLock::new();
 /// Whether somebody may be waiting for the system: at the service, or where the workers of these runtimes look, or those that have ended.
 pub(super) fn has_sources(runtimes: &[Arc<Shared>]) -> bool {
     SERVICE.get().is_some_and(|service| service.has_sources())
-        || runtimes.iter().any(|runtime| {
-            (0..runtime.started_workers())
-                .filter_map(|index| runtime.worker(index))
-                .any(WorkerShared::has_sources)
-        })
+        || runtimes.iter().any(|runtime| runtime.has_sources())
         || shared::any_retired(WorkerShared::has_sources)
 }
 
