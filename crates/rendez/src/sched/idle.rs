@@ -16,8 +16,9 @@
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 //! * **The watch over pollers.** A worker that is kept does not look at its poller, whose news may be for others: the sentinel does so
 //!   (see [`poller`](super::poller)). So who goes to work from among sleepers, and has sources, wakes one of them to be the sentinel if
-//!   there is none. Not each time: while there are sources a sentinel lingers when all sleep, until nothing has run between
-//!   [`SENTINEL_QUIET`] of its looks.
+//!   nobody watches. Not each time: while there are sources the sentinel lingers when all sleep, until nothing has run between
+//!   [`SENTINEL_QUIET`] of its looks; and so does a *deputy*, which looks every [`SENTINEL_MAX`], for it may be the sentinel that goes
+//!   to work.
 //! * **The watch over alarms.** A worker may be kept by what it runs, for any time, while others sleep; its alarms are then
 //!   theirs to fire. So while a worker with alarms is awake and another sleeps, a sleeper will look in time: the sentinel,
 //!   or, of those who fell asleep when nobody was awake, one that wakes when the first alarm elsewhere is overdue
@@ -235,7 +236,7 @@ impl Worker {
                         tidy_at = self.tidy(&mut doubt);
                     }
                 }
-                Woken::Sentinel => {
+                woken @ (Woken::Sentinel | Woken::Deputy) => {
                     if self.find_work() || self.poll_for_others(&mut switches) {
                         // The watch goes on: where there was something there may be more.
                         self.runtime.wake_one();
@@ -248,7 +249,9 @@ impl Worker {
                     let now = self.runtime.progress();
                     quiet = if now == progress { quiet + 1 } else { 0 };
                     progress = now;
-                    period = (period * 2).min(SENTINEL_MAX);
+                    if let Woken::Sentinel = woken {
+                        period = (period * 2).min(SENTINEL_MAX);
+                    }
                 }
             }
             if self.runtime.is_stopping() {
@@ -294,10 +297,11 @@ impl Worker {
     #[cold]
     pub(super) fn pass_watch_on(&self) {
         let runtime = &self.runtime;
-        if runtime.sentinel.load(Ordering::Relaxed) || runtime.searching.load(Ordering::Relaxed) > 0 {
-            return;
-        }
-        if self.poller().is_some() {
+        if self.poller().is_some()
+            && !runtime.sentinel.load(Ordering::Relaxed)
+            && !runtime.deputy.load(Ordering::Relaxed)
+            && runtime.searching.load(Ordering::Relaxed) == 0
+        {
             return runtime.wake_one();
         }
         let awake = (0..runtime.started_workers())
@@ -339,14 +343,14 @@ impl Worker {
     }
 
     /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake,
-    /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch, or if nobody is and
-    /// there are sources and this one `lingers`.
+    /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch. If there are sources and
+    /// this one `lingers`, it may keep watch although nobody is, or as the second one.
     fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>, lingers: bool) -> Woken {
         let runtime = &self.runtime;
         // Asked after it has been said that this one sleeps: who makes it active notifies it afterwards.
         let is_active = || !self.is_surplus();
         runtime.sleepers.fetch_add(1, Ordering::SeqCst);
-        let mut sentinel = false;
+        let (mut sentinel, mut deputy) = (false, false);
         let mut watch = None;
         let has_work = || {
             !self.shared.inbox.is_empty()
@@ -360,8 +364,10 @@ impl Worker {
         let timeout = || {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
             let active = is_active();
-            let watches = awake > 0 || lingers && runtime.started_workers() > 1 && runtime.has_sources();
-            sentinel = active && watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
+            let lingers = active && lingers && runtime.started_workers() > 1 && runtime.has_sources();
+            let watches = active && awake > 0 || lingers;
+            sentinel = watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
+            deputy = lingers && !sentinel && !runtime.deputy.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
             watch = if active && awake == 0 && !sentinel { self.watch_from() } else { None };
             let own = self.next_deadline();
@@ -374,7 +380,8 @@ impl Worker {
                 [until_due, until_tidy].into_iter().flatten().min().expect("one of the two is there")
             });
             let starved = self.is_starved().then_some(retry);
-            [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min()
+            let looks = if deputy { Some(SENTINEL_MAX) } else { sentinel.then_some(period) };
+            [until_timer, starved, looks].into_iter().flatten().min()
         };
         let mut events = None;
         let since = self.shared.counters.sleep_begins();
@@ -394,6 +401,9 @@ impl Worker {
                 runtime.wake_one();
             }
         }
+        if deputy {
+            runtime.deputy.store(false, Ordering::SeqCst);
+        }
         if let Some(at) = watch {
             // Unless another one watches from an earlier moment on.
             let _ = runtime.watched.compare_exchange(at, u64::MAX, Ordering::SeqCst, Ordering::Relaxed);
@@ -404,11 +414,12 @@ impl Worker {
                 return Woken::Work;
             }
         }
-        match (slept, sentinel) {
-            (Slept::FoundWork, _) => Woken::Work,
-            (Slept::Notified, _) => Woken::Notified,
-            (Slept::TimedOut, true) => Woken::Sentinel,
-            (Slept::TimedOut, false) => Woken::Timer,
+        match slept {
+            Slept::FoundWork => Woken::Work,
+            Slept::Notified => Woken::Notified,
+            Slept::TimedOut if sentinel => Woken::Sentinel,
+            Slept::TimedOut if deputy => Woken::Deputy,
+            Slept::TimedOut => Woken::Timer,
         }
     }
 
@@ -453,4 +464,5 @@ enum Woken {
     Notified,
     Timer,
     Sentinel,
+    Deputy,
 }

@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(super) sleepers: CachePadded<AtomicUsize>,
     pub(super) searching: CachePadded<AtomicUsize>,
     pub(super) sentinel: CachePadded<AtomicBool>,
+    /// Whether another one does, seldom.
+    pub(super) deputy: CachePadded<AtomicBool>,
     /// When a sleeper will look for overdue alarms, in the clock's nanoseconds; see [`idle`](super::idle).
     pub(super) watched: CachePadded<AtomicU64>,
     stopping: AtomicBool,
@@ -149,6 +151,7 @@ impl Shared {
             sleepers: CachePadded::new(AtomicUsize::new(0)),
             searching: CachePadded::new(AtomicUsize::new(0)),
             sentinel: CachePadded::new(AtomicBool::new(false)),
+            deputy: CachePadded::new(AtomicBool::new(false)),
             watched: CachePadded::new(AtomicU64::new(u64::MAX)),
             stopping: AtomicBool::new(false),
             exit: AtomicBool::new(false),
