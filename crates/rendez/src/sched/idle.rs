@@ -8,7 +8,8 @@
 //!   more than three times what an oracle would pay. It is for processors that nobody else wants: after [`POLITE_AFTER`] the
 //!   kernel is asked now and then whether somebody does, and where it let another thread run the spinning ends. (Whoever is waited
 //!   for may be that thread, as the clients of a server on the same machine: each moment spun is taken from them, and
-//!   what they send is then found one by one instead of in heaps.)
+//!   what they send is then found one by one instead of in heaps. And to ask is to step back: the kernel lets who has yielded wait for
+//!   a slice, some milliseconds, even if he sleeps in between. So where somebody did, the next spins are left out, more and more of them.)
 //! * **Sleeping** follows the word of [`sleep`](super::sleep). While others are awake, one sleeper is the *sentinel*: it
 //!   looks every [`SENTINEL_MIN`] to [`SENTINEL_MAX`] whether unstarted tasks lie about somewhere. So a spawn need
 //!   not issue a fence to be sure that it is seen: a missed wake-up costs a moment of parallelism and never a hang, since
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
-use std::{hint, ptr, sync::atomic::Ordering, thread, time::Duration};
+use std::{cell::Cell, hint, ptr, sync::atomic::Ordering, thread, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -46,6 +47,8 @@ const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 pub(super) const LEFT_ALONE: usize = 15;
 /// How long is spun, and how many rounds after that, before the kernel may let another thread run.
 const POLITE_AFTER: Duration = Duration::from_micros(4);
+/// Where the processor was wanted it is left at once the next time, up to so many times before it is tried again.
+const MOST_SKIPPED: u32 = 63;
 /// Who has been away for longer than this was not alone: several times what asking costs when nobody wants the processor.
 const WAS_AWAY: Duration = Duration::from_micros(4);
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
@@ -210,7 +213,7 @@ impl Worker {
     }
 
     fn wait_for_work(&self) {
-        if !self.is_surplus() && self.spin() {
+        if !self.is_surplus() && !self.spins.skip() && self.spin() {
             return;
         }
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
@@ -260,8 +263,10 @@ impl Worker {
         }
     }
 
+    /// Looks again and again, as long as it may pay; whether there is something to run.
     fn spin(&self) -> bool {
         let runtime = &self.runtime;
+        let mut crowded = false;
         runtime.searching.fetch_add(1, Ordering::SeqCst);
         let start = Instant::now();
         let mut rounds = 0u32;
@@ -280,11 +285,16 @@ impl Worker {
                     break true;
                 }
                 let spun = start.elapsed();
-                if spun >= SPIN || spun >= POLITE_AFTER && is_wanted() {
+                if spun >= SPIN {
+                    break false;
+                }
+                if spun >= POLITE_AFTER && is_wanted() {
+                    crowded = true;
                     break false;
                 }
             }
         };
+        self.spins.note(crowded);
         let last = runtime.searching.fetch_sub(1, Ordering::SeqCst) == 1;
         if last && (stolen || self.is_surplus()) && runtime.sleepers.load(Ordering::SeqCst) > 0 {
             // While somebody searched, spawns woke nobody. What they left is for the next one to find.
@@ -444,6 +454,28 @@ fn is_wanted() -> bool {
     let asked = Instant::now();
     thread::yield_now();
     asked.elapsed() >= WAS_AWAY
+}
+
+/// How spinning has gone.
+#[derive(Debug, Default)]
+pub(super) struct Spins {
+    /// How many are left out from now on, and how many were after the last one.
+    left: Cell<u32>,
+    skipped: Cell<u32>,
+}
+
+impl Spins {
+    /// Whether the next one is left out.
+    fn skip(&self) -> bool {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    fn note(&self, crowded: bool) {
+        self.skipped.set(if crowded { (2 * self.skipped.get() + 1).min(MOST_SKIPPED) } else { 0 });
+        self.left.set(self.skipped.get());
+    }
 }
 
 /// What a thief has seen of a victim.
