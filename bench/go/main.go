@@ -72,6 +72,12 @@ var valued = map[string]func(n int) float64{
 	"http_p99":          helloWorld("p99"),
 	"http_p999":         helloWorld("p999"),
 	"http_cpu":          helloWorld("cpu"),
+	"wake_p50":          wakes(false, 0.5),
+	"wake_p99":          wakes(false, 0.99),
+	"wake_p999":         wakes(false, 0.999),
+	"late_p50":          wakes(true, 0.5),
+	"late_p99":          wakes(true, 0.99),
+	"late_p999":         wakes(true, 0.999),
 }
 
 const (

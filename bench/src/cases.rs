@@ -192,6 +192,9 @@ const MANY: Size = Size::Once { full: MILLION, quick: MILLION / 10 };
 /// A load from outside, in milliseconds.
 const LOAD: Size = Size::Once { full: 3000, quick: 1000 };
 
+/// Wake-ups under load.
+const WAKES: Size = Size::Once { full: 5000, quick: 500 };
+
 /// Every case, in the order of the table.
 pub(crate) const CASES: &[Case] = &[
     lower(
@@ -424,6 +427,25 @@ pub(crate) const CASES: &[Case] = &[
         "CPU time, user's and system's, that the server uses for each request of that load: what is left of the rate where a machine \
          has other things to do.",
     ),
+    lower(
+        "wake_p50",
+        Unit::Us,
+        WAKES,
+        "Eight goroutines compute for 20 us and yield, over and over. Beside them one sends the time of day, and sleeps for 200 us, on a \
+         channel without a buffer to another that waits for it. The time from before the send until the receiver has it: of 5000 wake-ups \
+         (quick: 500), half take no longer.",
+    ),
+    lower("wake_p99", Unit::Us, WAKES, "The same: 99 of 100 take no longer."),
+    lower("wake_p999", Unit::Us, WAKES, "The same: 999 of 1000 take no longer."),
+    lower(
+        "late_p50",
+        Unit::Us,
+        WAKES,
+        "In the same program, by how much the sender is late: the time from when its sleep was to be over until it runs. Half of them are no \
+         later.",
+    ),
+    lower("late_p99", Unit::Us, WAKES, "The same: 99 of 100 are no later."),
+    lower("late_p999", Unit::Us, WAKES, "The same: 999 of 1000 are no later."),
     lower(
         "context_100k",
         Unit::NsPerOp,

@@ -84,6 +84,25 @@ pub(crate) fn work(steps: u64) -> u64 {
     black_box(x)
 }
 
+/// The goroutines that compute in `wake_p50` and its like, for how many microseconds each before it yields.
+pub(crate) const BUSY: (u64, u64) = (8, 20);
+
+/// What `wake_p50` and `late_p50` and their like tell of the same program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delay {
+    /// From a send until the receiver has it.
+    Wake,
+    /// From when a sleep was to be over until it was.
+    Late,
+}
+
+/// In microseconds: what so large a share of the waits does not exceed.
+pub(crate) fn within(share: f64, mut waits: Vec<Duration>) -> f64 {
+    let last = waits.len().checked_sub(1).expect("there are some");
+    let (_, wait, _) = waits.select_nth_unstable(((last + 1) as f64 * share) as usize);
+    wait.as_nanos() as f64 / 1e3
+}
+
 /// How many CPUs' worth of work the machine gives to as many threads as it says it has CPUs, just now.
 ///
 /// A virtual machine may give less than it says: then nothing that needs two CPUs at once can be fast.
@@ -133,6 +152,12 @@ mod tests {
         let before = cpu_time();
         work(20_000_000);
         assert!(cpu_time() > before);
+    }
+
+    #[test]
+    fn a_share_of_waits_is_within_what_is_told() {
+        let waits: Vec<_> = (1..=1000).rev().map(Duration::from_micros).collect();
+        assert_eq!([0.5, 0.99, 0.999].map(|share| within(share, waits.clone())), [501.0, 991.0, 1000.0]);
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub(super) fn find(case: &str) -> Answer {
         | "async_sleepers" => {
             return Cannot("crossbeam-channel has no async operations");
         }
+        "wake_p50" | "wake_p99" | "wake_p999" => {
+            return Cannot("it is the kernel that gives threads their turns");
+        }
         _ => return Cannot("a thread for each goroutine is out of the question"),
     }))
 }

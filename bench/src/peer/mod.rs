@@ -85,6 +85,9 @@ impl Answer {
 /// How long the last of a crowd is given to park before its memory is read.
 pub(crate) const SETTLE: Duration = Duration::from_millis(100);
 
+/// Between two wake-ups that are timed.
+const PAUSE: Duration = Duration::from_micros(200);
+
 /// How long the sleeper of this number sleeps.
 fn sleep_of(number: u64) -> Duration {
     Duration::from_micros(1000 + number % 1000)

@@ -2,9 +2,12 @@
 
 use super::{
     Answer::{self, Cannot, Does, Nearly},
-    on_tokio::{self, Channel, http, many, timed},
+    on_tokio::{self, Channel, http, many, timed, wakes},
 };
-use crate::{gauge, load::Tell};
+use crate::{
+    gauge::{self, Delay},
+    load::Tell,
+};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -58,6 +61,12 @@ pub(crate) fn find(case: &str) -> Answer {
         "http_p99" => Does(http::hello_world(Tell::P99)),
         "http_p999" => Does(http::hello_world(Tell::P999)),
         "http_cpu" => Does(http::hello_world(Tell::Cpu)),
+        "wake_p50" => Nearly(NO_RENDEZVOUS, wakes::within(Delay::Wake, 0.5)),
+        "wake_p99" => Nearly(NO_RENDEZVOUS, wakes::within(Delay::Wake, 0.99)),
+        "wake_p999" => Nearly(NO_RENDEZVOUS, wakes::within(Delay::Wake, 0.999)),
+        "late_p50" => Nearly(NO_RENDEZVOUS, wakes::within(Delay::Late, 0.5)),
+        "late_p99" => Nearly(NO_RENDEZVOUS, wakes::within(Delay::Late, 0.99)),
+        "late_p999" => Nearly(NO_RENDEZVOUS, wakes::within(Delay::Late, 0.999)),
         "context_100k" => Nearly(TOKENS, timed(many::cancel)),
         "once" => Cannot("a task can't wait for the standard library's, and tokio's OnceCell is a future"),
         "mutex_8" => Does(timed(|n| many::mutex(8, n))),

@@ -3,6 +3,7 @@
 pub(super) mod channels;
 pub(super) mod http;
 pub(super) mod many;
+pub(super) mod wakes;
 
 use super::Body;
 use std::{

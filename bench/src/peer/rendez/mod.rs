@@ -10,12 +10,16 @@ mod http;
 mod many;
 mod patterns;
 mod sync;
+mod wakes;
 
 use super::{
     Answer::{self, Cannot, Does},
     Body,
 };
-use crate::{gauge, load::Tell};
+use crate::{
+    gauge::{self, Delay},
+    load::Tell,
+};
 use rendez::Runtime;
 
 /// The timed programs run in goroutine 1, all in one runtime.
@@ -79,6 +83,12 @@ pub(super) fn find(case: &str) -> Answer {
         "http_p99" => http::hello_world(Tell::P99),
         "http_p999" => http::hello_world(Tell::P999),
         "http_cpu" => http::hello_world(Tell::Cpu),
+        "wake_p50" => wakes::within(Delay::Wake, 0.5),
+        "wake_p99" => wakes::within(Delay::Wake, 0.99),
+        "wake_p999" => wakes::within(Delay::Wake, 0.999),
+        "late_p50" => wakes::within(Delay::Late, 0.5),
+        "late_p99" => wakes::within(Delay::Late, 0.99),
+        "late_p999" => wakes::within(Delay::Late, 0.999),
         "context_100k" => Body::timed(many::context),
         #[cfg(feature = "testing")]
         "explore_small" => Body::timed(explored::small_at_random),
