@@ -5,7 +5,7 @@
 //!
 //! **Here** a pipeline of two stages runs with a queue of growing length, once between the two and once before both. Each stage takes as long as
 //! the other on the whole, but not at the same time: when one is slow the other is fast. *Between* them a queue of a few places
-//! evens that out, and nearly twice as much comes through; more places bring nothing. *Before* them a queue brings nothing at all, and each item
+//! evens that out, and half as much again comes through; more places bring nothing. *Before* them a queue brings nothing at all, and each item
 //! is older when it comes out: by Little's law, as much older as there are more items in the pipeline.
 //!
 //! The stages sleep, in virtual time ([`testing::virtual_time`]): each sleep takes exactly what it says, so the table is the same on any machine,
