@@ -37,7 +37,13 @@ fn main() -> ExitCode {
         }
         None => {
             let names: Vec<&str> = PROGRAMS.iter().map(|(name, _)| *name).collect();
-            eprintln!("usage: broken {}", names.join("|"));
+            let usage = format!("usage: broken {}", names.join("|"));
+            if matches!(wanted.as_deref(), Some("-h" | "--help")) {
+                println!("{usage}");
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("{usage}");
+            // Not 2, which is a deadlock's.
             ExitCode::from(64)
         }
     }

@@ -79,6 +79,7 @@ mod guide {
         Context: "context.md",
         Patterns: "patterns.md",
         Pipelines: "pipelines.md",
+        Io: "io.md",
         FromGo: "from-go.md",
         FromTokio: "from-tokio.md",
         Translations: "translations.md",

@@ -5,15 +5,19 @@
 //!
 //! **Here** a pipeline of two stages runs with a queue of growing length, once between the two and once before both. Each stage takes as long as
 //! the other on the whole, but not at the same time: when one is slow the other is fast. *Between* them a queue of a few places
-//! evens that out, and nearly twice as much comes through; more places bring nothing. *Before* them a queue brings nothing at all, and each item
+//! evens that out, and half as much again comes through; more places bring nothing. *Before* them a queue brings nothing at all, and each item
 //! is older when it comes out: by Little's law, as much older as there are more items in the pipeline.
+//!
+//! The stages sleep, in virtual time ([`testing::virtual_time`]): each sleep takes exactly what it says, so the table is the same on any machine,
+//! whatever else that has to do.
 //!
 //! **In Rust** a queue is [`pattern::buffer`], put where it is wanted, or the capacity of a channel.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rendez::chan::Receiver;
-use rendez::{Context, pattern, sleep};
+use rendez::time::Instant;
+use rendez::{Context, pattern, sleep, testing};
 
 use crate::output::{Check, Failure, Output, ensure};
 use crate::picture::{Lines, draw};
@@ -42,7 +46,8 @@ pub(crate) fn run(out: &Output) -> Check {
     out.say("Places   items/s  latency (ms)    items/s  latency (ms)");
     let mut rows = Vec::new();
     for places in [0_u16, 1, 2, 4, 8, 16, 32] {
-        let (before, between) = (measure(Place::Before, places)?, measure(Place::Between, places)?);
+        let measured = |place| testing::virtual_time(move || measure(place, places));
+        let (before, between) = (measured(Place::Before)?, measured(Place::Between)?);
         out.say(format_args!(
             "{places:>6}  {:>8.0}  {:>12.1}   {:>8.0}  {:>12.1}",
             before.throughput, before.latency, between.throughput, between.latency

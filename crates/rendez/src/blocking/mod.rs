@@ -48,6 +48,7 @@ use std::{
 /// });
 /// assert_eq!(total, 2);
 /// ```
+#[doc(alias("spawn_blocking", "block_in_place"))]
 pub fn blocking<F, R>(f: F) -> R
 where
     F: FnOnce() -> R + Send,

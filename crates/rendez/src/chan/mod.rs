@@ -88,6 +88,7 @@ use {
 /// assert!(tx.try_send("c").is_err());
 /// assert_eq!(rx.recv(), Ok("a"));
 /// ```
+#[doc(alias("channel", "make", "mpsc", "sync_channel"))]
 #[track_caller]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     Channel::pair(Some(capacity))
@@ -101,6 +102,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// (0..1000).for_each(|i| tx.send(i).unwrap());
 /// assert_eq!(rx.len(), 1000);
 /// ```
+#[doc(alias("channel", "unbounded_channel"))]
 #[track_caller]
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     Channel::pair(None)
@@ -121,6 +123,7 @@ pub(crate) fn ended_by_its_sender() -> (Sender<Infallible>, Receiver<Infallible>
 /// let rx = chan::never::<i32>();
 /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
 /// ```
+#[doc(alias("nil"))]
 #[track_caller]
 pub fn never<T>() -> Receiver<T> {
     Channel::never()

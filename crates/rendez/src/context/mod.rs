@@ -57,7 +57,7 @@ use std::{
     any::{Any, type_name},
     convert::Infallible,
     error::Error,
-    fmt,
+    fmt, io,
     panic::Location,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -66,6 +66,7 @@ use std::{
 /// A signal to stop, a deadline, and values, for all that is done for one purpose; see the [module](self).
 ///
 /// Clones are the same context. It may be used from anywhere.
+#[doc(alias("CancellationToken"))]
 #[derive(Clone)]
 pub struct Context {
     repr: Repr,
@@ -107,6 +108,32 @@ impl fmt::Display for ContextError {
 }
 
 impl Error for ContextError {}
+
+/// For `?` where the rest is I/O: [`TimedOut`](io::ErrorKind::TimedOut) for a deadline, and [`Other`](io::ErrorKind::Other) else (not `Interrupted`, after which
+/// the standard library tries again). The `ContextError` is inside.
+///
+/// ```
+/// use rendez::{Context, Event, net::UnixStream};
+/// use std::io;
+///
+/// fn read(ctx: &Context, stream: &UnixStream) -> io::Result<usize> {
+///     ctx.bound(stream.read_event(&mut [0; 16])).wait()?
+/// }
+///
+/// let (ctx, cancel) = Context::background().with_cancel();
+/// let (stream, _other) = UnixStream::pair()?;
+/// cancel.cancel();
+/// assert_eq!(read(&ctx, &stream).unwrap_err().to_string(), "context canceled");
+/// # Ok::<(), io::Error>(())
+/// ```
+impl From<ContextError> for io::Error {
+    fn from(error: ContextError) -> io::Error {
+        match error {
+            ContextError::DeadlineExceeded => io::Error::new(io::ErrorKind::TimedOut, error),
+            ContextError::Canceled => io::Error::other(error),
+        }
+    }
+}
 
 impl Context {
     /// The root of contexts: it never ends, and has no deadline and no values.

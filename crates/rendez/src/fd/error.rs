@@ -3,7 +3,6 @@
 use std::{error::Error, fmt, io};
 
 /// An error with what it belongs to. The kind stays what it was; the system's own is its source.
-#[derive(Debug)]
 struct Named {
     operation: &'static str,
     subject: String,
@@ -18,6 +17,13 @@ impl fmt::Display for Named {
         } else {
             write!(f, "{operation} {subject}: {error}")
         }
+    }
+}
+
+/// The text: what is seen is mostly the `Debug` of the `io::Error` around it, as `unwrap` and a `main` that returns it print that.
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
     }
 }
 

@@ -27,6 +27,7 @@ use std::{pin::pin, sync::Arc};
 /// all.sort();
 /// assert_eq!(all, [1, 4, 9, 16]);
 /// ```
+#[doc(alias("buffer_unordered"))]
 #[track_caller]
 pub fn fan_out<T, U, F>(ctx: &Context, input: Receiver<T>, workers: usize, f: F) -> Vec<Receiver<U>>
 where
@@ -53,6 +54,7 @@ where
 /// let inputs = [pattern::generator(&ctx, 0..10), pattern::generator(&ctx, 10..20)];
 /// assert_eq!(pattern::fan_in(&ctx, inputs).iter().sum::<i32>(), 190);
 /// ```
+#[doc(alias("merge"))]
 #[track_caller]
 pub fn fan_in<T, I>(ctx: &Context, inputs: I) -> Receiver<T>
 where

@@ -51,6 +51,7 @@ pub(super) const AHEAD: usize = 4;
 /// });
 /// assert_eq!(slow_first.iter().collect::<Vec<_>>(), [30, 20, 10]);
 /// ```
+#[doc(alias("buffered"))]
 #[track_caller]
 pub fn ordered_map<T, U, F>(ctx: &Context, input: Receiver<T>, workers: usize, f: F) -> Receiver<U>
 where

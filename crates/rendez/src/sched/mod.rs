@@ -580,6 +580,7 @@ pub(crate) fn report_detached_panic(task: &Header) {
 ///
 /// # Cancellation
 /// When the runtime shuts down, this unwinds the goroutine.
+#[doc(alias("Gosched"))]
 // Always inlined: a goroutine that comes back inside a function finds the processor's stack of return addresses to be another's, and
 // pays for a wrong guess more than for all the rest. (Measured on a Zen 3, with the switch as it is now: 24 ns, not 47.)
 #[inline(always)]
@@ -622,6 +623,7 @@ pub(crate) fn sleep_until(deadline: Option<Instant>) {
 }
 
 /// How many workers take new work: of the runtime of the goroutine that asks, else of the global runtime.
+#[doc(alias("GOMAXPROCS", "NumCPU"))]
 pub fn workers() -> usize {
     with_worker(|worker| match worker {
         Some(worker) => worker.runtime.wanted_workers(),
@@ -634,6 +636,7 @@ pub fn workers() -> usize {
 ///
 /// # Panics
 /// If `n` is out of range, or threads can't be started.
+#[doc(alias("GOMAXPROCS"))]
 pub fn set_workers(n: usize) {
     config::assert_workers(n);
     let runtime = current_runtime();

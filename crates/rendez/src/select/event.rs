@@ -38,6 +38,12 @@ use std::{fmt, time::Duration};
 /// tx.send("hello".to_string()).unwrap();
 /// assert_eq!(mailbox.wait().unwrap(), "hello");
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no event: it can't be waited for",
+    label = "not an event",
+    note = "of a handle, a wait group and a context it is the reference: `&handle`; of a channel's end, a lock or a socket one of its operations: `rx.recv_event()`",
+    note = "a future is waited for by `block_on`, or as the handle of a `go_async`"
+)]
 pub trait Event: Sized {
     /// What waiting for it yields.
     type Output;

@@ -1,6 +1,8 @@
 //! Who calls: a number by which a call that waits for its own caller is told from one that waits for somebody else.
 
 /// Numbers of callers are never below this.
+// Used at compile time only, which older compilers do not count.
+#[allow(dead_code)]
 pub(super) const FIRST: u64 = 2;
 
 /// The number of the running goroutine (odd), or else of the thread (even). No number is used twice in a process.

@@ -71,6 +71,7 @@ use {
 ///     }
 /// });
 /// ```
+#[doc(alias("Condvar"))]
 pub struct Cond {
     queue: SpinLock<WaitQueue>,
     /// Whether somebody is queued; changed under the lock.

@@ -35,6 +35,7 @@ use std::{
 /// }
 /// assert_eq!(group.wait(), Err("no 2".to_string()));
 /// ```
+#[doc(alias("errgroup", "JoinSet"))]
 pub struct Group<E> {
     inner: Arc<Inner<E>>,
 }

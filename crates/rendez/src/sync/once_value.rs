@@ -30,6 +30,7 @@ use std::{
 /// static SQUARES: OnceValue<Vec<u64>, fn() -> Vec<u64>> = OnceValue::from_fn(|| (0..100).map(|n| n * n).collect());
 /// assert_eq!(SQUARES.get()[12], 144);
 /// ```
+#[doc(alias("LazyLock", "OnceCell"))]
 pub struct OnceValue<T, F = Box<dyn FnOnce() -> T + Send>> {
     once: Once,
     /// Written by the one who runs the call of `once`; read by anybody once that has been completed, and never changed

@@ -147,6 +147,7 @@ impl Wake for Signal {
 /// drop(tx);
 /// assert_eq!(sum.join().unwrap(), 10);
 /// ```
+#[doc(alias("spawn"))]
 #[track_caller]
 pub fn go_async<Fut>(future: Fut) -> JoinHandle<Fut::Output>
 where

@@ -94,6 +94,7 @@ pub enum Placement {
 /// let squares: Vec<i32> = handles.into_iter().map(|handle| handle.join().unwrap()).collect();
 /// assert_eq!(squares, [0, 1, 4]);
 /// ```
+#[doc(alias("spawn"))]
 #[track_caller]
 pub fn go<F, R>(f: F) -> JoinHandle<R>
 where

@@ -53,6 +53,7 @@ use std::{panic::Location, sync::Arc};
 /// });
 /// assert_eq!(waited, hours);
 /// ```
+#[doc(alias("synctest"))]
 #[track_caller]
 pub fn virtual_time<F, R>(f: F) -> R
 where

@@ -9,7 +9,7 @@ use crate::{
     chan::{Iter, Receiver},
     time::Instant,
 };
-use std::{any::Any, error::Error, fmt, panic::resume_unwind, sync::Arc};
+use std::{any::Any, error::Error, fmt, io, panic::resume_unwind, sync::Arc};
 
 /// A [`Pipeline`](super::Pipeline) that has been started: its output, its end and its report.
 ///
@@ -33,6 +33,20 @@ struct Stages {
 }
 
 /// How a pipeline failed. A panic of a stage is no error: it goes on in whoever finishes the pipeline.
+///
+/// It shows as the error in it, and `?` makes an [`io::Error`] of it: the stage's own, if that is one. For the type that a stage returned there
+/// is `downcast`:
+///
+/// ```
+/// use rendez::{Context, pattern::{Pipeline, PipelineError}};
+/// use std::num::ParseIntError;
+///
+/// let failed = Pipeline::from(["1", "x"]).try_map(1, str::parse::<i32>).run(&Context::background()).collect();
+/// match failed.unwrap_err() {
+///     PipelineError::Failed(error) => assert!(error.downcast::<ParseIntError>().is_ok()),
+///     other => panic!("{other}"),
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PipelineError {
@@ -57,6 +71,34 @@ impl Error for PipelineError {
             // The text is theirs, so what is behind it is what is behind them.
             PipelineError::Failed(error) => error.source(),
             PipelineError::Ended(error) => error.source(),
+        }
+    }
+}
+
+/// A stage's `io::Error` as it is, and else that around what [`PipelineError`] holds.
+///
+/// ```
+/// use rendez::{Context, fs::File, pattern::Pipeline};
+/// use std::io::{self, BufRead, BufReader};
+///
+/// /// The length of the longest line.
+/// fn longest(path: &str) -> io::Result<usize> {
+///     let lines = BufReader::new(File::open(path)?).lines();
+///     let run = Pipeline::from(lines).try_map(4, |line| line.map(|line| line.len())).run(&Context::background());
+///     let (lengths, _report) = run.collect()?;
+///     Ok(lengths.into_iter().max().unwrap_or(0))
+/// }
+/// assert_eq!(longest("/no such file").unwrap_err().kind(), io::ErrorKind::NotFound);
+/// assert_eq!(longest("/").unwrap_err().kind(), io::ErrorKind::IsADirectory); // of the first read, in the pipeline
+/// ```
+impl From<PipelineError> for io::Error {
+    fn from(error: PipelineError) -> io::Error {
+        match error {
+            PipelineError::Failed(error) => match error.downcast::<io::Error>() {
+                Ok(error) => *error,
+                Err(error) => io::Error::other(error),
+            },
+            PipelineError::Ended(error) => error.into(),
         }
     }
 }
