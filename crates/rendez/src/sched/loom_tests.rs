@@ -13,8 +13,9 @@
 //! * if a push does not release, or a take does not acquire, it finds the data race in the task; if either does not
 //!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order;
 //! * if a push of a chain links its newest and not its oldest to what it found, it finds lost tasks;
-//! * a spare that does not ask, after it has said that it sleeps, whether it is still what it took itself for, and a monitor that issues no
-//!   fence before it notifies, leave it asleep; one that wakes nobody when it finds itself retired leaves work that somebody relied on it for.
+//! * a spare that does not ask, after it has said that it sleeps, whether it is still what it took itself for, and a
+//!   monitor that issues no fence before it notifies, leave it asleep; one that wakes nobody when it finds itself retired
+//!   leaves work that somebody relied on it for.
 
 use super::{
     bell::Bell,
@@ -526,8 +527,8 @@ fn a_spare_that_is_called_as_it_goes_to_sleep_wakes() {
     FOUND.check("it was about to sleep");
 }
 
-/// As `inject`, `spin`, `retire_spares` and `maintain`: a spare has searched in vain, and somebody has relied on that; then it is retired,
-/// and does not take what it finds when it looks again.
+/// As `inject`, `spin`, `retire_spares` and `maintain`: a spare has searched in vain, and somebody has relied on that; then
+/// it is retired, and does not take what it finds when it looks again.
 #[test]
 fn work_that_woke_nobody_since_a_spare_searched_is_found_though_that_retires() {
     static RETIRED: Seen = Seen::new();

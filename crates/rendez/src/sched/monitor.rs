@@ -1,25 +1,25 @@
 //! The monitor: a thread that finds goroutines which hold their worker for too long.
 //!
 //! It tells of them if somebody asks for that ([`on_stuck`](crate::diag::on_stuck), `RENDEZ_STUCK`), and calls
-//! [spares](super::spares) where they are allowed; where neither is wanted there is no thread. It reads the number of each worker's
-//! switches, which is odd while a goroutine runs; an odd number that has stood still for the runtime's limit is one goroutine. To be
-//! told of it is looked at by a signal: see `diag::stuck`.
+//! [spares](super::spares) where they are allowed; where neither is wanted there is no thread. It reads the number of each
+//! worker's switches, which is odd while a goroutine runs; an odd number that has stood still for the runtime's limit is
+//! one goroutine. To be told of it is looked at by a signal: see `diag::stuck`.
 //!
 //! # It rests when nothing goes on
 //!
-//! A look in each limit, or two where it is to be told, are some microseconds, or some dozens if the system has to be asked whether
-//! a worker is blocked. An idle program is to have none, and one that is in a call which blocks for long next to none. A look is
-//! *quiet* if nothing has run since the last one, and every worker sleeps, or is stuck and blocked as it was, of which all has been
-//! told and done. After [`QUIET`] quiet looks the monitor says that it *rests*, looks once more, and if that is quiet, parks: until it is
-//! woken if all workers sleep; otherwise until the first alarm becomes overdue, but not for longer than [`FIRST_REST`], and twice that
-//! after each quiet look, up to [`LONGEST_REST`].
+//! A look in each limit, or two where it is to be told, are some microseconds, or some dozens if the system has to be asked
+//! whether a worker is blocked. An idle program is to have none, and one that is in a call which blocks for long next to
+//! none. A look is *quiet* if nothing has run since the last one, and every worker sleeps, or is stuck and blocked as it
+//! was, of which all has been told and done. After [`QUIET`] quiet looks the monitor says that it *rests*, looks once more,
+//! and if that is quiet, parks: until it is woken if all workers sleep; otherwise until the first alarm becomes overdue,
+//! but not for longer than [`FIRST_REST`], and twice that after each quiet look, up to [`LONGEST_REST`].
 //!
 //! Whoever changes what it has seen asks whether it rests, and unparks it:
 //! * a worker that has slept; a runtime that starts;
 //! * a worker that was stuck, when it looks around;
-//! * who makes something to take, and finds nobody asleep who would: from outside of the workers (`offered`); or on a worker which does so
-//!   in the midst of the burst by which it was stuck, or in one that it goes on with at once (`spawn`, `queue_async`, `alarm_set`, which find the monitor
-//!   counted among the [`sleepers`](super::sleepers)).
+//! * who makes something to take, and finds nobody asleep who would: from outside of the workers (`offered`); or on a
+//!   worker which does so in the midst of the burst by which it was stuck, or in one that it goes on with at once (`spawn`,
+//!   `queue_async`, `alarm_set`, which find the monitor counted among the [`sleepers`](super::sleepers)).
 //!
 //! | | the monitor | the other |
 //! | --- | --- | --- |
@@ -27,16 +27,17 @@
 //! | 2 | fence | fence, or both of its steps are sequentially consistent |
 //! | 3 | reads the sleep words and the queues; parks if all is quiet | exchanges `RESTS` for false, and unparks |
 //!
-//! So at least one of the two sees what the other has done. A runtime's workers are seen from when it is registered, after which
-//! whoever registers it does the step 3 of the other. Only what a worker does in the midst of a burst has no fence, for spawns would
-//! pay for it: if it crosses with step 1 within some nanoseconds it is found after the rest, whose length is bounded for that. So it is if a worker that
-//! was stuck goes on with a goroutine that blocks in its turn, and has not looked around between: what there is to take is taken by then, or has to
-//! be made by somebody.
+//! So at least one of the two sees what the other has done. A runtime's workers are seen from when it is registered, after
+//! which whoever registers it does the step 3 of the other. Only what a worker does in the midst of a burst has no fence,
+//! for spawns would pay for it: if it crosses with step 1 within some nanoseconds it is found after the rest, whose length
+//! is bounded for that. So it is if a worker that was stuck goes on with a goroutine that blocks in its turn, and has not
+//! looked around between: what there is to take is taken by then, or has to be made by somebody.
 //!
 //! # It is no reason to wait
 //!
-//! It wakes nobody who waits, so whoever looks for a deadlock counts it as a thread that waits. The program's hook may wake somebody: it
-//! runs on another thread, and from before the goroutine is looked at until that thread is there this one is none that waits.
+//! It wakes nobody who waits, so whoever looks for a deadlock counts it as a thread that waits. The program's hook may wake
+//! somebody: it runs on another thread, and from before the goroutine is looked at until that thread is there this one is
+//! none that waits.
 #![forbid(unsafe_code)]
 
 use super::{
@@ -281,8 +282,8 @@ impl Monitor {
     }
 }
 
-/// Looks at the goroutine, and tells of it if it still runs; whether it has. (A thread that the system does not let run does not answer
-/// in time, and is asked again at the next look.)
+/// Looks at the goroutine, and tells of it if it still runs; whether it has. (A thread that the system does not let run
+/// does not answer in time, and is asked again at the next look.)
 fn report(
     runtime: &Shared,
     index: usize,
@@ -307,7 +308,8 @@ fn watched() -> impl Iterator<Item = Arc<Shared>> {
     deadlock::runtimes().into_iter().filter(|runtime| runtime.stuck_after().is_some())
 }
 
-/// Says that it rests, to those who may wake it, or that it does not any more; on workers they ask for that only if some `are_kept`.
+/// Says that it rests, to those who may wake it, or that it does not any more; on workers they ask for that only if some
+/// `are_kept`.
 fn say_that_it_rests(rests: bool, are_kept: bool) {
     RESTS.store(rests, Ordering::SeqCst);
     watched().for_each(|runtime| runtime.sleepers.set_monitor(are_kept));

@@ -1,5 +1,5 @@
-//! How many workers of a runtime sleep, and whether anybody is to be told of new work: in one word, since each spawn asks for the
-//! latter, which is one comparison.
+//! How many workers of a runtime sleep, and whether anybody is to be told of new work: in one word, since each spawn asks
+//! for the latter, which is one comparison.
 //!
 //! | bits | what | written by |
 //! | --- | --- | --- |
@@ -7,8 +7,8 @@
 //! | the next 12 | active workers that sleep | the same |
 //! | one more | the [monitor](super::monitor) rests though some worker is kept | the monitor |
 //!
-//! A worker counts itself as what it took itself for when it last looked around. If that has changed by then, it does not sleep but
-//! looks around again; if it changes later, it is notified: so nobody who sleeps is counted wrongly for long.
+//! A worker counts itself as what it took itself for when it last looked around. If that has changed by then, it does not
+//! sleep but looks around again; if it changes later, it is notified: so nobody who sleeps is counted wrongly for long.
 #![forbid(unsafe_code)]
 
 use super::config::MAX_WORKERS;

@@ -6,10 +6,11 @@
 //!
 //! # A spare is a worker beyond those that are wanted
 //!
-//! The workers that take new work are the first `active` ones, those that the program wants are the first `wanted`. So the spares
-//! are those between, and there is nothing else that makes a spare: to call one is to raise `active` by one, and to retire one is
-//! to lower it, as `set_workers` does. What a surplus worker does is what a retired spare does: it finishes what has started on
-//! it, which can't go elsewhere, and hands on what has not; and a retired spare also hands on what that spawns.
+//! The workers that take new work are the first `active` ones, those that the program wants are the first `wanted`. So the
+//! spares are those between, and there is nothing else that makes a spare: to call one is to raise `active` by one, and to
+//! retire one is to lower it, as `set_workers` does. What a surplus worker does is what a retired spare does: it finishes
+//! what has started on it, which can't go elsewhere, and hands on what has not; and a retired spare also hands on what that
+//! spawns.
 //!
 //! | | who | what |
 //! | --- | --- | --- |
@@ -20,59 +21,64 @@
 //! # When
 //!
 //! A worker is *kept* when the monitor has seen it with one goroutine for the runtime's limit. It is *stuck* if, besides,
-//! * it is *blocked*: since the last look it has used less than half of the time on the processor, and does not want it; or it has
-//!   used the processor for the limit. (One that the system does not let run is neither: a spare would wait beside it.) And
-//! * the goroutine has started no other for as long. (One that starts a hundred thousand in a burst is not stuck, though it may take
-//!   long: a spare would only tear them apart, for their whole life.) After [`PROLIFIC`] limits that does not count: it may
-//!   go on for ever.
+//! * it is *blocked*: since the last look it has used less than half of the time on the processor, and does not want it; or
+//!   it has used the processor for the limit. (One that the system does not let run is neither: a spare would wait beside
+//!   it.) And
+//! * the goroutine has started no other for as long. (One that starts a hundred thousand in a burst is not stuck, though it
+//!   may take long: a spare would only tear them apart, for their whole life.) After [`PROLIFIC`] limits that does not
+//!   count: it may go on for ever.
 //!
 //! A spare is called if, at one look of the monitor, all of these are true:
 //! 1. an active worker is stuck, and none sleeps or searches, which would take what there is;
-//! 2. there is something to take: an unstarted goroutine, an async one that has been woken, an alarm that is overdue, or a stuck
-//!    worker's poller with sources in it, which nobody else looks at;
+//! 2. there is something to take: an unstarted goroutine, an async one that has been woken, an alarm that is overdue, or a
+//!    stuck worker's poller with sources in it, which nobody else looks at;
 //! 3. all active workers are stuck; or more of them are blocked than there are spares. (One that computes uses its processor: a
 //!    thread more gives the program nothing, unless nothing else goes on.)
 //!
-//! If one does sleep, but none is the sentinel (who was it has been woken for something else, and is stuck by now), one is woken,
-//! and becomes that.
+//! If one does sleep, but none is the sentinel (who was it has been woken for something else, and is stuck by now), one is
+//! woken, and becomes that.
 //!
-//! One spare at each look, up to the limit. One is retired when there are more spares than stuck active workers, so that
-//! in all as many workers that are not stuck take work as are wanted, or fewer. Spares may get stuck themselves, and are then replaced
-//! like others, within the limit.
+//! One spare at each look, up to the limit. One is retired when there are more spares than stuck active workers, so that in
+//! all as many workers that are not stuck take work as are wanted, or fewer. Spares may get stuck themselves, and are then
+//! replaced like others, within the limit.
 //!
 //! # Races
 //!
-//! * *A spare that goes to sleep as it is called, or as it is retired.* After it has said that it sleeps it asks whether it is active,
-//!   and does not sleep if that is not what it took itself for when it last looked around; it is notified after `active` has been
-//!   changed, with a fence between: one of the two sees the other (`loom_tests`: `a_spare_that_is_called_as_it_goes_to_sleep_wakes`). So whoever
-//!   sleeps is counted as what it is, and has looked around as that.
-//! * *Somebody has relied on a spare that is being retired*: he has offered work and woken nobody, since that one searched; or has woken
-//!   it and nobody else. A worker that finds itself retired wakes one that is active, which looks for work, before it sleeps
-//!   (`loom_tests`: `work_that_woke_nobody_since_a_spare_searched_is_found_though_that_retires`).
-//! * *One that is retired while it keeps watch*, as the sentinel or over alarms, gives up the watch when it wakes, which is at once
-//!   since it is notified, and wakes somebody who takes it over.
-//! * *A task that is handed to a spare as it retires*, or is spawned there, is handed on by it when it next looks around (`maintain`), which it
-//!   does before it sleeps, and is notified for; what it starts before that, within some dozens of switches, stays. If it is kept itself by then,
-//!   those who search find what it was handed, as with any worker that is kept.
-//! * *A worker that comes back as it is found stuck*: a spare is called in vain, and retired at the next look. The worker takes the mark off
-//!   when it looks around, and wakes the monitor if that rests; a mark that is set after that stays until it looks around again, or the
-//!   monitor does: until then others don't choose it for new goroutines.
-//! * *Called during `set_workers`*: they take turns by the lock. `set_workers` may make a spare one of those that are wanted, or
-//!   a surplus one; the monitor counts the stuck anew afterwards, and what it has counted before is wrong for one look at most: it calls
-//!   one spare too many, or too few, until the next. There is a slot for it: it calls one only if `active` is as it has seen it, and then that was less
-//!   than all slots.
-//! * *Called during a shutdown*: who stops the runtime does so under the lock. Once it is stopping nobody is called. All workers,
-//!   active or not, take part in the shutdown, and their threads are waited for, also one that has just been started.
+//! * *A spare that goes to sleep as it is called, or as it is retired.* After it has said that it sleeps it asks whether it
+//!   is active, and does not sleep if that is not what it took itself for when it last looked around; it is notified after
+//!   `active` has been changed, with a fence between: one of the two sees the other (`loom_tests`:
+//!   `a_spare_that_is_called_as_it_goes_to_sleep_wakes`). So whoever sleeps is counted as what it is, and has looked around
+//!   as that.
+//! * *Somebody has relied on a spare that is being retired*: he has offered work and woken nobody, since that one searched;
+//!   or has woken it and nobody else. A worker that finds itself retired wakes one that is active, which looks for work,
+//!   before it sleeps (`loom_tests`: `work_that_woke_nobody_since_a_spare_searched_is_found_though_that_retires`).
+//! * *One that is retired while it keeps watch*, as the sentinel or over alarms, gives up the watch when it wakes, which is
+//!   at once since it is notified, and wakes somebody who takes it over.
+//! * *A task that is handed to a spare as it retires*, or is spawned there, is handed on by it when it next looks around
+//!   (`maintain`), which it does before it sleeps, and is notified for; what it starts before that, within some dozens of
+//!   switches, stays. If it is kept itself by then, those who search find what it was handed, as with any worker that is
+//!   kept.
+//! * *A worker that comes back as it is found stuck*: a spare is called in vain, and retired at the next look. The worker
+//!   takes the mark off when it looks around, and wakes the monitor if that rests; a mark that is set after that stays
+//!   until it looks around again, or the monitor does: until then others don't choose it for new goroutines.
+//! * *Called during `set_workers`*: they take turns by the lock. `set_workers` may make a spare one of those that are
+//!   wanted, or a surplus one; the monitor counts the stuck anew afterwards, and what it has counted before is wrong for
+//!   one look at most: it calls one spare too many, or too few, until the next. There is a slot for it: it calls one only
+//!   if `active` is as it has seen it, and then that was less than all slots.
+//! * *Called during a shutdown*: who stops the runtime does so under the lock. Once it is stopping nobody is called. All
+//!   workers, active or not, take part in the shutdown, and their threads are waited for, also one that has just been
+//!   started.
 //! * *The thread of a spare is refused*: nothing has changed, and the system is asked again at a later look.
-//! * *A deadlock* is looked for among all workers, spares or not. Nobody is stuck then, for nobody is awake; so no spare is called, and
-//!   those that there are sleep like others and are counted like others. A spare's thread that is just being started is one that is not known yet,
-//!   or a worker that is awake.
+//! * *A deadlock* is looked for among all workers, spares or not. Nobody is stuck then, for nobody is awake; so no spare is
+//!   called, and those that there are sleep like others and are counted like others. A spare's thread that is just being
+//!   started is one that is not known yet, or a worker that is awake.
 //! * *Something to take that comes up while the monitor rests*: see there.
 //!
 //! # Where there are none
 //!
-//! Runtimes under test (virtual time, explored and replayed schedules) have one worker, whose time is not the machine's: the monitor leaves them
-//! out. With the limit of zero nobody looks. Beyond [`MAX_WORKERS`] threads there are no more. There is no runtime on the caller's thread.
+//! Runtimes under test (virtual time, explored and replayed schedules) have one worker, whose time is not the machine's:
+//! the monitor leaves them out. With the limit of zero nobody looks. Beyond [`MAX_WORKERS`] threads there are no more.
+//! There is no runtime on the caller's thread.
 #![forbid(unsafe_code)]
 
 use super::{alarms::OVERDUE, config::MAX_WORKERS, monitor, runtime::Shared, worker::Worker};
@@ -102,8 +108,8 @@ impl Worker {
         self.index >= self.runtime.active_workers()
     }
 
-    /// Whether it is a spare that has retired. (One that the program does not want any more starts what it spawns: if few had to
-    /// start what many go on spawning, they would fall behind for ever.)
+    /// Whether it is a spare that has retired. (One that the program does not want any more starts what it spawns: if few
+    /// had to start what many go on spawning, they would fall behind for ever.)
     pub(super) fn is_retired(&self) -> bool {
         self.is_surplus() && self.runtime.was_spare(self.index)
     }

@@ -301,7 +301,10 @@ impl Worker {
     /// asks for it waits for that. So some stacks are asked for at once, whose look-ups overlap.
     #[inline(always)]
     fn prefetch(&self, tick: u32) {
-        // SAFETY: what is queued lives, and this is its worker; an owned fiber lives as long as its goroutine.
+        // SAFETY: what is queued lives, and this is its worker, as it is the one that writes `fiber`; a fiber that is set there is owned, and
+        // lives until its goroutine ends or its poll does, which takes it out. `lead` are queued, so the links between them are not null.
+        // Whatever else is an address here (a waiter, a stack, null) is not read but only told to the processor, which ignores what it
+        // can't fetch.
         unsafe {
             let Some(first) = self.queue.oldest().as_ref() else { return };
             let lead = self.queue.look_ahead(BOOKS_AHEAD, |task| {
