@@ -9,10 +9,11 @@
 //!
 //! A look in each limit, or two where it is to be told, are some microseconds, or some dozens if the system has to be asked
 //! whether a worker is blocked. An idle program is to have none, and one that is in a call which blocks for long next to
-//! none. A look is *quiet* if nothing has run since the last one, and every worker sleeps, or is stuck and blocked as it
-//! was, of which all has been told and done. After [`QUIET`] quiet looks the monitor says that it *rests*, looks once more,
-//! and if that is quiet, parks: until it is woken if all workers sleep; otherwise until the first alarm becomes overdue,
-//! but not for longer than [`FIRST_REST`], and twice that after each quiet look, up to [`LONGEST_REST`].
+//! none. A look is *quiet* if every worker sleeps; or if nothing has run since the last one, and those that don't sleep are
+//! stuck and blocked as they were, of which all has been told and done. After some quiet looks ([`QUIET`]) the monitor says
+//! that it *rests*, looks once more, and if that is quiet, parks: until it is woken if all workers sleep; otherwise until
+//! the first alarm becomes overdue, but not for longer than [`FIRST_REST`], and twice that after each quiet look, up to
+//! [`LONGEST_REST`].
 //!
 //! Whoever changes what it has seen asks whether it rests, and unparks it:
 //! * a worker that has slept; a runtime that starts;
@@ -58,8 +59,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After so many quiet looks it rests.
-const QUIET: u32 = 16;
+/// After so many quiet looks it rests: if all sleep; if some are kept, when what has been woken meanwhile has long been seen to.
+const QUIET: [u32; 2] = [3, 16];
 const MOST_OFTEN: Duration = Duration::from_millis(1);
 const LEAST_OFTEN: Duration = Duration::from_millis(100);
 const FIRST_REST: Duration = Duration::from_millis(20);
@@ -168,7 +169,8 @@ impl Monitor {
         loop {
             let look = self.look(&mut waits);
             quiet = if look.is_quiet { quiet + 1 } else { 0 };
-            if quiet > QUIET + 1 {
+            let enough = QUIET[usize::from(look.any_awake)];
+            if rests && quiet > enough {
                 // The look that has just been made came after it was said.
                 rest = match sleep_until_woken(look.any_awake.then(|| until_overdue().min(rest))) {
                     true => {
@@ -177,7 +179,7 @@ impl Monitor {
                     }
                     false => (rest * 2).min(LONGEST_REST),
                 };
-            } else if quiet > QUIET {
+            } else if quiet > enough {
                 say_that_it_rests(true, look.any_awake);
                 rests = true;
             } else {
@@ -229,7 +231,7 @@ impl Monitor {
             }
             look.is_quiet &= !runtime.heed(sight);
         }
-        look.is_quiet &= self.progress == progress;
+        look.is_quiet &= !look.any_awake || self.progress == progress;
         self.progress = progress;
         look
     }
