@@ -8,7 +8,8 @@
 //!   more than three times what an oracle would pay. It is for processors that nobody else wants: after [`POLITE_AFTER`] the
 //!   kernel is asked now and then whether somebody does, and where it let another thread run the spinning ends. (Whoever is waited
 //!   for may be that thread, as the clients of a server on the same machine: each moment spun is taken from them, and
-//!   what they send is then found one by one instead of in heaps.)
+//!   what they send is then found one by one instead of in heaps. And to ask is to step back: the kernel lets who has yielded wait for
+//!   a slice, some milliseconds, even if he sleeps in between. So where somebody did, the next spins are left out, more and more of them.)
 //! * **Sleeping** follows the word of [`sleep`](super::sleep). While others are awake, one sleeper is the *sentinel*: it
 //!   looks every [`SENTINEL_MIN`] to [`SENTINEL_MAX`] whether unstarted tasks lie about somewhere. So a spawn need
 //!   not issue a fence to be sure that it is seen: a missed wake-up costs a moment of parallelism and never a hang, since
@@ -16,8 +17,9 @@
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 //! * **The watch over pollers.** A worker that is kept does not look at its poller, whose news may be for others: the sentinel does so
 //!   (see [`poller`](super::poller)). So who goes to work from among sleepers, and has sources, wakes one of them to be the sentinel if
-//!   there is none. Not each time: while there are sources a sentinel lingers when all sleep, until nothing has run between
-//!   [`SENTINEL_QUIET`] of its looks.
+//!   nobody watches. Not each time: while there are sources the sentinel lingers when all sleep, until nothing has run between
+//!   [`SENTINEL_QUIET`] of its looks; and so does a *deputy*, which looks every [`SENTINEL_MAX`], for it may be the sentinel that goes
+//!   to work.
 //! * **The watch over alarms.** A worker may be kept by what it runs, for any time, while others sleep; its alarms are then
 //!   theirs to fire. So while a worker with alarms is awake and another sleeps, a sleeper will look in time: the sentinel,
 //!   or, of those who fell asleep when nobody was awake, one that wakes when the first alarm elsewhere is overdue
@@ -31,7 +33,7 @@ use super::{
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
-use std::{hint, ptr, sync::atomic::Ordering, thread, time::Duration};
+use std::{cell::Cell, hint, ptr, sync::atomic::Ordering, thread, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -45,6 +47,8 @@ const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 pub(super) const LEFT_ALONE: usize = 15;
 /// How long is spun, and how many rounds after that, before the kernel may let another thread run.
 const POLITE_AFTER: Duration = Duration::from_micros(4);
+/// Where the processor was wanted it is left at once the next time, up to so many times before it is tried again.
+const MOST_SKIPPED: u32 = 63;
 /// Who has been away for longer than this was not alone: several times what asking costs when nobody wants the processor.
 const WAS_AWAY: Duration = Duration::from_micros(4);
 const SENTINEL_MIN: Duration = Duration::from_micros(200);
@@ -209,7 +213,7 @@ impl Worker {
     }
 
     fn wait_for_work(&self) {
-        if !self.is_surplus() && self.spin() {
+        if !self.is_surplus() && !self.spins.skip() && self.spin() {
             return;
         }
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
@@ -235,7 +239,7 @@ impl Worker {
                         tidy_at = self.tidy(&mut doubt);
                     }
                 }
-                Woken::Sentinel => {
+                woken @ (Woken::Sentinel | Woken::Deputy) => {
                     if self.find_work() || self.poll_for_others(&mut switches) {
                         // The watch goes on: where there was something there may be more.
                         self.runtime.wake_one();
@@ -248,7 +252,9 @@ impl Worker {
                     let now = self.runtime.progress();
                     quiet = if now == progress { quiet + 1 } else { 0 };
                     progress = now;
-                    period = (period * 2).min(SENTINEL_MAX);
+                    if let Woken::Sentinel = woken {
+                        period = (period * 2).min(SENTINEL_MAX);
+                    }
                 }
             }
             if self.runtime.is_stopping() {
@@ -257,8 +263,10 @@ impl Worker {
         }
     }
 
+    /// Looks again and again, as long as it may pay; whether there is something to run.
     fn spin(&self) -> bool {
         let runtime = &self.runtime;
+        let mut crowded = false;
         runtime.searching.fetch_add(1, Ordering::SeqCst);
         let start = Instant::now();
         let mut rounds = 0u32;
@@ -277,11 +285,16 @@ impl Worker {
                     break true;
                 }
                 let spun = start.elapsed();
-                if spun >= SPIN || spun >= POLITE_AFTER && is_wanted() {
+                if spun >= SPIN {
+                    break false;
+                }
+                if spun >= POLITE_AFTER && is_wanted() {
+                    crowded = true;
                     break false;
                 }
             }
         };
+        self.spins.note(crowded);
         let last = runtime.searching.fetch_sub(1, Ordering::SeqCst) == 1;
         if last && (stolen || self.is_surplus()) && runtime.sleepers.surely_want_to_know() {
             // While somebody searched, spawns woke nobody. What they left is for the next one to find.
@@ -294,10 +307,11 @@ impl Worker {
     #[cold]
     pub(super) fn pass_watch_on(&self) {
         let runtime = &self.runtime;
-        if runtime.sentinel.load(Ordering::Relaxed) || runtime.searching.load(Ordering::Relaxed) > 0 {
-            return;
-        }
-        if self.poller().is_some() {
+        if self.poller().is_some()
+            && !runtime.sentinel.load(Ordering::Relaxed)
+            && !runtime.deputy.load(Ordering::Relaxed)
+            && runtime.searching.load(Ordering::Relaxed) == 0
+        {
             runtime.wake_one();
             return;
         }
@@ -339,13 +353,13 @@ impl Worker {
     }
 
     /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake,
-    /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch, or if nobody is and
-    /// there are sources and this one `lingers`.
+    /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch. If there are sources and
+    /// this one `lingers`, it may keep watch although nobody is, or as the second one.
     fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>, lingers: bool) -> Woken {
         let runtime = &self.runtime;
         let active = self.was_active.get();
         runtime.sleepers.enter(active);
-        let mut sentinel = false;
+        let (mut sentinel, mut deputy) = (false, false);
         let mut watch = None;
         let has_work = || {
             !self.shared.inbox.is_empty()
@@ -360,8 +374,10 @@ impl Worker {
         };
         let timeout = || {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.asleep());
-            let watches = awake > 0 || lingers && runtime.started_workers() > 1 && runtime.has_sources();
-            sentinel = active && watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
+            let lingers = active && lingers && runtime.started_workers() > 1 && runtime.has_sources();
+            let watches = active && awake > 0 || lingers;
+            sentinel = watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
+            deputy = lingers && !sentinel && !runtime.deputy.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
             watch = if active && awake == 0 && !sentinel { self.watch_from() } else { None };
             let own = self.next_deadline();
@@ -374,7 +390,8 @@ impl Worker {
                 [until_due, until_tidy].into_iter().flatten().min().expect("one of the two is there")
             });
             let starved = self.is_starved().then_some(retry);
-            [until_timer, starved, sentinel.then_some(period)].into_iter().flatten().min()
+            let looks = if deputy { Some(SENTINEL_MAX) } else { sentinel.then_some(period) };
+            [until_timer, starved, looks].into_iter().flatten().min()
         };
         let mut events = None;
         let since = self.shared.counters.sleep_begins();
@@ -394,6 +411,9 @@ impl Worker {
                 runtime.wake_one();
             }
         }
+        if deputy {
+            runtime.deputy.store(false, Ordering::SeqCst);
+        }
         if let Some(at) = watch {
             // Unless another one watches from an earlier moment on.
             let _ = runtime.watched.compare_exchange(at, u64::MAX, Ordering::SeqCst, Ordering::Relaxed);
@@ -404,11 +424,12 @@ impl Worker {
                 return Woken::Work;
             }
         }
-        match (slept, sentinel) {
-            (Slept::FoundWork, _) => Woken::Work,
-            (Slept::Notified, _) => Woken::Notified,
-            (Slept::TimedOut, true) => Woken::Sentinel,
-            (Slept::TimedOut, false) => Woken::Timer,
+        match slept {
+            Slept::FoundWork => Woken::Work,
+            Slept::Notified => Woken::Notified,
+            Slept::TimedOut if sentinel => Woken::Sentinel,
+            Slept::TimedOut if deputy => Woken::Deputy,
+            Slept::TimedOut => Woken::Timer,
         }
     }
 
@@ -436,6 +457,28 @@ fn is_wanted() -> bool {
     asked.elapsed() >= WAS_AWAY
 }
 
+/// How spinning has gone.
+#[derive(Debug, Default)]
+pub(super) struct Spins {
+    /// How many are left out from now on, and how many were after the last one.
+    left: Cell<u32>,
+    skipped: Cell<u32>,
+}
+
+impl Spins {
+    /// Whether the next one is left out.
+    fn skip(&self) -> bool {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    fn note(&self, crowded: bool) {
+        self.skipped.set(if crowded { (2 * self.skipped.get() + 1).min(MOST_SKIPPED) } else { 0 });
+        self.left.set(self.skipped.get());
+    }
+}
+
 /// What a thief has seen of a victim.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
@@ -454,4 +497,5 @@ enum Woken {
     Notified,
     Timer,
     Sentinel,
+    Deputy,
 }

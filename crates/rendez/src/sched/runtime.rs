@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(super) sleepers: CachePadded<Sleepers>,
     pub(super) searching: CachePadded<AtomicUsize>,
     pub(super) sentinel: CachePadded<AtomicBool>,
+    /// Whether another one does, seldom.
+    pub(super) deputy: CachePadded<AtomicBool>,
     /// When a sleeper will look for overdue alarms, in the clock's nanoseconds; see [`idle`](super::idle).
     pub(super) watched: CachePadded<AtomicU64>,
     stopping: AtomicBool,
@@ -152,6 +154,7 @@ impl Shared {
             sleepers: CachePadded::default(),
             searching: CachePadded::new(AtomicUsize::new(0)),
             sentinel: CachePadded::new(AtomicBool::new(false)),
+            deputy: CachePadded::new(AtomicBool::new(false)),
             watched: CachePadded::new(AtomicU64::new(u64::MAX)),
             stopping: AtomicBool::new(false),
             exit: AtomicBool::new(false),

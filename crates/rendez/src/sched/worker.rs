@@ -23,7 +23,7 @@ mod tested;
 
 use super::{
     clock, harness,
-    idle::Watch,
+    idle::{Spins, Watch},
     monitor,
     placement::{self, Kind, Placer},
     poller::Turn,
@@ -169,6 +169,7 @@ pub(crate) struct Worker {
     pub(super) was_active: Cell<bool>,
     /// When its poller is looked at.
     pub(super) poll_turn: Turn,
+    pub(super) spins: Spins,
     /// The last question of [`census`](super::census) that was answered here.
     pub(super) census_answered: Cell<u32>,
     /// The number of this thread in [`lock`](crate::lock), or 0.
@@ -233,6 +234,7 @@ impl Worker {
             seconds: Cell::new(clock::coarse_seconds()),
             was_active: Cell::new(false),
             poll_turn: Turn::default(),
+            spins: Spins::default(),
             census_answered: Cell::new(0),
             lock_number: Cell::new(0),
         }
