@@ -59,7 +59,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After so many quiet looks it rests: if all sleep; if some are kept, when what has been woken meanwhile has long been seen to.
+/// After so many quiet looks it rests: if all sleep; if some are kept, when what has been woken meanwhile has long been
+/// seen to.
 const QUIET: [u32; 2] = [3, 16];
 const MOST_OFTEN: Duration = Duration::from_millis(1);
 const LEAST_OFTEN: Duration = Duration::from_millis(100);

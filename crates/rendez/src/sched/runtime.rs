@@ -729,6 +729,9 @@ impl RuntimeBuilder {
     ///
     /// A thread of the library looks around once in that time while workers are at work, which takes some microseconds; where
     /// nothing goes on but a call that blocks, less and less often, down to three times a second; where all sleep, never.
+    ///
+    /// There are none by default: what a spare has started stays on its thread, so more threads than there are workers run
+    /// goroutines from then on.
     pub fn spares(mut self, spares: usize) -> Self {
         self.config.spares = Some(spares);
         self

@@ -74,6 +74,18 @@
 //!   started is one that is not known yet, or a worker that is awake.
 //! * *Something to take that comes up while the monitor rests*: see there.
 //!
+//! # Why there are none unless they are asked for
+//!
+//! Go replaces a thread that is in a system call, and at most GOMAXPROCS run goroutines all the same: whoever comes back
+//! has to wait for a place. Here a goroutine stays on its thread, so what a spare has started goes on there beside the
+//! workers for as long as it lives, after a single call that blocked for the limit. A program that says how many workers it
+//! wants would have more threads running goroutines than that, and one that wants one worker would not have its goroutines
+//! run one at a time (the tests `thread_locals_stay_put_across_every_kind_of_park`,
+//! `unstarted_goroutines_that_compute_are_spread` and
+//! `what_has_not_started_does_so_whatever_the_mixture_of_those_that_are_always_ready` say so, and fail by it). Pairs of
+//! goroutines that talk are apart then for good. And every program at work would have the monitor look a hundred times a
+//! second, also those that never block.
+//!
 //! # Where there are none
 //!
 //! Runtimes under test (virtual time, explored and replayed schedules) have one worker, whose time is not the machine's:
