@@ -76,15 +76,17 @@
 //!
 //! # Why there are none unless they are asked for
 //!
-//! Go replaces a thread that is in a system call, and at most GOMAXPROCS run goroutines all the same: whoever comes back
-//! has to wait for a place. Here a goroutine stays on its thread, so what a spare has started goes on there beside the
-//! workers for as long as it lives, after a single call that blocked for the limit. A program that says how many workers it
-//! wants would have more threads running goroutines than that, and one that wants one worker would not have its goroutines
-//! run one at a time (the tests `thread_locals_stay_put_across_every_kind_of_park`,
-//! `unstarted_goroutines_that_compute_are_spread` and
-//! `what_has_not_started_does_so_whatever_the_mixture_of_those_that_are_always_ready` say so, and fail by it). Pairs of
-//! goroutines that talk are apart then for good. And every program at work would have the monitor look a hundred times a
-//! second, also those that never block.
+//! Go replaces a thread that is in a system call, and at most GOMAXPROCS run goroutines all the same: whoever comes back has
+//! to wait for a place. Here a goroutine stays on its thread, so what a spare has started goes on there beside the workers
+//! for as long as it lives, after a single call that blocked for the limit:
+//! * a program that says how many workers it wants would have more threads running goroutines than that, and one that wants
+//!   one worker would not have its goroutines run one at a time;
+//! * who spawns without end on a retired spare has the workers start all of that, and may be faster than they are. (With four
+//!   spares the test `what_was_handed_to_a_worker_that_is_no_longer_wanted_is_started_all_the_same` took over ten times as long
+//!   now and then on a busy machine, with a backlog that grew.)
+//!
+//! And every program would have a thread more, and that look a hundred times a second while it is at work, also if it
+//! never blocks.
 //!
 //! # Where there are none
 //!
