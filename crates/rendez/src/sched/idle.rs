@@ -39,6 +39,8 @@ const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
 /// too: longer than a burst of siblings takes to start, stacks and all.
 const BACKLOG: Duration = Duration::from_micros(40);
+/// Async goroutines that run no longer at each poll are better off together: half of what makes a goroutine a chatty one (see `placement`).
+const BRIEF: Duration = Duration::from_micros(5);
 /// Looks that are further apart tell nothing of the time between.
 const CLOSE_LOOKS: Duration = Duration::from_micros(20);
 /// Time after which a victim that has not switched is robbed whether it has run or not: the kernel has taken the processor
@@ -122,7 +124,8 @@ impl Worker {
             // What lies behind a long poll is better off here, be it a single one.
             let behind = !polls.is_empty() && shared.published.works.load(Ordering::Relaxed);
             let plenty = behind || len > LEFT_ALONE && !self.is_loaded_beyond(victim);
-            if !plenty && !self.is_backlogged(victim, shared) {
+            let only_polls = fresh.is_empty() && handed == 0;
+            if !plenty && !self.is_backlogged(victim, shared, only_polls.then_some(len)) {
                 continue;
             }
             if behind && self.polls.steal_from(polls) {
@@ -173,9 +176,20 @@ impl Worker {
     /// Whether unstarted tasks have been waiting at `victim` for a while. Either it has had some at every look, and the looks
     /// were close together (two looks far apart may see two bursts), or it has not switched since. Needs to be asked
     /// repeatedly; one victim is watched at a time.
-    fn is_backlogged(&self, victim: usize, shared: &WorkerShared) -> bool {
+    ///
+    /// If there are only woken async goroutines, `polls` of them, they may be others at each look: a few that hand over to each other, one
+    /// of which always waits for its turn. As long as their bursts are [`BRIEF`], who was there at the first look has run by now, and
+    /// has not waited.
+    fn is_backlogged(&self, victim: usize, shared: &WorkerShared, polls: Option<usize>) -> bool {
         let (now, switches) = (Instant::now(), shared.published.switches.load(Ordering::Relaxed));
-        match self.watch.get() {
+        let polled = shared.counters.async_polls.get();
+        let watch = self.watch.get().filter(|watch| {
+            let polled = polled.saturating_sub(watch.polled);
+            let ran = || shared.clock.now().saturating_sub(watch.ran);
+            let waits = polled == 0 || polled < watch.polls as u64 || ran() >= BRIEF * polled as u32;
+            watch.victim != victim || polls.is_none() || waits
+        });
+        match watch {
             Some(watch) if watch.victim != victim => return false,
             Some(watch) => {
                 let stuck = watch.switches == switches;
@@ -188,7 +202,8 @@ impl Worker {
             }
             None => {}
         }
-        self.watch.set(Some(Watch { victim, switches, since: now, last: now, ran: shared.clock.now() }));
+        let (polls, ran) = (polls.unwrap_or(0), shared.clock.now());
+        self.watch.set(Some(Watch { victim, switches, since: now, last: now, ran, polls, polled }));
         false
     }
 
@@ -489,6 +504,9 @@ pub(super) struct Watch {
     last: Instant,
     /// The processor time that the victim's thread had used.
     ran: Duration,
+    /// How many async goroutines that had been woken it had, and how many polls it had run.
+    polls: usize,
+    polled: u64,
 }
 
 /// Why a worker woke.
