@@ -374,3 +374,295 @@ fn starts_beside_a_blocked_worker() -> bool {
     child.join().unwrap();
     has
 }
+
+/// What the line of a task's `status` says that begins with `name`, in numbers.
+fn of_monitor(name: &str) -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let is_monitor = |task: &std::path::PathBuf| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "rendez-monitor")
+    };
+    let monitor = tasks.into_iter().find(is_monitor).expect("it has been started");
+    let status = std::fs::read_to_string(monitor.join("status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// Waits until the monitor rests: where it looks, it wakes every 10 ms.
+fn until_the_monitor_rests() {
+    until(|| {
+        let before = of_monitor("voluntary_ctxt_switches:");
+        thread::sleep(Duration::from_millis(100));
+        of_monitor("voluntary_ctxt_switches:") == before
+    });
+}
+
+#[test]
+fn while_nothing_goes_on_but_a_call_that_blocks_the_monitor_looks_a_few_times_a_second() {
+    must_succeed_in_a_child(|| {
+        for workers in [1, 2, 8] {
+            let runtime = runtime(workers);
+            let (gate, kept) = keep(&runtime, workers.div_ceil(2), Way::Blocks);
+            // It begins to rest soon, and then more and more.
+            until(|| {
+                let before = of_monitor("voluntary_ctxt_switches:");
+                thread::sleep(Duration::from_secs(1));
+                of_monitor("voluntary_ctxt_switches:") - before <= 6
+            });
+            gate.open();
+            join_all(kept);
+        }
+    });
+}
+
+#[test]
+fn who_offers_work_while_the_monitor_rests_is_served_as_soon_as_if_it_did_not() {
+    /// What is started on whose behalf, while the only worker is kept: from the midst of the burst that keeps it, or from
+    /// outside.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Offer {
+        Outside,
+        Spawn,
+        Spread,
+        Wake,
+        Alarm,
+    }
+    must_succeed_in_a_child(|| {
+        for offer in [Offer::Outside, Offer::Spawn, Offer::Spread, Offer::Wake, Offer::Alarm] {
+            let mut took = Vec::new();
+            for _ in 0..3 {
+                let runtime = runtime(1);
+                let (tx, rx) = mpsc::channel::<std::time::Instant>();
+                let (told, is_told) = mpsc::channel::<()>();
+                let (wake, woken) = chan::bounded::<()>(1);
+                let (answer, answers) = mpsc::channel::<()>();
+                let (inner, waits) = mpsc::channel::<()>();
+                let polled = runtime.run({
+                    let answer = answer.clone();
+                    move || {
+                        go_async(async move {
+                            inner.send(()).unwrap();
+                            _ = woken.recv_async().await;
+                            _ = answer.send(());
+                        })
+                    }
+                });
+                waits.recv().unwrap();
+                let keeper = runtime.spawn(move || {
+                    // Kept, until it is told to go on; then it is kept again, in the same burst.
+                    is_told.recv().unwrap();
+                    tx.send(std::time::Instant::now()).unwrap();
+                    match offer {
+                        Offer::Outside => {}
+                        Offer::Spawn => drop(go(move || answer.send(()).unwrap())),
+                        Offer::Spread => {
+                            let spread = rendez::Builder::new().placement(rendez::Placement::Spread);
+                            drop(spread.spawn(move || answer.send(()).unwrap()).unwrap());
+                        }
+                        Offer::Wake => wake.try_send(()).unwrap(),
+                        Offer::Alarm => {
+                            // Its first poll sets the alarm; what comes of that is for who fires it.
+                            let sleep = rendez::time::sleep_async(Duration::from_millis(1));
+                            let mut sleep = Box::pin(sleep);
+                            let waker = std::task::Waker::from(Arc::new(Answer(answer)));
+                            let polled = sleep.as_mut().poll(&mut std::task::Context::from_waker(&waker));
+                            assert!(polled.is_pending());
+                            _ = is_told.recv();
+                            return;
+                        }
+                    }
+                    _ = is_told.recv();
+                });
+                until_the_monitor_rests();
+                let mut began = std::time::Instant::now();
+                if offer == Offer::Outside {
+                    let (outside, has_run) = mpsc::channel();
+                    runtime.spawn(move || outside.send(()).unwrap());
+                    has_run.recv().unwrap();
+                    told.send(()).unwrap();
+                } else {
+                    told.send(()).unwrap();
+                    began = rx.recv().unwrap();
+                    answers.recv().unwrap();
+                }
+                took.push(began.elapsed());
+                drop(told);
+                keeper.join().unwrap();
+                drop(runtime);
+                _ = polled.join();
+            }
+            took.sort();
+            // If nobody told the monitor it would be the half of its rest, 160 ms, and more.
+            assert!(took[1] < Duration::from_millis(100), "{offer:?}: {took:?}");
+        }
+    });
+}
+
+struct Answer(mpsc::Sender<()>);
+
+impl std::task::Wake for Answer {
+    fn wake(self: Arc<Self>) {
+        _ = self.0.send(());
+    }
+}
+
+#[test]
+fn a_goroutine_that_starts_others_for_ever_does_not_keep_them_from_running() {
+    must_succeed_in_a_child(|| {
+        for workers in [1, 2] {
+            let limit = Duration::from_millis(2);
+            let runtime = Runtime::builder().workers(workers).spares(1).stuck_after(limit).build().unwrap();
+            let parents = (0..workers).map(|_| {
+                runtime.spawn(move || {
+                    let has_run = Arc::new(AtomicBool::new(false));
+                    while !has_run.load(Ordering::SeqCst) {
+                        let theirs = has_run.clone();
+                        go(move || theirs.store(true, Ordering::SeqCst));
+                        let started = std::time::Instant::now();
+                        while started.elapsed() < limit / 4 && !has_run.load(Ordering::SeqCst) {
+                            std::hint::spin_loop();
+                        }
+                    }
+                })
+            });
+            join_all(parents.collect::<Vec<_>>());
+        }
+    });
+}
+
+/// Has the calling thread run only when nobody else wants its processor, or as all do.
+fn set_idle(idle: bool) {
+    let policy = if idle { libc::SCHED_IDLE } else { libc::SCHED_OTHER };
+    // SAFETY: it is given a valid place.
+    let error = unsafe { libc::sched_setscheduler(0, policy, &libc::sched_param { sched_priority: 0 }) };
+    assert_eq!(error, 0);
+}
+
+/// Has the calling thread run on this processor only.
+fn set_processor(processor: usize) {
+    // SAFETY: a set of this frame's.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processor, &mut set);
+        assert_eq!(libc::sched_setaffinity(0, size_of_val(&set), &set), 0);
+    }
+}
+
+/// On which processors the calling thread may run.
+fn processors() -> Vec<usize> {
+    // SAFETY: a set of this frame's.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        assert_eq!(libc::sched_getaffinity(0, size_of_val(&set), &mut set), 0);
+        (0..libc::CPU_SETSIZE as usize).filter(|&processor| libc::CPU_ISSET(processor, &set)).collect()
+    }
+}
+
+#[test]
+fn a_worker_that_the_system_does_not_let_run_is_not_stuck() {
+    must_succeed_in_a_child(|| {
+        let (runtime, processor) = (runtime(1), processors()[0]);
+        let (has_begun, begun) = mpsc::channel();
+        let gate = Arc::new(Gate::default());
+        let theirs = gate.clone();
+        let hog = Arc::new(AtomicBool::new(true));
+        let hogs = hog.clone();
+        let kept = runtime.spawn(move || {
+            set_processor(processor);
+            set_idle(true);
+            has_begun.send(()).unwrap();
+            theirs.pass(Way::Computes);
+            set_idle(false);
+        });
+        begun.recv().unwrap();
+        let hog_thread = thread::spawn(move || {
+            set_processor(processor);
+            while hogs.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        let before = spares();
+        let new = runtime.spawn(|| ());
+        // Many limits later it has used the processor for some fractions of one.
+        thread::sleep(Duration::from_millis(200));
+        assert_eq!(spares(), before);
+        hog.store(false, Ordering::Relaxed);
+        hog_thread.join().unwrap();
+        // Now it has it, and is.
+        new.join().unwrap();
+        assert!(spares() > before);
+        gate.open();
+        kept.join().unwrap();
+    });
+}
+
+#[test]
+fn a_spare_runs_on_the_processors_of_the_worker_beside_which_it_works() {
+    must_succeed_in_a_child(|| {
+        // The monitor, which starts spares, is started where all are allowed.
+        let first = runtime(1);
+        first.run(|| ());
+        for processor in processors() {
+            let pinned = thread::spawn(move || {
+                set_processor(processor);
+                let runtime = runtime(1);
+                let (gate, kept) = keep(&runtime, 1, Way::Blocks);
+                let its = runtime.run(processors);
+                gate.open();
+                join_all(kept);
+                its
+            });
+            assert_eq!(pinned.join().unwrap(), [processor]);
+        }
+    });
+}
+
+#[test]
+fn workers_that_are_not_wanted_any_more_start_what_they_spawn_where_spares_are_allowed_too() {
+    must_succeed_in_a_child(|| {
+        let runtime = Runtime::builder().workers(2).spares(1).build().unwrap();
+        let on_second = || thread::current().name() == Some("rendez-1");
+        let (tx, rx) = chan::bounded::<()>(0);
+        let (told, tells) = mpsc::channel();
+        // Many spread, so that the second worker has one of them.
+        let parents: Vec<_> = (0..20)
+            .map(|_| {
+                let (told, rx) = (told.clone(), rx.clone());
+                let spread = rendez::Builder::new().placement(rendez::Placement::Spread);
+                let body = move || {
+                    told.send(()).unwrap();
+                    // One of these comes at a time.
+                    while rx.recv().is_ok() {
+                        if on_second() {
+                            // So that it looks around, and finds itself surplus.
+                            (0..100).for_each(|_| rendez::yield_now());
+                            return Some(join_all((0..50).map(|_| go(on_second))));
+                        }
+                        rendez::yield_now();
+                    }
+                    None
+                };
+                runtime.run(move || spread.spawn(body).unwrap())
+            })
+            .collect();
+        (0..20).for_each(|_| tells.recv().unwrap());
+        runtime.run(|| set_workers(1));
+        // The first worker is at work, and so does not take what the other has, but is not kept.
+        let done = Arc::new(AtomicBool::new(false));
+        let theirs = done.clone();
+        let busy = runtime.spawn(move || {
+            while !theirs.load(Ordering::Relaxed) {
+                rendez::yield_now();
+            }
+        });
+        while parents.iter().all(|parent| !parent.is_finished()) {
+            _ = tx.send_timeout((), Duration::from_millis(1));
+        }
+        drop(tx);
+        let there: Vec<bool> = join_all(parents).into_iter().flatten().flatten().collect();
+        done.store(true, Ordering::Relaxed);
+        busy.join().unwrap();
+        // What it has spawned and not started when it looks around, every some dozens of switches, is handed on.
+        let stayed = there.iter().filter(|&&there| there).count();
+        assert!(!there.is_empty() && stayed > there.len() / 4, "{there:?}");
+    });
+}

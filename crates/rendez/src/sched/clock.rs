@@ -49,6 +49,19 @@ impl ThreadClock {
         })
     }
 
+    /// Has the calling thread run on the processors on which this one may, as a thread does that this one starts.
+    pub(super) fn share_processors(&self) {
+        let thread = self.thread.load(Ordering::Relaxed);
+        // SAFETY: a set of this frame's. For a thread that does not exist there is an error, and what can't be had is no harm.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            let size = size_of::<libc::cpu_set_t>();
+            if thread != NONE && libc::sched_getaffinity(thread, size, &mut set) == 0 {
+                libc::sched_setaffinity(0, size, &set);
+            }
+        }
+    }
+
     /// Sends the thread a signal. If it has ended, nobody gets it, or another thread of this process.
     pub(super) fn signal(&self, signal: i32) {
         let thread = self.thread.load(Ordering::Relaxed);

@@ -221,7 +221,7 @@ impl Worker {
         self.wait_for_work();
         monitor::wake();
         self.heed_trace();
-        if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+        if self.runtime.sleepers.want_to_know() {
             self.pass_watch_on();
         }
         false
@@ -311,7 +311,7 @@ impl Worker {
         };
         self.spins.note(crowded);
         let last = runtime.searching.fetch_sub(1, Ordering::SeqCst) == 1;
-        if last && (stolen || self.is_surplus()) && runtime.sleepers.load(Ordering::SeqCst) > 0 {
+        if last && (stolen || self.is_surplus()) && runtime.sleepers.surely_want_to_know() {
             // While somebody searched, spawns woke nobody. What they left is for the next one to find.
             runtime.wake_one();
         }
@@ -327,7 +327,8 @@ impl Worker {
             && !runtime.deputy.load(Ordering::Relaxed)
             && runtime.searching.load(Ordering::Relaxed) == 0
         {
-            return runtime.wake_one();
+            runtime.wake_one();
+            return;
         }
         let awake = (0..runtime.started_workers())
             .filter_map(|index| runtime.worker(index))
@@ -340,9 +341,8 @@ impl Worker {
     /// After an alarm has been set here.
     #[inline]
     pub(super) fn alarm_set(&self) {
-        if self.runtime.sleepers.load(Ordering::Relaxed) > 0
-            && self.is_unwatched(self.shared.alarms.next_deadline())
-        {
+        if self.runtime.sleepers.want_to_know() && self.is_unwatched(self.shared.alarms.next_deadline()) {
+            monitor::wake();
             self.runtime.wake_one();
         }
     }
@@ -372,9 +372,8 @@ impl Worker {
     /// this one `lingers`, it may keep watch although nobody is, or as the second one.
     fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>, lingers: bool) -> Woken {
         let runtime = &self.runtime;
-        // Asked after it has been said that this one sleeps: who makes it active notifies it afterwards.
-        let is_active = || !self.is_surplus();
-        runtime.sleepers.fetch_add(1, Ordering::SeqCst);
+        let active = self.was_active.get();
+        runtime.sleepers.enter(active);
         let (mut sentinel, mut deputy) = (false, false);
         let mut watch = None;
         let has_work = || {
@@ -383,12 +382,13 @@ impl Worker {
                 || runtime.is_stopping()
                 || self.is_requested()
                 || self.is_asked()
-                || (is_active()
+                // Asked after it has been said that this one sleeps: who changes it notifies this one afterwards.
+                || self.is_surplus() == active
+                || (active
                     && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
         };
         let timeout = || {
-            let awake = runtime.started_workers().saturating_sub(runtime.sleepers.load(Ordering::SeqCst));
-            let active = is_active();
+            let awake = runtime.started_workers().saturating_sub(runtime.sleepers.asleep());
             let lingers = active && lingers && runtime.started_workers() > 1 && runtime.has_sources();
             let watches = active && awake > 0 || lingers;
             sentinel = watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
@@ -418,7 +418,7 @@ impl Worker {
             None => self.shared.sleep.sleep(has_work, timeout),
         };
         self.shared.counters.sleep_ends(since, slept != Slept::FoundWork);
-        runtime.sleepers.fetch_sub(1, Ordering::SeqCst);
+        runtime.sleepers.leave(active);
         if sentinel {
             runtime.sentinel.store(false, Ordering::SeqCst);
             if self.is_surplus() {
@@ -451,6 +451,7 @@ impl Worker {
     /// After a spawn or the wake-up of an async goroutine, while somebody sleeps: wakes a thief if there is plenty to take, or if nobody keeps watch.
     #[cold]
     pub(super) fn consider_waking(&self) {
+        monitor::wake();
         let runtime = &self.runtime;
         if runtime.searching.load(Ordering::Relaxed) > 0 {
             return;

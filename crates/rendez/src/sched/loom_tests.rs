@@ -12,7 +12,10 @@
 //! * if the word is loaded relaxed, or `is_empty` by less than a sequentially consistent load, it finds the lost wake-up;
 //! * if a push does not release, or a take does not acquire, it finds the data race in the task; if either does not
 //!   exchange the word in one step, lost tasks; and if a take does not reverse the chain, their wrong order;
-//! * if a push of a chain links its newest and not its oldest to what it found, it finds lost tasks.
+//! * if a push of a chain links its newest and not its oldest to what it found, it finds lost tasks;
+//! * a spare that does not ask, after it has said that it sleeps, whether it is still what it took itself for, and a
+//!   monitor that issues no fence before it notifies, leave it asleep; one that wakes nobody when it finds itself retired
+//!   leaves work that somebody relied on it for.
 
 use super::{
     bell::Bell,
@@ -489,4 +492,114 @@ fn work_that_woke_nobody_since_somebody_searched_is_found() {
         RELIED_ON.note(waker.join().unwrap() && slept == Some(Slept::FoundWork));
     });
     RELIED_ON.check("nobody was woken, and the worker that had searched in vain found it");
+}
+
+/// As `call_spare` and `retire_spares`, and `sleep`: a worker that takes itself for what it is not looks around again.
+#[test]
+fn a_spare_that_is_called_as_it_goes_to_sleep_wakes() {
+    static NOTIFIED: Seen = Seen::new();
+    static FOUND: Seen = Seen::new();
+    for called in [true, false] {
+        explore(move || {
+            let (worker, active) = (Worker::new(), Arc::new(AtomicBool::new(!called)));
+            let monitor = spawn(&worker, {
+                let active = active.clone();
+                move |worker| {
+                    active.store(called, Ordering::Relaxed);
+                    fence(Ordering::SeqCst);
+                    worker.sleep.notify();
+                }
+            });
+            loop {
+                // It looks around.
+                let was_active = active.load(Ordering::Relaxed);
+                if was_active == called {
+                    break;
+                }
+                let slept = worker.sleep.sleep(|| active.load(Ordering::Relaxed) != was_active, || None);
+                NOTIFIED.note(slept == Slept::Notified);
+                FOUND.note(slept == Slept::FoundWork);
+            }
+            monitor.join().unwrap();
+        });
+    }
+    NOTIFIED.check("it was asleep");
+    FOUND.check("it was about to sleep");
+}
+
+/// As `inject`, `spin`, `retire_spares` and `maintain`: a spare has searched in vain, and somebody has relied on that; then
+/// it is retired, and does not take what it finds when it looks again.
+#[test]
+fn work_that_woke_nobody_since_a_spare_searched_is_found_though_that_retires() {
+    static RETIRED: Seen = Seen::new();
+    static TAKEN: Seen = Seen::new();
+    #[derive(Clone)]
+    struct Runtime {
+        spare: Arc<Worker>,
+        published: Arc<AtomicBool>,
+        is_active: Arc<AtomicBool>,
+        searching: Arc<AtomicU32>,
+        /// Another worker that sleeps has been woken, and has found it.
+        is_served: Arc<AtomicBool>,
+    }
+    impl Runtime {
+        fn has_work(&self) -> bool {
+            self.published.load(Ordering::Relaxed)
+        }
+
+        fn is_active(&self) -> bool {
+            self.is_active.load(Ordering::Relaxed)
+        }
+
+        /// Wakes the other worker. (What it sees as it looks, its waker sees.)
+        fn wake_one(&self) {
+            fence(Ordering::SeqCst);
+            if self.has_work() {
+                self.is_served.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+    explore(|| {
+        let runtime = Runtime {
+            spare: Worker::new(),
+            published: Arc::new(AtomicBool::new(false)),
+            is_active: Arc::new(AtomicBool::new(true)),
+            searching: Arc::new(AtomicU32::new(1)),
+            is_served: Arc::new(AtomicBool::new(false)),
+        };
+        let (offers, retires) = (runtime.clone(), runtime.clone());
+        let offers = thread::spawn(move || {
+            offers.published.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            let relies = offers.searching.load(Ordering::SeqCst) > 0;
+            if !relies {
+                offers.wake_one();
+            }
+            relies
+        });
+        let retires = thread::spawn(move || {
+            retires.is_active.store(false, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            retires.spare.sleep.notify();
+        });
+        // The spare searches for the last time.
+        let mut found = runtime.has_work();
+        runtime.searching.fetch_sub(1, Ordering::SeqCst);
+        while !found {
+            runtime.spare.sleep.sleep(|| !runtime.is_active() || runtime.has_work(), || None);
+            // It looks around.
+            if !runtime.is_active() {
+                runtime.wake_one();
+                break;
+            }
+            found = runtime.has_work();
+        }
+        retires.join().unwrap();
+        let relied = offers.join().unwrap();
+        assert!(found || runtime.is_served.load(Ordering::Relaxed), "nobody takes it");
+        RETIRED.note(relied && !found);
+        TAKEN.note(found);
+    });
+    RETIRED.check("somebody relied on it, and it retired");
+    TAKEN.check("it took the work");
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
-//! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word. [`clock`]. [`placement`]: where a goroutine starts.
+//! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word; [`sleepers`]: how many do. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
 //! * [`counters`]: what each worker counts; [`figures`] adds it up. [`census`]: who is there, and what they were [`given`]. [`deadlock`]: nothing can run any more.
 //!   [`knot`]: some wait only for each other. With the feature `testing`, `left_over`: who does not end;
@@ -41,6 +41,7 @@ mod queue;
 mod runtime;
 mod shared;
 mod sleep;
+mod sleepers;
 mod spares;
 mod starved;
 mod timers;

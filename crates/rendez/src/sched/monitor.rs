@@ -1,54 +1,74 @@
 //! The monitor: a thread that finds goroutines which hold their worker for too long.
 //!
-//! It tells of them if somebody asks for that ([`on_stuck`](crate::diag::on_stuck), `RENDEZ_STUCK`), and calls [spares](super::spares) where
-//! they are allowed; where neither is wanted there is no thread. It reads the number of each worker's switches, which is odd while a goroutine runs; an odd number that has stood still
-//! for the runtime's limit is one goroutine. To be told it is looked at by a signal: see `diag::stuck`.
+//! It tells of them if somebody asks for that ([`on_stuck`](crate::diag::on_stuck), `RENDEZ_STUCK`), and calls
+//! [spares](super::spares) where they are allowed; where neither is wanted there is no thread. It reads the number of each
+//! worker's switches, which is odd while a goroutine runs; an odd number that has stood still for the runtime's limit is
+//! one goroutine. To be told of it is looked at by a signal: see `diag::stuck`.
 //!
-//! # It sleeps when all sleep
+//! # It rests when nothing goes on
 //!
-//! A look in each limit, or two where it is to be told, are some microseconds; an idle program is to have none. After [`QUIET`] looks at which every
-//! worker slept it says that it is *dormant*, looks once more, and parks. A worker that has slept, and a runtime that starts, ask
-//! whether it is dormant, and unpark it.
+//! A look in each limit, or two where it is to be told, are some microseconds, or some dozens if the system has to be asked
+//! whether a worker is blocked. An idle program is to have none, and one that is in a call which blocks for long next to
+//! none. A look is *quiet* if every worker sleeps; or if nothing has run since the last one, and those that don't sleep are
+//! stuck and blocked as they were, of which all has been told and done. After some quiet looks ([`QUIET`]) the monitor says
+//! that it *rests*, looks once more, and if that is quiet, parks: until it is woken if all workers sleep; otherwise until
+//! the first alarm becomes overdue, but not for longer than [`FIRST_REST`], and twice that after each quiet look, up to
+//! [`LONGEST_REST`].
 //!
-//! | | the monitor | a worker |
+//! Whoever changes what it has seen asks whether it rests, and unparks it:
+//! * a worker that has slept; a runtime that starts;
+//! * a worker that was stuck, when it looks around;
+//! * who makes something to take, and finds nobody asleep who would: from outside of the workers (`offered`); or on a
+//!   worker which does so in the midst of the burst by which it was stuck, or in one that it goes on with at once (`spawn`,
+//!   `queue_async`, `alarm_set`, which find the monitor counted among the [`sleepers`](super::sleepers)).
+//!
+//! | | the monitor | the other |
 //! | --- | --- | --- |
-//! | 1 | stores `DORMANT` | stores that it is awake, in its sleep word |
-//! | 2 | fence | (both of its steps are sequentially consistent) |
-//! | 3 | reads the sleep words; parks if all sleep | exchanges `DORMANT` for false, and unparks |
+//! | 1 | stores `RESTS`, and counts itself among the sleepers | stores that it is awake, in its sleep word; or publishes what is to be taken |
+//! | 2 | fence | fence, or both of its steps are sequentially consistent |
+//! | 3 | reads the sleep words and the queues; parks if all is quiet | exchanges `RESTS` for false, and unparks |
 //!
-//! So at least one of the two sees what the other has done. A runtime's workers are seen from when it is registered, after which
-//! whoever registers it does the step 3 of a worker.
+//! So at least one of the two sees what the other has done. A runtime's workers are seen from when it is registered, after
+//! which whoever registers it does the step 3 of the other. Only what a worker does in the midst of a burst has no fence,
+//! for spawns would pay for it: if it crosses with step 1 within some nanoseconds it is found after the rest, whose length
+//! is bounded for that. So it is if a worker that was stuck goes on with a goroutine that blocks in its turn, and has not
+//! looked around between: what there is to take is taken by then, or has to be made by somebody.
 //!
 //! # It is no reason to wait
 //!
-//! It wakes nobody, so whoever looks for a deadlock counts it as a thread that waits. The program's hook may wake somebody: it runs on another
-//! thread, and from before the goroutine is looked at until that thread is there this one is none that waits.
+//! It wakes nobody who waits, so whoever looks for a deadlock counts it as a thread that waits. The program's hook may wake
+//! somebody: it runs on another thread, and from before the goroutine is looked at until that thread is there this one is
+//! none that waits.
 #![forbid(unsafe_code)]
 
 use super::{
     WorkerShared,
     deadlock::{self, WaitingThread},
     runtime::Shared,
-    spares::Sight,
+    spares::{PROLIFIC, Sight},
 };
-use crate::diag::stuck;
+use crate::{diag::stuck, time};
 use std::{
     io,
+    mem::replace,
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering, fence},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
 };
 
-/// After so many looks at which all slept it sleeps too.
-const QUIET: u32 = 16;
+/// After so many quiet looks it rests: if all sleep; if some are kept, when what has been woken meanwhile has long been
+/// seen to.
+const QUIET: [u32; 2] = [3, 16];
 const MOST_OFTEN: Duration = Duration::from_millis(1);
 const LEAST_OFTEN: Duration = Duration::from_millis(100);
+const FIRST_REST: Duration = Duration::from_millis(20);
+const LONGEST_REST: Duration = Duration::from_millis(320);
 
 static MONITOR: OnceLock<Thread> = OnceLock::new();
-static DORMANT: AtomicBool = AtomicBool::new(false);
+static RESTS: AtomicBool = AtomicBool::new(false);
 /// Whether it is to be told of goroutines.
 static REPORTS: AtomicBool = AtomicBool::new(false);
 
@@ -73,11 +93,11 @@ pub(crate) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Somebody goes to work, or may.
+/// Something changes that it has seen, or may.
 #[inline]
 pub(super) fn wake() {
-    if DORMANT.load(Ordering::SeqCst)
-        && DORMANT.swap(false, Ordering::SeqCst)
+    if RESTS.load(Ordering::SeqCst)
+        && RESTS.swap(false, Ordering::SeqCst)
         && let Some(monitor) = MONITOR.get()
     {
         monitor.unpark();
@@ -91,8 +111,12 @@ struct Seen {
     runtime: u64,
     switches: u32,
     since: Instant,
-    /// The processor time that its thread had used.
+    /// The processor time that its thread had used by then.
     processor: Duration,
+    /// The same of the last look.
+    looked: Instant,
+    processor_then: Duration,
+    was_blocked: bool,
     told: bool,
     /// How many goroutines had been started there when it was last seen to have started some, and when that was.
     spawned: u64,
@@ -105,67 +129,112 @@ struct Held {
     /// For how long, as far as has been seen, and how much of that it has computed.
     time: Duration,
     busy: Duration,
+    /// The same since the last look.
+    lately: Duration,
+    busy_lately: Duration,
+    /// Whether it was blocked then.
+    was_blocked: bool,
     /// For how long it has started no other.
     barren: Duration,
+}
+
+impl Held {
+    /// Whether it waits for the system. That is asked if it is likely, and not again as long as the worker has not run at all.
+    fn is_blocked(self, shared: &WorkerShared) -> bool {
+        self.was_blocked && self.busy_lately.is_zero()
+            || self.busy_lately < self.lately / 2 && !shared.clock.is_runnable()
+    }
 }
 
 #[derive(Debug, Default)]
 struct Monitor {
     /// By the numbers of workers.
     seen: Vec<Option<Seen>>,
+    /// What all runtimes had done at the last look.
+    progress: u64,
+}
+
+/// What a look has found, in all runtimes.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    any_awake: bool,
+    is_quiet: bool,
+    /// The shortest limit.
+    limit: Duration,
 }
 
 impl Monitor {
     fn run(&mut self) {
         let mut waits = Some(WaitingThread::new());
-        let mut quiet = 0;
+        let (mut quiet, mut rests, mut rest) = (0, false, FIRST_REST);
         loop {
-            let (awake, limit) = self.look(&mut waits);
-            quiet = if awake { 0 } else { quiet + 1 };
-            if quiet > QUIET {
-                quiet = 0;
-                doze();
+            let look = self.look(&mut waits);
+            quiet = if look.is_quiet { quiet + 1 } else { 0 };
+            let enough = QUIET[usize::from(look.any_awake)];
+            if rests && quiet > enough {
+                // The look that has just been made came after it was said.
+                rest = match sleep_until_woken(look.any_awake.then(|| until_overdue().min(rest))) {
+                    true => {
+                        quiet = 0;
+                        FIRST_REST
+                    }
+                    false => (rest * 2).min(LONGEST_REST),
+                };
+            } else if quiet > enough {
+                say_that_it_rests(true, look.any_awake);
+                rests = true;
             } else {
-                let period = if REPORTS.load(Ordering::Relaxed) { limit / 2 } else { limit };
+                if rests {
+                    say_that_it_rests(false, false);
+                    (rests, rest) = (false, FIRST_REST);
+                }
+                let period = if REPORTS.load(Ordering::Relaxed) { look.limit / 2 } else { look.limit };
                 thread::sleep(period.clamp(MOST_OFTEN, LEAST_OFTEN));
             }
         }
     }
 
-    /// Looks at all workers. Whether one is awake, and the shortest limit.
-    fn look(&mut self, waits: &mut Option<WaitingThread>) -> (bool, Duration) {
-        let (mut any_awake, mut shortest) = (false, LEAST_OFTEN * 2);
+    /// Looks at all workers.
+    fn look(&mut self, waits: &mut Option<WaitingThread>) -> Look {
+        let mut look = Look { any_awake: false, is_quiet: true, limit: LEAST_OFTEN * 2 };
+        let (mut progress, reports) = (0_u64, REPORTS.load(Ordering::Acquire));
         for runtime in deadlock::runtimes() {
             let Some(limit) = runtime.stuck_after() else { continue };
-            shortest = shortest.min(limit);
+            look.limit = look.limit.min(limit);
+            progress = progress.wrapping_add(runtime.progress());
             let (active, mut sight) = (runtime.active_workers(), Sight::default());
             for index in 0..runtime.started_workers() {
                 let Some(shared) = runtime.worker(index) else { continue };
                 let asleep = shared.sleep.looks_asleep();
-                any_awake |= !asleep;
                 let held = self.held(runtime.number, shared, asleep).filter(|held| held.time >= limit);
-                let stuck = held.filter(|held| held.barren >= limit);
-                shared.note_stuck(runtime.number, stuck.is_some());
+                let is_blocked = held.is_some_and(|held| held.is_blocked(shared));
+                let is_stuck = held.is_some_and(|held| {
+                    (is_blocked || held.busy >= limit)
+                        && (held.barren >= limit || held.time >= limit.saturating_mul(PROLIFIC))
+                });
+                shared.note_stuck(runtime.number, is_stuck);
                 if index < active {
-                    // Asked of the system, so only where it matters.
-                    let is_blocked = |held: Held| {
-                        runtime.most_spares > 0 && held.busy < held.time / 2 && !shared.clock.is_runnable()
-                    };
                     sight.any_asleep |= asleep;
-                    sight.stuck += usize::from(stuck.is_some());
-                    sight.blocked += usize::from(stuck.is_some_and(is_blocked));
+                    sight.stuck += usize::from(is_stuck);
+                    sight.blocked += usize::from(is_stuck && is_blocked);
                 }
+                look.any_awake |= !asleep;
+                look.is_quiet &= asleep || is_stuck && is_blocked;
                 if let Some(Held { time, busy, .. }) = held
-                    && REPORTS.load(Ordering::Acquire)
                     && let Some(seen) = &mut self.seen[shared.number]
-                    && !seen.told
                 {
-                    seen.told = report(&runtime, index, shared, time, busy, waits);
+                    seen.was_blocked = is_blocked;
+                    if reports && !seen.told {
+                        seen.told = report(&runtime, index, shared, time, busy, waits);
+                        look.is_quiet &= seen.told;
+                    }
                 }
             }
-            runtime.heed(sight);
+            look.is_quiet &= !runtime.heed(sight);
         }
-        (any_awake, shortest)
+        look.is_quiet &= !look.any_awake || self.progress == progress;
+        self.progress = progress;
+        look
     }
 
     /// What has been seen of this worker's goroutine, if it had it at the last look.
@@ -184,18 +253,28 @@ impl Monitor {
                 if seen.spawned != spawned {
                     (seen.spawned, seen.barren_since) = (spawned, now);
                 }
+                let processor = shared.clock.now();
+                let (looked, processor_then) =
+                    (replace(&mut seen.looked, now), replace(&mut seen.processor_then, processor));
                 Some(Held {
                     time: now - seen.since,
-                    busy: shared.clock.now().saturating_sub(seen.processor),
+                    busy: processor.saturating_sub(seen.processor),
+                    lately: now - looked,
+                    busy_lately: processor.saturating_sub(processor_then),
+                    was_blocked: seen.was_blocked,
                     barren: now - seen.barren_since,
                 })
             }
             _ => {
+                let processor = shared.clock.now();
                 *seen = Some(Seen {
                     runtime,
                     switches,
                     since: now,
-                    processor: shared.clock.now(),
+                    processor,
+                    looked: now,
+                    processor_then: processor,
+                    was_blocked: false,
                     told: false,
                     spawned,
                     barren_since: now,
@@ -206,8 +285,8 @@ impl Monitor {
     }
 }
 
-/// Looks at the goroutine, and tells of it if it still runs; whether it has. (A thread that the system does not let run does not answer
-/// in time, and is asked again at the next look.)
+/// Looks at the goroutine, and tells of it if it still runs; whether it has. (A thread that the system does not let run
+/// does not answer in time, and is asked again at the next look.)
 fn report(
     runtime: &Shared,
     index: usize,
@@ -227,20 +306,35 @@ fn report(
     is_told
 }
 
-/// Sleeps until somebody goes to work.
-fn doze() {
-    DORMANT.store(true, Ordering::SeqCst);
+/// The runtimes at whose workers it looks.
+fn watched() -> impl Iterator<Item = Arc<Shared>> {
+    deadlock::runtimes().into_iter().filter(|runtime| runtime.stuck_after().is_some())
+}
+
+/// Says that it rests, to those who may wake it, or that it does not any more; on workers they ask for that only if some
+/// `are_kept`.
+fn say_that_it_rests(rests: bool, are_kept: bool) {
+    RESTS.store(rests, Ordering::SeqCst);
+    watched().for_each(|runtime| runtime.sleepers.set_monitor(are_kept));
     fence(Ordering::SeqCst);
-    let is_awake = |runtime: &Shared| {
-        (0..runtime.started_workers())
-            .filter_map(|index| runtime.worker(index))
-            .any(|shared| !shared.sleep.looks_asleep())
-    };
-    let watched = |runtime: &Shared| runtime.stuck_after().is_some();
-    if deadlock::runtimes().iter().any(|runtime| watched(runtime) && is_awake(runtime)) {
-        DORMANT.store(false, Ordering::SeqCst);
+}
+
+/// In how long the first alarm becomes overdue.
+fn until_overdue() -> Duration {
+    let now = time::Instant::now().nanos();
+    let first = watched().filter_map(|runtime| runtime.next_overdue()).min();
+    first.map_or(Duration::MAX, |at| Duration::from_nanos(at.saturating_sub(now)))
+}
+
+/// Sleeps until it is woken, or for `limit`; whether it was woken.
+fn sleep_until_woken(limit: Option<Duration>) -> bool {
+    let end = limit.map(|limit| Instant::now() + limit);
+    while RESTS.load(Ordering::SeqCst) {
+        match end.map(|end| end.saturating_duration_since(Instant::now())) {
+            None => thread::park(),
+            Some(Duration::ZERO) => return false,
+            Some(left) => thread::park_timeout(left),
+        }
     }
-    while DORMANT.load(Ordering::SeqCst) {
-        thread::park();
-    }
+    true
 }

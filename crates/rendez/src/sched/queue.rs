@@ -36,7 +36,8 @@ pub(super) struct RunQueue<T> {
     tail: Cell<*mut T>,
     /// The last that has been looked at before its turn, if `lead` is not zero.
     seen: Cell<*mut T>,
-    /// How many there are up to that one.
+    /// How many there are up to that one. Never more than there are in all: each pop counts it down, so at zero `seen` may
+    /// be gone.
     lead: Cell<u32>,
 }
 
@@ -97,8 +98,8 @@ impl<T: Linked> RunQueue<T> {
         Some(task)
     }
 
-    /// Shows the next one or two of those that nobody has looked at, so that in the end those `distance` turns from theirs have been seen;
-    /// each once. How many of the first have been.
+    /// Shows the next one or two of those that nobody has looked at, so that in the end those `distance` turns from theirs
+    /// have been seen; each once. How many of the first have been.
     #[inline(always)]
     pub(super) fn look_ahead(&self, distance: u32, mut each: impl FnMut(*mut T)) -> u32 {
         let mut lead = self.lead.get();
@@ -226,5 +227,61 @@ impl<T: Linked> Inbox<T> {
 impl<T: Linked> fmt::Debug for Inbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("filled", &self.looks_filled()).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    struct Item(AtomicPtr<Item>);
+
+    impl Linked for Item {
+        fn link(&self) -> &AtomicPtr<Item> {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn who_looks_ahead_sees_each_once_and_only_what_is_queued() {
+        const DISTANCE: u32 = 5;
+        let mut random = fastrand::Rng::with_seed(11);
+        let queue = RunQueue::new();
+        // What is queued, and how many of these have been shown.
+        let (mut model, mut shown) = (VecDeque::new(), 0);
+        for _ in 0..20_000 {
+            // Now it fills, and now it runs empty.
+            match random.u32(0..3) {
+                0 if random.u32(0..1000) < 960 => {
+                    let item = Box::into_raw(Box::new(Item(AtomicPtr::new(ptr::null_mut()))));
+                    // SAFETY: just made, in no queue, and freed after it has been popped.
+                    unsafe { queue.push(item) };
+                    model.push_back(item);
+                }
+                1 => {
+                    let popped = queue.pop();
+                    assert_eq!(popped, model.pop_front());
+                    if let Some(item) = popped {
+                        shown = u32::saturating_sub(shown, 1);
+                        // SAFETY: nobody has it any more: whoever looks at it from now on reads what was freed.
+                        drop(unsafe { Box::from_raw(item) });
+                    }
+                }
+                _ => {
+                    let mut seen = Vec::new();
+                    let lead = queue.look_ahead(DISTANCE, |item| seen.push(item));
+                    let next = model.iter().skip(shown as usize).take(2).take((DISTANCE - shown) as usize);
+                    assert_eq!(seen, next.copied().collect::<Vec<_>>());
+                    shown += seen.len() as u32;
+                    assert_eq!(lead, shown);
+                }
+            }
+        }
+        while let Some(item) = queue.pop() {
+            // SAFETY: as above.
+            drop(unsafe { Box::from_raw(item) });
+        }
+        assert!(queue.is_empty());
     }
 }

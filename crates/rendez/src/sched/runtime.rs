@@ -21,6 +21,7 @@ use super::{
     deadlock, harness, monitor,
     queue::Inbox,
     shared::{Fresh, WorkerShared, with_counted},
+    sleepers::Sleepers,
     starved::Starved,
     worker::Worker,
 };
@@ -62,7 +63,7 @@ pub(crate) struct Shared {
     /// Async goroutines that were woken by threads that are no workers of this runtime.
     pub(super) woken: Inbox<Header>,
     /// Written by who goes to sleep and who comes from there. What every park and spawn reads lies on other lines.
-    pub(super) sleepers: CachePadded<AtomicUsize>,
+    pub(super) sleepers: CachePadded<Sleepers>,
     pub(super) searching: CachePadded<AtomicUsize>,
     pub(super) sentinel: CachePadded<AtomicBool>,
     /// Whether another one does, seldom.
@@ -104,6 +105,8 @@ struct Slot {
     shared: &'static WorkerShared,
     stealer: Stealer<Fresh>,
     polls: Stealer<Fresh>,
+    /// Whether it became active as a [spare](super::spares) when it last did. Written under the lock of `threads`.
+    is_spare: AtomicBool,
 }
 
 /// How many runtimes have been.
@@ -148,7 +151,7 @@ impl Shared {
             most_spares,
             injector: Injector::new(),
             woken: Inbox::new(),
-            sleepers: CachePadded::new(AtomicUsize::new(0)),
+            sleepers: CachePadded::default(),
             searching: CachePadded::new(AtomicUsize::new(0)),
             sentinel: CachePadded::new(AtomicBool::new(false)),
             deputy: CachePadded::new(AtomicBool::new(false)),
@@ -191,31 +194,41 @@ impl Shared {
             return Ok(());
         }
         while self.started_workers() < workers {
-            self.start_worker(&mut threads)?;
+            self.start_worker(&mut threads, None)?;
         }
         self.wanted.store(workers, Ordering::SeqCst);
-        // If some are stuck it calls for spares anew.
+        (0..workers).for_each(|index| self.note_spare(index, false));
+        // If some are stuck the monitor calls spares anew.
         self.active.store(workers, Ordering::SeqCst);
         drop(threads);
         self.wake_all();
         Ok(())
     }
 
-    /// Starts one more.
+    /// Starts one more; on the processors of that one `beside` which it is to work, if the thread that calls this is not to say.
     pub(super) fn start_worker(
         self: &Arc<Self>,
         threads: &mut Vec<thread::JoinHandle<()>>,
+        beside: Option<&'static WorkerShared>,
     ) -> io::Result<()> {
         let index = self.started_workers();
         let deque = Deque::new_lifo();
         let shared = WorkerShared::obtain(self.number);
         let polls = Deque::new_fifo();
-        let slot = Slot { shared, stealer: deque.stealer(), polls: polls.stealer() };
+        let slot = Slot {
+            shared,
+            stealer: deque.stealer(),
+            polls: polls.stealer(),
+            is_spare: AtomicBool::new(false),
+        };
         self.alive.add(1);
         let runtime = self.clone();
         let harness = self.harness.lock().unwrap_or_else(PoisonError::into_inner).take();
         let body = move || {
             let alive = runtime.alive.clone();
+            if let Some(other) = beside {
+                other.clock.share_processors();
+            }
             if harness.is_none() {
                 shared.adopt_poller(&runtime);
             }
@@ -264,6 +277,18 @@ impl Shared {
         self.slots.get(index)?.get().map(|slot| slot.shared)
     }
 
+    /// Whether the worker is a [spare](super::spares) from now on.
+    pub(super) fn note_spare(&self, index: usize, is_spare: bool) {
+        if let Some(slot) = self.slots[index].get() {
+            slot.is_spare.store(is_spare, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the worker was a spare when it last took new work.
+    pub(super) fn was_spare(&self, index: usize) -> bool {
+        self.slots[index].get().is_some_and(|slot| slot.is_spare.load(Ordering::Relaxed))
+    }
+
     pub(super) fn victim(&self, index: usize) -> Option<Victim<'_>> {
         let slot = self.slots[index].get()?;
         Some(Victim { shared: slot.shared, fresh: &slot.stealer, polls: &slot.polls })
@@ -287,8 +312,9 @@ impl Shared {
         })
     }
 
-    pub(super) fn wake_one(&self) {
-        let _ = self.started_slots().take(self.active_workers()).any(|slot| slot.shared.notify().is_some());
+    /// Wakes an active worker; whether one slept.
+    pub(super) fn wake_one(&self) -> bool {
+        self.started_slots().take(self.active_workers()).any(|slot| slot.shared.notify().is_some())
     }
 
     pub(super) fn wake_all(&self) {
@@ -327,8 +353,9 @@ impl Shared {
 
     fn offered(&self) {
         fence(Ordering::SeqCst);
-        if self.searching.load(Ordering::SeqCst) == 0 {
-            self.wake_one();
+        if self.searching.load(Ordering::SeqCst) == 0 && !self.wake_one() {
+            // All are at work, or kept.
+            monitor::wake();
         }
     }
 
@@ -684,8 +711,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// For how long a goroutine may have its worker without letting others run, before [`diag::on_stuck`](crate::diag::on_stuck) is told, and a
-    /// [spare](Self::spares) may take the place of the worker.
+    /// For how long a goroutine may have its worker without letting others run, before
+    /// [`diag::on_stuck`](crate::diag::on_stuck) is told, and a [spare](Self::spares) may take the place of the worker.
     /// Default: `RENDEZ_STUCK`, in milliseconds, else 10 ms.
     pub fn stuck_after(mut self, limit: Duration) -> Self {
         self.config.stuck_after = Some(limit);
@@ -694,11 +721,17 @@ impl RuntimeBuilder {
 
     /// How many spare workers there may be; 0 for none. Default: `RENDEZ_SPARES`, else 0.
     ///
-    /// When a worker has been kept by one goroutine for as long as [`stuck_after`](Self::stuck_after) says, in a call that blocks its thread or in a
-    /// computation, and there is work that it can't come to and nobody else is free for, a spare worker takes that: it starts
-    /// new goroutines and polls async ones. Those that have started on the worker that is kept stay there. The spare takes nothing new once that
-    /// worker has come back; it finishes what it has started, beside the workers, and then its thread sleeps until a spare is wanted again.
-    /// While a worker is kept, a thread of the library looks around once in that time, which takes some tens of microseconds. [`workers`](crate::workers()) does not count spares.
+    /// When a worker has been kept by one goroutine for as long as [`stuck_after`](Self::stuck_after) says, in a call that
+    /// blocks its thread or in a computation, and there is work that it can't come to and nobody else is free for, a spare
+    /// worker takes that: it starts new goroutines and polls async ones. Those that have started on the worker that is kept
+    /// stay there. The spare takes nothing new once that worker has come back; it finishes what it has started, beside the
+    /// workers, and then its thread sleeps until a spare is wanted again. [`workers`](crate::workers()) does not count spares.
+    ///
+    /// A thread of the library looks around once in that time while workers are at work, which takes some microseconds; where
+    /// nothing goes on but a call that blocks, less and less often, down to three times a second; where all sleep, never.
+    ///
+    /// There are none by default: what a spare has started stays on its thread, so more threads than there are workers run
+    /// goroutines from then on.
     pub fn spares(mut self, spares: usize) -> Self {
         self.config.spares = Some(spares);
         self

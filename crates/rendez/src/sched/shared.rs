@@ -111,7 +111,8 @@ pub(crate) struct WorkerShared {
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
     pub(super) incoming: CachePadded<AtomicU32>,
-    /// The number of the runtime in which the worker is stuck, as far as the monitor has seen, which alone writes it; or zero.
+    /// The number of the runtime in which the worker is stuck, as far as the monitor has seen, or zero. The monitor writes it; and the worker
+    /// when it is not any more.
     stuck_in: AtomicU64,
 }
 
@@ -243,6 +244,16 @@ impl WorkerShared {
     /// another runtime.)
     pub(super) fn is_stuck(&self, runtime: u64) -> bool {
         self.stuck_in.load(Ordering::Relaxed) == runtime
+    }
+
+    /// The worker looks around: takes the mark off; whether there was one.
+    #[inline(always)]
+    pub(super) fn unmark_stuck(&self) -> bool {
+        let was_stuck = self.stuck_in.load(Ordering::Relaxed) != 0;
+        if was_stuck {
+            self.stuck_in.store(0, Ordering::Relaxed);
+        }
+        was_stuck
     }
 
     pub(super) fn is_running(&self) -> bool {

@@ -153,7 +153,7 @@ pub(crate) struct Worker {
     pub(super) spent_waking: Cell<Duration>,
     /// Calls of the system in it.
     calls: Cell<u32>,
-    /// Whether `fresh` holds stolen tasks, which are started here, not sent back; or, at a surplus worker, which none are.
+    /// Whether `fresh` holds stolen tasks, which are started here, not sent back; or, at a retired spare, none are.
     pub(super) has_loot: Cell<bool>,
     /// How many goroutines are suspended in a destructor that an unwind runs.
     unwinding: Cell<u32>,
@@ -165,6 +165,8 @@ pub(crate) struct Worker {
     pub(super) harness: Option<harness::Attached>,
     /// The time, in seconds, when this worker last looked around.
     seconds: Cell<u32>,
+    /// Whether it took new work when it last looked around.
+    pub(super) was_active: Cell<bool>,
     /// When its poller is looked at.
     pub(super) poll_turn: Turn,
     pub(super) spins: Spins,
@@ -230,6 +232,7 @@ impl Worker {
             full_budget: Cell::new(BUDGET),
             harness,
             seconds: Cell::new(clock::coarse_seconds()),
+            was_active: Cell::new(false),
             poll_turn: Turn::default(),
             spins: Spins::default(),
             census_answered: Cell::new(0),
@@ -300,7 +303,10 @@ impl Worker {
     /// asks for it waits for that. So some stacks are asked for at once, whose look-ups overlap.
     #[inline(always)]
     fn prefetch(&self, tick: u32) {
-        // SAFETY: what is queued lives, and this is its worker; an owned fiber lives as long as its goroutine.
+        // SAFETY: what is queued lives, and this is its worker, as it is the one that writes `fiber`; a fiber that is set there is owned, and
+        // lives until its goroutine ends or its poll does, which takes it out. `lead` are queued, so the links between them are not null.
+        // Whatever else is an address here (a waiter, a stack, null) is not read but only told to the processor, which ignores what it
+        // can't fetch.
         unsafe {
             let Some(first) = self.queue.oldest().as_ref() else { return };
             let lead = self.queue.look_ahead(BOOKS_AHEAD, |task| {
@@ -373,10 +379,10 @@ impl Worker {
         target
     }
 
-    /// Where stolen tasks start: here. Where those start that one spawns who may have been a spare: elsewhere.
+    /// Where stolen tasks start: here. Where those start that are spawned at a retired spare: elsewhere.
     #[cold]
     fn place_loot(&self) -> usize {
-        if self.may_be_retired() && !self.runtime.is_stopping() {
+        if self.is_retired() && !self.runtime.is_stopping() {
             return self.least_loaded().unwrap_or(self.index);
         }
         self.has_loot.set(!self.fresh.is_empty());
@@ -602,14 +608,20 @@ impl Worker {
         self.empty_inbox();
         self.shared.counters.timers.set(self.timers.len());
         self.fire_timers();
-        if !self.is_surplus() {
+        self.heed_monitor();
+        let is_active = !self.is_surplus();
+        if self.was_active.replace(is_active) && !is_active {
+            // While this one searched, or slept, somebody may have relied on it for what it does not take any more.
+            self.runtime.wake_one();
+        }
+        if is_active {
             if let Steal::Success(task) = self.runtime.injector.steal() {
                 self.fresh.push(task);
             }
             self.take_woken();
         } else {
-            // Of one that may have been a spare, what is spawned from now on goes to others as well, and what was handed over.
-            let retired = self.may_be_retired();
+            // Of one that was a spare, what is spawned from now on goes to others as well, and what was handed over.
+            let retired = self.is_retired();
             self.has_loot.set(retired || self.has_loot.get());
             let handed = || if retired { self.shared.take_handed() } else { None };
             while let Some(task) = self.fresh.pop().or_else(handed) {

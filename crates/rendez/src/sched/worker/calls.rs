@@ -215,7 +215,7 @@ impl Worker {
         }
         self.polls.push(task);
         self.shared.counters.async_wakes.add(1);
-        if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+        if self.runtime.sleepers.want_to_know() {
             self.consider_waking();
         }
     }
@@ -239,7 +239,7 @@ impl Worker {
                 crate::Placement::Auto if header.has_flag(PINNED) => self.queue.push(task.as_ptr()),
                 crate::Placement::Auto => {
                     self.fresh.push(Fresh(task));
-                    if self.runtime.sleepers.load(Ordering::Relaxed) > 0 {
+                    if self.runtime.sleepers.want_to_know() {
                         self.consider_waking();
                     }
                 }
@@ -256,6 +256,7 @@ impl Worker {
                         // Counted here too, or a batch that one burst spreads would all stay.
                         self.shared.incoming.fetch_add(1, Ordering::SeqCst);
                         self.shared.handed.push(Fresh(task));
+                        monitor::wake();
                     }
                 }
             }
