@@ -25,6 +25,8 @@ const ROUND: Duration = Duration::from_secs(6);
 const WARM_UP: usize = 2;
 /// Rounds below which nothing is said of memory.
 const FEWEST: usize = 16;
+/// Whoever was cut off has gone by then: a second.
+const STAYS: u32 = 10;
 /// Long after all should have come to rest.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -103,11 +105,11 @@ impl SoakHttp {
                 format!("round {round} (--seed {seed}): {what}\nthe server was told of {told_of}")
             })?;
             let rest = rest(&site, at_rest)?;
-            at_rest.get_or_insert(rest.goroutines);
+            at_rest = Some(rest.goroutines);
             rests.push(rest);
             playing.store(rests.len() as u64, SeqCst);
             if let Some(base) = rests.get(WARM_UP)
-                && (rest.vitals.files, rest.goroutines) != (base.vitals.files, base.goroutines)
+                && (rest.vitals.files > base.vitals.files || rest.goroutines > base.goroutines)
             {
                 return Err(format!(
                     "round {round} (--seed {seed}): it began with {base:?} and left {rest:?}"
@@ -178,21 +180,23 @@ impl SoakHttp {
     }
 }
 
-/// Waits until the server has nobody left, and as many goroutines are there as are known to be, then; if that is not known, until their
-/// number stays.
+/// Waits until the server has nobody left, and no more goroutines are there than are known to be, then; if that is not known, until their
+/// number stays for [`STAYS`] looks.
 fn rest(site: &Site, goroutines: Option<u64>) -> Result<Rest, String> {
     let start = Instant::now();
-    let mut before = None;
+    let (mut before, mut same) = (None, 0);
     loop {
         let now = Rest { vitals: Vitals::now(), goroutines: diag::stats().goroutines.all };
         let is_known = match goroutines {
-            Some(known) => known == now.goroutines,
-            None => before == Some((now.goroutines, now.vitals.files)),
+            Some(known) => now.goroutines <= known,
+            None => same >= STAYS,
         };
         if site.is_empty() && is_known {
             return Ok(now);
         }
-        before = Some((now.goroutines, now.vitals.files));
+        let seen = Some((now.goroutines, now.vitals.files));
+        same = if before == seen { same + 1 } else { 0 };
+        before = seen;
         if start.elapsed() > PATIENCE {
             let there = site.there();
             return Err(format!(

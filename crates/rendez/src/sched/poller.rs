@@ -297,7 +297,7 @@ impl Worker {
         let turn = &self.poll_turn;
         if let Some(poller) = self.poller() {
             let left = turn.left.get();
-            if self.slow.get() {
+            if self.slow.get() > 0 {
                 if turn.looked.get().is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                     self.look_at(poller);
                 }

@@ -5,7 +5,8 @@
 //! threads may touch is in [`WorkerShared`].
 //!
 //! Which task is next:
-//! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park);
+//! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park); or, if there is none,
+//!    the first whose sleep or time-out is over;
 //! 2. every [`FRESH_EVERY`] switches an unstarted one, so that started ones that always have something to do don't starve
 //!    them (and now and then the oldest of these);
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
@@ -73,6 +74,8 @@ const BOOKS_AHEAD: u32 = 10;
 /// So many stacks are looked up at once.
 const PAGES_AHEAD: u32 = 4;
 const SAMPLE_EVERY: u32 = 64;
+/// Which of them is timed. Not the one after a look at the timers: that is often the first burst of who has slept, and a short one.
+const SAMPLED: u32 = MAINTAIN_EVERY / 2;
 /// Of these, one in some is seen to the end of what it wakes.
 const LATENCY_EVERY: u32 = SAMPLE_EVERY * 8;
 /// So many timed polls of chatty async goroutines in a row say that there are no others.
@@ -143,8 +146,8 @@ pub(crate) struct Worker {
     pub(super) random: RefCell<fastrand::Rng>,
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
-    /// Whether the last burst that was timed was long, so that the clock may be asked after every burst.
-    pub(super) slow: Cell<bool>,
+    /// Above zero if the bursts that were timed last were long, so that the clock may be asked after every burst.
+    pub(super) slow: Cell<u32>,
     /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
     curious: Cell<u32>,
     /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
@@ -174,6 +177,12 @@ pub(crate) struct Worker {
     pub(super) census_answered: Cell<u32>,
     /// The number of this thread in [`lock`](crate::lock), or 0.
     pub(super) lock_number: Cell<u32>,
+}
+
+/// Whether the burst is one of those that are timed.
+#[inline(always)]
+fn is_sampled(tick: u32) -> bool {
+    tick % SAMPLE_EVERY == SAMPLED
 }
 
 impl Worker {
@@ -221,7 +230,7 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: RefCell::new(random),
             watch: Cell::new(None),
-            slow: Cell::new(false),
+            slow: Cell::new(0),
             curious: Cell::new(0),
             polls_work: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
@@ -253,7 +262,7 @@ impl Worker {
         loop {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
-            if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() {
+            if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() > 0 {
                 self.maintain();
                 self.poll_in_turn();
             } else if self.shared.inbox.looks_filled() {
@@ -476,7 +485,7 @@ impl Worker {
             }
             let order = Order { task, cancelled: self.runtime.is_stopping() };
             let curious = self.curious.get();
-            let suspended = match tick.is_multiple_of(SAMPLE_EVERY) || curious > 0 {
+            let suspended = match is_sampled(tick) || curious > 0 {
                 true => self.observe(task, fiber, order, tick, curious),
                 false => Fiber::resume(fiber, order),
             };
@@ -698,7 +707,14 @@ impl Worker {
             let strikes = timer.is_alone() || (*timer.waiter.get()).time_out();
             if strikes {
                 self.shared.counters.timeouts.add(1);
-                self.queue.push(timer.task.get().cast_mut());
+                let task = timer.task.get().cast_mut();
+                // It has been late already, by as much as a burst: so the first of those that are due is the next to run, like one that was
+                // woken last. (Not all of them: those who wait for their turn would wait for every crowd of sleepers.)
+                if self.woken.get().is_null() && self.harness.is_none() {
+                    self.woken.set(task);
+                } else {
+                    self.queue.push(task);
+                }
             }
             strikes
         }

@@ -19,7 +19,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -683,5 +683,41 @@ fn a_surplus_worker_sees_to_the_timers_that_it_has() {
         time::sleep(MS);
         rendez::set_workers(1);
         handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+}
+
+#[test]
+fn who_has_slept_is_the_next_to_run_where_others_compute() {
+    runtime(1).run(|| {
+        let (begun, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let due = Mutex::new(Instant::now());
+        let mut waits = rendez::scope(|s| {
+            for _ in 0..8 {
+                s.go(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        let start = Instant::now();
+                        let is_due = start >= *due.lock().unwrap();
+                        begun.fetch_add(usize::from(is_due), Ordering::Relaxed);
+                        while start.elapsed() < Duration::from_micros(20) {
+                            std::hint::spin_loop();
+                        }
+                        rendez::yield_now();
+                    }
+                });
+            }
+            let waits: Vec<_> = (0..100)
+                .map(|_| {
+                    *due.lock().unwrap() = Instant::now() + MS;
+                    begun.store(0, Ordering::Relaxed);
+                    time::sleep(MS);
+                    begun.load(Ordering::Relaxed)
+                })
+                .collect();
+            ended.store(true, Ordering::Relaxed);
+            waits
+        });
+        // How many turns others began although its time had come. (The first time it is not known that they take long.)
+        waits.sort_unstable();
+        assert!(waits[waits.len() / 2] <= 2, "{waits:?}");
     });
 }

@@ -30,6 +30,10 @@ pub(super) struct LastRecord {
     end: u64,
 }
 
+/// After a burst that was found to be long, the clock is asked at each switch until so many in a row were found to be short: beside long ones
+/// there may be short ones.
+const SLOW_FOR: u32 = 4;
+
 /// Bits of `noting`: what is done with who is woken.
 const PROBED: u8 = 1;
 const RECORDED: u8 = 2;
@@ -49,7 +53,7 @@ impl Worker {
         curious: u32,
     ) -> Suspend {
         let left = curious & !TRACED;
-        let is_timed = tick.is_multiple_of(SAMPLE_EVERY) || left > 0;
+        let is_timed = is_sampled(tick) || left > 0;
         if left > 0 {
             self.curious.set(curious - 1);
         }
@@ -70,14 +74,15 @@ impl Worker {
             let is_poll = (*task).has_flag(ASYNC);
             self.spent_waking.set(Duration::ZERO);
             self.calls.set(0);
-            if tick.is_multiple_of(LATENCY_EVERY) {
+            if tick % LATENCY_EVERY == SAMPLED {
                 self.note_wakes(PROBED);
             }
             let start = Instant::now();
             let suspended = Fiber::resume(fiber, order);
             let (burst, waking) = (start.elapsed(), self.spent_waking.get());
             self.stop_noting();
-            self.slow.set(burst >= placement::CHATTY);
+            let slow = if burst >= placement::CHATTY { SLOW_FOR } else { self.slow.get().saturating_sub(1) };
+            self.slow.set(slow);
             // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
             // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
             let short = burst.saturating_sub(IN_CALL * self.calls.get()) < placement::CHATTY;
@@ -140,7 +145,7 @@ impl Worker {
         let follows = last.end != 0
             && tick == last.tick.wrapping_add(1)
             && !tick.is_multiple_of(MAINTAIN_EVERY)
-            && !self.slow.get()
+            && self.slow.get() == 0
             && last.arrivals == self.shared.counters.remote_wakes.get()
             // One that starts may have been handed over, and its stack may have been made for it.
             && fiber.owned.get();
