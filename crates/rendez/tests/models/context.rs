@@ -20,6 +20,8 @@ use std::{
 struct Node {
     /// Whose end is its own, too.
     above: Option<usize>,
+    /// Whether it was made with something that could end it, or something above was.
+    endable: bool,
     /// Its own, in milliseconds. Odd: nobody looks at that moment.
     deadline: Option<u64>,
     ended: Option<ContextError>,
@@ -78,7 +80,8 @@ impl Tree {
         if ended.is_none() && deadline.is_some_and(|deadline| deadline <= self.now) {
             ended = Some(ContextError::DeadlineExceeded);
         }
-        self.nodes.push(Node { above, deadline, ended, ctx: Some(ctx), cancel, done: None });
+        let endable = cancel.is_some() || above.is_some_and(|above| self.nodes[above].endable);
+        self.nodes.push(Node { above, endable, deadline, ended, ctx: Some(ctx), cancel, done: None });
     }
 
     fn step(&mut self, kind: usize, script: &mut Script<'_>) {
@@ -120,8 +123,10 @@ impl Tree {
                     }
                 }
             }
-            // That has no effect, unless nothing could end it any more: then its `done` closes with the last handle.
-            8 if self.nodes[at].above.is_some() => self.nodes[at].ctx = None,
+            // That has no effect, unless nothing above could end it: then, once it is detached, its `done` closes with the last handle.
+            8 if self.nodes[at].above.is_some_and(|above| self.nodes[above].endable) => {
+                self.nodes[at].ctx = None;
+            }
             9 => self.nodes[at].done = self.nodes[at].ctx.as_ref().map(|ctx| ctx.done().clone()),
             10 if alive => {
                 if script.below(3) == 0 {
