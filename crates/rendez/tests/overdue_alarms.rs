@@ -29,6 +29,26 @@ fn an_alarm_goes_off_while_its_worker_is_blocked_and_all_others_had_gone_to_slee
     }
 }
 
+/// Those who have looked in vain for a while look seldom, and are told.
+#[test]
+fn who_is_kept_has_alarms_fired_and_goroutines_run_by_those_who_rest() {
+    for workers in [2, 4] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        runtime.run(|| {
+            for _ in 0..3 {
+                thread::sleep(Duration::from_millis(400));
+                let (tx, rx) = mpsc::channel();
+                let alarm = tx.clone();
+                let _timer = after_func(SOON, move || alarm.send("alarm").unwrap());
+                assert_eq!(rx.recv_timeout(Duration::from_secs(60)), Ok("alarm"));
+                thread::sleep(Duration::from_millis(400));
+                go(move || tx.send("goroutine").unwrap());
+                assert_eq!(rx.recv_timeout(Duration::from_secs(60)), Ok("goroutine"));
+            }
+        });
+    }
+}
+
 /// The worker sleeps itself when the others go to sleep, and is then woken and kept.
 #[test]
 fn an_alarm_goes_off_on_a_worker_that_was_woken_from_outside_and_is_kept() {

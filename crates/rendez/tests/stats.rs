@@ -183,6 +183,19 @@ fn latencies_are_sampled_and_a_worker_that_is_kept_shows_in_them() {
 }
 
 #[test]
+fn those_who_have_nothing_to_do_look_seldom_while_another_one_is_kept() {
+    let _turn = turn();
+    let (runtime, _) = runtime(4);
+    let looks = runtime.run(|| {
+        std::thread::sleep(Duration::from_millis(500));
+        let before = diag::stats();
+        std::thread::sleep(Duration::from_secs(2));
+        diag::stats().since(&before).counts.sleeps
+    });
+    assert!(looks < 20, "{looks} in 2 s");
+}
+
+#[test]
 fn what_a_runtime_has_counted_stays_when_it_has_ended() {
     let _turn = turn();
     let before = diag::stats();

@@ -15,6 +15,10 @@
 //!   not issue a fence to be sure that it is seen: a missed wake-up costs a moment of parallelism and never a hang, since
 //!   the spawner's own worker runs what nobody takes. When all sleep, one wakes once more to give back the memory of free
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
+//!   Nor does one to speak of whose other workers are all kept, by goroutines that block in a call, say: after [`QUIET`] looks between
+//!   which nothing has run the sentinel *rests*. It is the sentinel no more, so whoever has something for it wakes it, and looks after
+//!   [`FIRST_REST`], and then twice that, up to [`LONGEST_REST`]; or when an alarm elsewhere is overdue. (What crosses with its
+//!   going to rest, for want of a fence, is found after the first of these.) It does not rest while those who are kept have sources.
 //! * **The watch over pollers.** A worker that is kept does not look at its poller, whose news may be for others: the sentinel does so
 //!   (see [`poller`](super::poller)). So who goes to work from among sleepers, and has sources, wakes one of them to be the sentinel if
 //!   nobody watches. Not each time: while there are sources the sentinel lingers when all sleep, until nothing has run between
@@ -57,6 +61,10 @@ const SENTINEL_MIN: Duration = Duration::from_micros(200);
 const SENTINEL_MAX: Duration = Duration::from_millis(10);
 /// After so many looks between which nothing has run it sleeps like the others, if they all do.
 const SENTINEL_QUIET: u32 = 8;
+/// After so many, which is a tenth of a second, it rests if others are kept.
+const QUIET: u32 = 16;
+const FIRST_REST: Duration = Duration::from_millis(20);
+const LONGEST_REST: Duration = Duration::from_millis(320);
 /// How often a worker tries again to find a stack for a task, at first and at last.
 const STARVED_RETRY: Duration = Duration::from_millis(5);
 const STARVED_RETRY_MAX: Duration = Duration::from_millis(80);
@@ -236,6 +244,7 @@ impl Worker {
         let mut switches = Vec::new();
         let mut doubt = 0;
         let (mut quiet, mut progress) = (0, self.runtime.progress());
+        let mut rest = FIRST_REST;
         loop {
             // A slab at a time, for somebody may bring work.
             while self.runtime.stacks.settle() {
@@ -243,7 +252,9 @@ impl Worker {
                     return;
                 }
             }
-            match self.sleep(period, retry, tidy_at, quiet < SENTINEL_QUIET) {
+            let lingers = quiet < SENTINEL_QUIET;
+            let rests = (quiet >= QUIET && !self.others_have_sources()).then_some(rest);
+            match self.sleep(period, retry, tidy_at, lingers, rests) {
                 Woken::Work | Woken::Notified => return,
                 Woken::Timer => {
                     if self.find_work() {
@@ -254,7 +265,7 @@ impl Worker {
                         tidy_at = self.tidy(&mut doubt);
                     }
                 }
-                woken @ (Woken::Sentinel | Woken::Deputy) => {
+                woken @ (Woken::Sentinel | Woken::Deputy | Woken::Rested) => {
                     if self.find_work() || self.poll_for_others(&mut switches) {
                         // The watch goes on: where there was something there may be more.
                         self.runtime.wake_one();
@@ -267,8 +278,13 @@ impl Worker {
                     let now = self.runtime.progress();
                     quiet = if now == progress { quiet + 1 } else { 0 };
                     progress = now;
-                    if let Woken::Sentinel = woken {
-                        period = (period * 2).min(SENTINEL_MAX);
+                    match woken {
+                        Woken::Sentinel => period = (period * 2).min(SENTINEL_MAX),
+                        Woken::Rested => rest = (rest * 2).min(LONGEST_REST),
+                        _ => {}
+                    }
+                    if quiet == 0 {
+                        rest = FIRST_REST;
                     }
                 }
             }
@@ -369,12 +385,20 @@ impl Worker {
 
     /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake,
     /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch. If there are sources and
-    /// this one `lingers`, it may keep watch although nobody is, or as the second one.
-    fn sleep(&self, period: Duration, retry: Duration, tidy_at: Option<Instant>, lingers: bool) -> Woken {
+    /// this one `lingers`, it may keep watch although nobody is, or as the second one. If it `rests` it keeps no watch, but looks after that
+    /// time, or when an alarm of another worker is overdue.
+    fn sleep(
+        &self,
+        period: Duration,
+        retry: Duration,
+        tidy_at: Option<Instant>,
+        lingers: bool,
+        rests: Option<Duration>,
+    ) -> Woken {
         let runtime = &self.runtime;
         let active = self.was_active.get();
         runtime.sleepers.enter(active);
-        let (mut sentinel, mut deputy) = (false, false);
+        let (mut sentinel, mut deputy, mut rested) = (false, false, false);
         let mut watch = None;
         let has_work = || {
             !self.shared.inbox.is_empty()
@@ -390,11 +414,13 @@ impl Worker {
         let timeout = || {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.asleep());
             let lingers = active && lingers && runtime.started_workers() > 1 && runtime.has_sources();
-            let watches = active && awake > 0 || lingers;
+            let rests = rests.filter(|_| active && awake > 0);
+            let watches = active && awake > 0 && rests.is_none() || lingers;
             sentinel = watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
             deputy = lingers && !sentinel && !runtime.deputy.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
-            watch = if active && awake == 0 && !sentinel { self.watch_from() } else { None };
+            rested = rests.is_some();
+            watch = if active && (awake == 0 || rested) && !sentinel { self.watch_from() } else { None };
             let own = self.next_deadline();
             self.shared.published.timed.store(own.is_some(), Ordering::Relaxed);
             let due_at = own.into_iter().chain(watch).min();
@@ -406,7 +432,7 @@ impl Worker {
             });
             let starved = self.is_starved().then_some(retry);
             let looks = if deputy { Some(SENTINEL_MAX) } else { sentinel.then_some(period) };
-            [until_timer, starved, looks].into_iter().flatten().min()
+            [until_timer, starved, looks, rests].into_iter().flatten().min()
         };
         let mut events = None;
         let since = self.shared.counters.sleep_begins();
@@ -444,6 +470,7 @@ impl Worker {
             Slept::Notified => Woken::Notified,
             Slept::TimedOut if sentinel => Woken::Sentinel,
             Slept::TimedOut if deputy => Woken::Deputy,
+            Slept::TimedOut if rested => Woken::Rested,
             Slept::TimedOut => Woken::Timer,
         }
     }
@@ -516,4 +543,5 @@ enum Woken {
     Timer,
     Sentinel,
     Deputy,
+    Rested,
 }

@@ -355,6 +355,14 @@ impl Worker {
         }
         self.has_work()
     }
+
+    /// Whether another one looks for somebody who waits for the system, and does not sleep there.
+    pub(super) fn others_have_sources(&self) -> bool {
+        (0..self.runtime.started_workers())
+            .filter(|&index| index != self.index)
+            .filter_map(|index| self.runtime.worker(index))
+            .any(|shared| !shared.sleep.looks_asleep() && shared.has_sources())
+    }
 }
 
 /// The poller for whoever calls: of its worker, or the service's.
