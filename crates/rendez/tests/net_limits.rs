@@ -5,7 +5,7 @@ mod child;
 
 use child::must_succeed_in_a_child;
 use rendez::{
-    blocking, fs, go, go_async,
+    Runtime, blocking, fs, go, go_async,
     net::{TcpListener, TcpStream, UdpSocket, UnixStream},
     process::Command,
     sleep,
@@ -13,7 +13,9 @@ use rendez::{
 use std::{
     fs::File,
     io::{ErrorKind, Read, Write},
-    net, thread,
+    net,
+    sync::{Arc, Barrier},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -128,6 +130,39 @@ fn a_worker_that_finds_no_descriptor_for_its_poller_says_so_and_goes_on() {
             theirs.write_all(b"x").unwrap();
             assert_eq!(reader.join().unwrap(), 1);
         });
+    });
+}
+
+#[test]
+fn a_worker_that_finds_no_descriptor_for_its_poller_waits_at_another_one_s() {
+    must_succeed_in_a_child(|| {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let (mut pairs, mut theirs): (Vec<_>, Vec<_>) =
+            (0..3).map(|_| std::os::unix::net::UnixStream::pair().unwrap()).unzip();
+        let first = UnixStream::from(pairs.pop().unwrap());
+        let reader = runtime.spawn(move || (&first).read(&mut [0]).unwrap());
+        sleep(Duration::from_millis(5));
+        theirs.pop().unwrap().write_all(b"x").unwrap();
+        // One worker has its poller now, or both have.
+        assert_eq!(reader.join().unwrap(), 1);
+        limit_descriptors(64);
+        let all = use_up_descriptors();
+        // Each holds its worker until the other one has the other.
+        let both = Arc::new(Barrier::new(2));
+        let readers: Vec<_> = pairs
+            .into_iter()
+            .map(|ours| {
+                let both = both.clone();
+                runtime.spawn(move || {
+                    both.wait();
+                    UnixStream::from(ours).read(&mut [0]).unwrap()
+                })
+            })
+            .collect();
+        sleep(Duration::from_millis(5));
+        theirs.iter_mut().for_each(|stream| stream.write_all(b"x").unwrap());
+        readers.into_iter().for_each(|reader| assert_eq!(reader.join().unwrap(), 1));
+        drop(all);
     });
 }
 

@@ -377,11 +377,17 @@ fn starts_beside_a_blocked_worker() -> bool {
 
 /// What the line of a task's `status` says that begins with `name`, in numbers.
 fn of_monitor(name: &str) -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
     let is_monitor = |task: &std::path::PathBuf| {
         std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "rendez-monitor")
     };
-    let monitor = tasks.into_iter().find(is_monitor).expect("it has been started");
+    let monitor = loop {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        if let Some(monitor) = tasks.into_iter().find(is_monitor) {
+            break monitor;
+        }
+        // It has been started, and is about to give itself its name.
+        thread::yield_now();
+    };
     let status = std::fs::read_to_string(monitor.join("status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().parse().unwrap()

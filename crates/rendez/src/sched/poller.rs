@@ -365,13 +365,16 @@ impl Worker {
     }
 }
 
-/// The poller for whoever calls: of its worker, or the service's.
+/// The poller for whoever calls: of its worker, or of another one of its runtime; or the service's.
 pub(crate) fn poller_here() -> io::Result<&'static Poller> {
     super::with_worker(|worker| match worker {
         // One under test is never in its poller: its clock would stand in for the kernel's.
         Some(worker) if worker.harness.is_none() => match worker.shared.poller.get() {
             Some(poller) => Ok(poller),
-            None => worker.shared.make_poller(&worker.runtime),
+            // Where that can't be had, for want of descriptors, whoever has one will do.
+            None => {
+                worker.shared.make_poller(&worker.runtime).or_else(|e| worker.runtime.any_poller().ok_or(e))
+            }
         },
         _ => service(),
     })
@@ -381,6 +384,11 @@ impl Shared {
     /// Whether a worker looks for somebody who waits for the system.
     pub(super) fn has_sources(&self) -> bool {
         (0..self.started_workers()).filter_map(|index| self.worker(index)).any(WorkerShared::has_sources)
+    }
+
+    /// The poller of some worker, if one has it.
+    fn any_poller(&self) -> Option<&'static Poller> {
+        (0..self.started_workers()).find_map(|index| self.worker(index)?.poller.get())
     }
 }
 
