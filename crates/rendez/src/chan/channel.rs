@@ -174,7 +174,7 @@ impl<T> Channel<T> {
     /// # Safety
     /// `from` holds a value, which has been moved if the answer is `Ok`.
     #[inline(always)]
-    unsafe fn offer(&self, from: *const T) -> Result<(), (Refusal, BiasedGuard<'_, State<T>>)> {
+    pub(super) unsafe fn offer(&self, from: *const T) -> Result<(), (Refusal, BiasedGuard<'_, State<T>>)> {
         // SAFETY: passed on.
         unsafe { State::give(self.state.lock(), self.capacity, from, Searcher::Plain) }
     }
@@ -247,7 +247,16 @@ impl<T> Channel<T> {
         Err(Failure::TimedOut)
     }
 
-    /// The first poll of an async send: done, closed, or queued.
+    /// Queues an async send for which there is no room now.
+    ///
+    /// # Safety
+    /// As for [`send_or_queue`](Self::send_or_queue) if that answers `Err(Refusal::Wait)`.
+    pub(super) unsafe fn queue_sender(&self, mut state: BiasedGuard<'_, State<T>>, node: &Node) {
+        // SAFETY: passed on.
+        unsafe { state.senders.push(node) };
+    }
+
+    /// An async send with its node: done, closed, or queued.
     ///
     /// # Safety
     /// `from` holds a value, and `node` points to it and to a live waiter; if the answer is `Err(Refusal::Wait)`, none of
@@ -256,8 +265,8 @@ impl<T> Channel<T> {
         // SAFETY: passed on.
         unsafe {
             match self.offer(from) {
-                Err((Refusal::Wait, mut state)) => {
-                    state.senders.push(node);
+                Err((Refusal::Wait, state)) => {
+                    self.queue_sender(state, node);
                     Err(Refusal::Wait)
                 }
                 other => other.map_err(|(refusal, _)| refusal),
@@ -272,7 +281,7 @@ impl<T> Channel<T> {
     /// # Safety
     /// `into` can be written, and has been if the answer is `Ok`.
     #[inline(always)]
-    unsafe fn take(&self, into: *mut T) -> Result<(), (Refusal, BiasedGuard<'_, State<T>>)> {
+    pub(super) unsafe fn take(&self, into: *mut T) -> Result<(), (Refusal, BiasedGuard<'_, State<T>>)> {
         // SAFETY: passed on.
         unsafe { State::get(self.state.lock(), self.capacity, into, Searcher::Plain) }
     }
@@ -383,7 +392,18 @@ impl<T> Channel<T> {
         }
     }
 
-    /// The first poll of an async receive: a value, the end, or queued.
+    /// Queues an async receive for which there is nothing now.
+    ///
+    /// # Safety
+    /// As for [`recv_or_queue`](Self::recv_or_queue) if that answers `Err(Refusal::Wait)`.
+    pub(super) unsafe fn queue_receiver(&self, mut state: BiasedGuard<'_, State<T>>, node: &Node) {
+        // SAFETY: passed on.
+        let told = unsafe { state.queue_receiver(node) };
+        drop(state);
+        drop(told);
+    }
+
+    /// An async receive with its node: a value, the end, or queued.
     ///
     /// # Safety
     /// `node` points to the empty packet `into` and to a live waiter; if the answer is `Err(Refusal::Wait)`, none of them
@@ -392,10 +412,8 @@ impl<T> Channel<T> {
         // SAFETY: passed on.
         unsafe {
             match self.take(into) {
-                Err((Refusal::Wait, mut state)) => {
-                    let told = state.queue_receiver(node);
-                    drop(state);
-                    drop(told);
+                Err((Refusal::Wait, state)) => {
+                    self.queue_receiver(state, node);
                     Err(Refusal::Wait)
                 }
                 Err((Refusal::Closed, state)) => self.queue_timed(state, into, node),

@@ -1,4 +1,6 @@
-//! The async twins. A future holds its own waiter, node and packet, so awaiting allocates nothing.
+//! The async twins. A future holds its own waiter, node and packet, so awaiting allocates nothing; and one that need not wait clones
+//! no waker: it is only then that waiter and node are made. As no foreign code may run under the channel's lock, that is left for it and taken
+//! anew, unless the waker is an async goroutine's.
 //!
 //! | state | the node | the packet |
 //! | --- | --- | --- |
@@ -12,7 +14,7 @@
 use super::{
     RecvError, SendError,
     channel::{Channel, Packet, Side},
-    state::Refusal,
+    state::{Locked, Refusal},
 };
 use crate::wait::{self, Node, Status, Waiter};
 use std::{
@@ -75,6 +77,42 @@ impl<'a, T> Operation<'a, T> {
         waiter.poll(cx.waker()).map(|_| self.node.status())
     }
 
+    /// Queues a send that has to wait, or carries it out if that can be done by now.
+    ///
+    /// # Safety
+    /// The packet holds the value, and the operation is pinned and leaves the queue before it ends.
+    unsafe fn queue_send(&mut self, cx: &Context<'_>, state: Locked<'a, T>) -> Result<(), Refusal> {
+        if wait::is_own(cx.waker()) {
+            self.aim(cx);
+            // SAFETY: the node was just aimed at the packet and its waiter; the rest is passed on.
+            unsafe { self.channel.queue_sender(state, &self.node) };
+            return Err(Refusal::Wait);
+        }
+        drop(state);
+        self.aim(cx);
+        // SAFETY: as above.
+        unsafe { self.channel.send_or_queue(self.packet.get().cast(), &self.node) }
+    }
+
+    /// The same for a receive, for which there is nothing `where` the state is under its lock; without that it may be anything.
+    ///
+    /// # Safety
+    /// The packet is empty, and the operation is pinned and leaves the queue before it ends.
+    unsafe fn queue_recv(&mut self, cx: &Context<'_>, state: Option<Locked<'a, T>>) -> Result<(), Refusal> {
+        let state = state.filter(|_| wait::is_own(cx.waker()));
+        self.aim(cx);
+        // SAFETY: as in `queue_send`.
+        unsafe {
+            match state {
+                Some(state) => {
+                    self.channel.queue_receiver(state, &self.node);
+                    Err(Refusal::Wait)
+                }
+                None => self.channel.recv_or_queue(self.packet.get().cast(), &self.node),
+            }
+        }
+    }
+
     fn leave(&mut self, side: Side) {
         let waiter = self.waiter.as_ref().expect("a queued operation has its waiter");
         wait::point();
@@ -112,19 +150,21 @@ impl<T> Future for SendFuture<'_, T> {
                 if !wait::poll_budget(cx) {
                     return Poll::Pending;
                 }
-                operation.aim(cx);
                 // First, because waking a peer may run a waker that panics, and the value has gone by then.
                 operation.stage = Stage::Finished;
-                let value = operation.packet.get().cast::<T>();
-                // SAFETY: the packet holds the value since `new`, the node was just aimed at it, and the future is
-                // pinned; its drop leaves the queue.
-                match unsafe { operation.channel.send_or_queue(value, &operation.node) } {
+                // SAFETY: the packet holds the value since `new`.
+                match unsafe { operation.channel.offer(operation.packet.get().cast()) } {
                     Ok(()) => false,
-                    Err(Refusal::Closed) => true,
-                    Err(Refusal::Wait | Refusal::Contended) => {
-                        operation.stage = Stage::Queued;
-                        return Poll::Pending;
-                    }
+                    Err((Refusal::Closed, _)) => true,
+                    // SAFETY: as above.
+                    Err((_, state)) => match unsafe { operation.queue_send(cx, state) } {
+                        Ok(()) => false,
+                        Err(Refusal::Closed) => true,
+                        Err(Refusal::Wait | Refusal::Contended) => {
+                            operation.stage = Stage::Queued;
+                            return Poll::Pending;
+                        }
+                    },
                 }
             }
             Stage::Queued => match operation.poll_status(cx) {
@@ -179,17 +219,21 @@ impl<T> Future for RecvFuture<'_, T> {
                     if !wait::poll_budget(cx) {
                         return Poll::Pending;
                     }
-                    operation.aim(cx);
                     operation.stage = Stage::Finished;
-                    let value = operation.packet.get().cast::<T>();
-                    // SAFETY: the packet is empty since `new`, the node was just aimed at it, and the future is pinned;
-                    // its drop leaves the queue.
-                    match unsafe { operation.channel.recv_or_queue(value, &operation.node) } {
+                    // SAFETY: the packet is empty since `new`.
+                    match unsafe { operation.channel.take(operation.packet.get().cast()) } {
                         Ok(()) => false,
-                        Err(Refusal::Closed) => true,
-                        Err(Refusal::Wait | Refusal::Contended) => {
-                            operation.stage = Stage::Queued;
-                            return Poll::Pending;
+                        Err((refusal, state)) => {
+                            let waits = refusal == Refusal::Wait;
+                            // SAFETY: as above.
+                            match unsafe { operation.queue_recv(cx, waits.then_some(state)) } {
+                                Ok(()) => false,
+                                Err(Refusal::Closed) => true,
+                                Err(Refusal::Wait | Refusal::Contended) => {
+                                    operation.stage = Stage::Queued;
+                                    return Poll::Pending;
+                                }
+                            }
                         }
                     }
                 }
@@ -197,6 +241,7 @@ impl<T> Future for RecvFuture<'_, T> {
                     None => return Poll::Pending,
                     Some(Status::Retry) => {
                         operation.stage = Stage::Fresh;
+                        operation.waiter = None;
                         continue;
                     }
                     Some(status) => status != Status::Done,

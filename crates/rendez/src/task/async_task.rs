@@ -249,6 +249,12 @@ unsafe fn queue(header: *const Header) {
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
+/// Whether the waker is an async goroutine's.
+#[inline]
+pub(crate) fn is_waker(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &WAKER)
+}
+
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: by the contract of wakers, here and below, `data` is the header of a task and the waker has a reference to it.
     unsafe { common(data.cast()).state.retain() };

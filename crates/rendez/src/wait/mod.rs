@@ -73,7 +73,7 @@ mod waiter;
 
 #[cfg(not(loom))]
 pub(crate) use crate::sched::Here;
-use std::task::Context;
+use std::task::{Context, Waker};
 
 /// Loom has no workers.
 #[cfg(loom)]
@@ -129,6 +129,15 @@ pub(crate) fn poll_budget(cx: &Context<'_>) -> bool {
     }
     let _ = cx;
     true
+}
+
+/// Whether the waker is an async goroutine's: then cloning it is a step on a counter, and runs nobody's code.
+#[inline]
+pub(crate) fn is_own(waker: &Waker) -> bool {
+    #[cfg(not(loom))]
+    return crate::task::is_waker(waker);
+    #[cfg(loom)]
+    return std::ptr::eq(waker, Waker::noop());
 }
 
 /// Ends a goroutine whose wait came back [`Cancelled`](Outcome::Cancelled), after it has left its queues.
