@@ -5,7 +5,7 @@ mod child;
 mod setup;
 
 use child::must_succeed_in_a_child;
-use rendez::{Event, go, go_local, net::UnixStream, yield_now};
+use rendez::{Event, diag, go, go_local, net::UnixStream, yield_now};
 use setup::{in_time, runtime};
 use std::{
     io::{Read, Write},
@@ -237,6 +237,42 @@ fn a_runtime_under_test_leaves_the_sockets_of_one_that_has_ended_to_others() {
                 let _hold = rendez::testing::ClockHold::new();
                 assert_eq!(reader.join().unwrap(), 1);
             });
+        });
+    });
+}
+
+/// What has come to its end, and does not know it yet, is no reason to start elsewhere.
+#[test]
+fn goroutines_whose_sockets_are_ready_run_before_another_one_is_given_away() {
+    must_succeed_in_a_child(|| {
+        runtime(2).run(|| {
+            // Keeps the other worker, so that nobody takes anything.
+            let (stop, stopped) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
+            let busy = go({
+                let (stop, begun) = (stop.clone(), stopped.0);
+                move || {
+                    begun.send(()).unwrap();
+                    while !stop.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+            stopped.1.recv().unwrap();
+            let (ours, theirs): (Vec<_>, Vec<_>) = (0..3).map(|_| UnixStream::pair().unwrap()).unzip();
+            let readers: Vec<_> = ours
+                .into_iter()
+                .map(|ours| go_local(move || assert_eq!((&ours).read(&mut [0]).unwrap(), 0)))
+                .collect();
+            // Until this worker does not take its bursts for long ones, in which it would look at its sockets all the time.
+            (0..2000).for_each(|_| yield_now());
+            let before = diag::stats();
+            drop(theirs);
+            go(|| ()).join().unwrap();
+            // What has been given to the other worker would have been taken back.
+            assert_eq!(diag::stats().since(&before).counts.steals, 0);
+            readers.into_iter().for_each(|reader| reader.join().unwrap());
+            stop.store(true, Ordering::Relaxed);
+            busy.join().unwrap();
         });
     });
 }

@@ -32,8 +32,14 @@
 //!   no fence is issued: who goes to sleep while another is awake becomes the sentinel if there is none.
 
 use super::{
-    alarms::OVERDUE, monitor, placement::SLACK, poller::Events, runtime::Victim, shared::WorkerShared,
-    sleep::Slept, worker::Worker,
+    alarms::OVERDUE,
+    monitor,
+    placement::SLACK,
+    poller::Events,
+    runtime::{Shared, Victim},
+    shared::WorkerShared,
+    sleep::Slept,
+    worker::Worker,
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
@@ -51,6 +57,10 @@ const CLOSE_LOOKS: Duration = Duration::from_micros(20);
 /// away, and for long.
 const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 pub(super) const LEFT_ALONE: usize = 15;
+/// So many may spin in any case; more, as long as there are so many others awake for each of them. (Go has one for each, and not more: with
+/// its looks at everybody a spin slows those who work, see docs/scale.md.)
+const MAY_SPIN: usize = 2;
+const AWAKE_FOR_EACH: usize = 4;
 /// How long is spun, and how many rounds after that, before the kernel may let another thread run.
 const POLITE_AFTER: Duration = Duration::from_micros(4);
 /// Where the processor was wanted it is left at once the next time, up to so many times before it is tried again.
@@ -236,7 +246,7 @@ impl Worker {
     }
 
     fn wait_for_work(&self) {
-        if !self.is_surplus() && !self.spins.skip() && self.spin() {
+        if !self.is_surplus() && !self.spins.skip() && !self.runtime.has_enough_spinning() && self.spin() {
             return;
         }
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
@@ -310,9 +320,13 @@ impl Worker {
                 break true;
             }
             rounds += 1;
+            // The system's call takes longer than the pauses between.
+            if rounds.is_multiple_of(2) && self.poll_now() {
+                break true;
+            }
             if rounds.is_multiple_of(8) {
                 stolen = self.steal();
-                if stolen || self.poll_now() || self.fire_timers() || runtime.is_stopping() {
+                if stolen || self.fire_timers() || runtime.is_stopping() {
                     break true;
                 }
                 let spun = start.elapsed();
@@ -488,6 +502,18 @@ impl Worker {
             || self.shared.published.works.load(Ordering::Relaxed)
         {
             runtime.wake_one();
+        }
+    }
+}
+
+impl Shared {
+    /// Whether so many workers spin that another one had better sleep at once.
+    fn has_enough_spinning(&self) -> bool {
+        let spinning = self.searching.load(Ordering::Relaxed);
+        spinning >= MAY_SPIN && {
+            let awake = self.started_workers().saturating_sub(self.sleepers.asleep());
+            // The caller, who has nothing to run, and those who spin are among them.
+            spinning * (AWAKE_FOR_EACH + 1) >= awake
         }
     }
 }

@@ -139,6 +139,8 @@ pub(crate) struct Worker {
     /// One, and below that (see `poll_budget`): used up.
     budget: Cell<i32>,
     placer: Cell<Placer>,
+    /// Whether it has last looked for events before it gave a goroutine away, and found some: see `hears_first`.
+    heard_first: Cell<bool>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
     family: Cell<u32>,
     siblings: Cell<u16>,
@@ -225,6 +227,7 @@ impl Worker {
             fresh_turn: Cell::new(0),
             budget: Cell::new(BUDGET),
             placer: Cell::new(Placer::new(index)),
+            heard_first: Cell::new(false),
             family: Cell::new(index as u32),
             siblings: Cell::new(0),
             ids: Cell::new((0, 0)),
@@ -357,7 +360,12 @@ impl Worker {
                 },
             };
             // SAFETY: taken out of the deque: unstarted and ours.
-            let target = self.place(unsafe { task.as_ref() });
+            let (placer, target) = (self.placer.get(), self.place(unsafe { task.as_ref() }));
+            if target != self.index && self.hears_first() {
+                self.placer.set(placer);
+                self.fresh.push(Fresh(task));
+                return None;
+            }
             if !self.hand_to(target, Fresh(task)) {
                 return Some(task.as_ptr());
             }
@@ -405,6 +413,17 @@ impl Worker {
         let all = (0..runtime.active_workers()).filter_map(|index| Some((index, runtime.worker(index)?)));
         let free = all.filter(|(_, shared)| !shared.is_stuck(runtime.number));
         free.min_by_key(|(_, shared)| shared.load()).map(|(index, _)| index)
+    }
+
+    /// A goroutine is about to go to another worker, for this one has more of them. Those whose sockets are ready, or at their end, are not
+    /// parked for long: whether there are some, which are to run before that is decided anew. (A server and its client that start in one
+    /// process stay together by that, when the connections of before have just been closed.) Once for each goroutine, so that it does not wait
+    /// for ever.
+    #[cold]
+    fn hears_first(&self) -> bool {
+        let hears = !self.heard_first.replace(false) && self.poll_now();
+        self.heard_first.set(hears);
+        hears
     }
 
     /// Hands an unstarted task to another worker. `false` if `target` is this one.
