@@ -4,11 +4,13 @@
 //! by `--seed` and `--first`; what the kernel's scheduler makes of it can't.
 
 mod ledger;
+mod memory;
 mod scenes;
 mod stage;
 pub(crate) mod vitals;
 
 use ledger::{Ledger, Sums};
+use memory::Steps;
 use rendez::{Context, Runtime, diag};
 use scenes::SCENES;
 use stage::{Rng, Stage};
@@ -17,7 +19,7 @@ use std::{
     panic,
     process::exit,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     thread,
@@ -57,6 +59,17 @@ pub(crate) struct Soak {
 #[derive(Debug)]
 pub(crate) struct Planned;
 
+/// The first panic that is not. Roles are detached, and what is wrong in them nobody else would ask about.
+static AMISS: Mutex<Option<String>> = Mutex::new(None);
+
+/// What a round was.
+struct Played {
+    /// By their places among the scenes.
+    scenes: Vec<usize>,
+    /// Whether the runtime was shut down amid it.
+    cut: bool,
+}
+
 impl Soak {
     pub(crate) fn run(&self) -> Result<(), String> {
         let length =
@@ -77,21 +90,31 @@ impl Soak {
         let begin = Instant::now();
         let (mut totals, mut samples, mut told) = (Sums::default(), Vec::new(), begin);
         let mut plays = vec![0_u64; scenes.len()];
+        let mut steps = Steps::new(Vitals::now().resident);
         while begin.elapsed() < length {
             let number = round.load(SeqCst);
-            play_round(seed, number, &scenes, &mut totals, &mut plays)
-                .map_err(|what| format!("round {number} (--seed {seed} --first {number}): {what}"))?;
-            samples.push(Vitals::now());
+            let round_is = format!("round {number} (--seed {seed} --first {number})");
+            let played = play_round(seed, number, &scenes, &mut totals)
+                .map_err(|what| format!("{round_is}: {what}"))?;
+            played.scenes.iter().for_each(|&scene| plays[scene] += 1);
+            let vitals = Vitals::now();
+            samples.push(vitals);
+            if let Some(step) = steps.look(vitals.resident) {
+                let names: Vec<&str> = played.scenes.iter().map(|&scene| scenes[scene].name).collect();
+                let cut = if played.cut { "; cut short" } else { "" };
+                println!("{round_is}: {step}\n  scenes: {}{cut}", names.join(", "));
+            }
             round.store(number + 1, SeqCst);
             if told.elapsed() >= every {
                 told = Instant::now();
+                steps.note();
                 println!(
                     "{:>6.0} s: {} rounds, {} values, {} goroutines, tasks and threads; {}",
                     begin.elapsed().as_secs_f64(),
                     samples.len(),
                     totals.made,
                     totals.started,
-                    Vitals::now()
+                    vitals
                 );
             }
         }
@@ -122,14 +145,25 @@ pub(crate) fn clock_seed() -> u64 {
     now.as_nanos() as u64 & 0xFFFF_FFFF
 }
 
-/// Panics that are part of the play are not told.
+/// Panics that are part of the play are not told; others are noted besides.
 fn quieten() {
-    let tell = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        if !info.payload().is::<Planned>() {
-            tell(info);
-        }
-    }));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !info.payload().is::<Planned>() && !is_of_a_shutdown(info.payload()) {
+                let mut amiss = AMISS.lock().unwrap_or_else(PoisonError::into_inner);
+                amiss.get_or_insert_with(|| info.to_string());
+                drop(amiss);
+                tell(info);
+            }
+        }));
+    });
+}
+
+/// Whether it tells a thread outside of the runtime that a `OnceValue` will never be there. (Of goroutines nobody is told.)
+fn is_of_a_shutdown(payload: &dyn Any) -> bool {
+    payload.downcast_ref::<String>().is_some_and(|text| text.contains("ended by the shutdown"))
 }
 
 /// Ends the process if a round does not.
@@ -158,8 +192,7 @@ fn play_round(
     number: u64,
     scenes: &[&'static scenes::Scene],
     totals: &mut Sums,
-    plays: &mut [u64],
-) -> Result<(), String> {
+) -> Result<Played, String> {
     // Far apart for neighbouring numbers.
     let mut rng = Rng::with_seed(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let runtime = Runtime::builder().workers(rng.usize(1..=4)).seed(rng.u64(..)).build();
@@ -167,7 +200,7 @@ fn play_round(
     let (ctx, cancel) = Context::background().with_timeout(Duration::from_millis(rng.u64(5..120)));
     let cut = rng.u32(..4) == 0;
     let (is_cut, threads) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-    let mut cast = Vec::new();
+    let (mut cast, mut played) = (Vec::new(), Played { scenes: Vec::new(), cut });
     for _ in 0..rng.usize(2..=6) {
         let index = rng.usize(..scenes.len());
         let stage = Stage::new(rng.u64(..), ctx.clone(), is_cut.clone(), threads.clone());
@@ -176,7 +209,7 @@ fn play_round(
             // Who is ended goes with what it has in hand.
             ledger.allow_loss();
         }
-        plays[index] += 1;
+        played.scenes.push(index);
         cast.push((scene.name, ledger, runtime.spawn(move || (scene.play)(&stage))));
     }
     if cut {
@@ -210,12 +243,18 @@ fn play_round(
         }
         *totals += ledger.sums();
     }
-    Ok(())
+    match AMISS.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(what) => Err(what),
+        None => Ok(played),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A panic is noted by whichever round ends next.
+    static TURN: Mutex<()> = Mutex::new(());
 
     fn soak(scene: Option<&str>) -> Soak {
         Soak { minutes: 0.3 / 60.0, seed: Some(7), first: 0, scene: scene.map(String::from), every: 5.0 }
@@ -223,6 +262,7 @@ mod tests {
 
     #[test]
     fn each_scene_plays_and_adds_up() {
+        let _turn = TURN.lock();
         for scene in SCENES {
             soak(Some(scene.name)).run().unwrap();
         }
@@ -235,9 +275,32 @@ mod tests {
 
     #[test]
     fn a_mismatch_is_told_with_what_has_the_round_again() {
+        let _turn = TURN.lock();
         static LEAKS: scenes::Scene =
             scenes::Scene { name: "leaks", play: |stage| std::mem::forget(stage.ledger.make()) };
-        let told = play_round(1, 1, &[&LEAKS], &mut Sums::default(), &mut [0]).unwrap_err();
+        let told = play_round(1, 1, &[&LEAKS], &mut Sums::default()).err().unwrap();
         assert!(told.contains("scene leaks") && told.contains("values were made"), "{told}");
+    }
+
+    #[test]
+    fn a_panic_of_a_detached_role_is_told_and_a_planned_one_is_not() {
+        fn fail(stage: &Stage) {
+            stage.go(|| assert_eq!(1 + 1, 3, "as it must"));
+            stage.wait();
+        }
+        fn play(stage: &Stage) {
+            stage.go(|| panic::panic_any(Planned));
+            stage.wait();
+        }
+        static FAILS: scenes::Scene = scenes::Scene { name: "fails", play: fail };
+        static PLAYS: scenes::Scene = scenes::Scene { name: "plays", play };
+        let _turn = TURN.lock();
+        quieten();
+        // Some rounds are cut short before it runs.
+        let mut rounds = (0..16).map(|number| play_round(1, number, &[&FAILS], &mut Sums::default()));
+        let told = rounds.find_map(Result::err).unwrap();
+        assert!(told.contains("as it must"), "{told}");
+        let mut rounds = (0..16).map(|number| play_round(1, number, &[&PLAYS], &mut Sums::default()));
+        assert!(rounds.all(|round| round.is_ok()));
     }
 }

@@ -3,6 +3,8 @@
 use crate::gauge;
 use std::{fmt, fs};
 
+pub(crate) const MIB: f64 = 1048576.0;
+
 /// At one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Vitals {
@@ -28,11 +30,7 @@ impl Vitals {
 impl fmt::Display for Vitals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Vitals { resident, mappings, files, threads } = self;
-        write!(
-            f,
-            "{:.1} MiB, {mappings} mappings, {threads} threads, {files} files",
-            *resident as f64 / 1048576.0
-        )
+        write!(f, "{:.1} MiB, {mappings} mappings, {threads} threads, {files} files", *resident as f64 / MIB)
     }
 }
 

@@ -1,16 +1,17 @@
 //! `WaitGroup`, `Once`, `OnceValue`, `Pool`, `SingleFlight`, `Barrier` and `Group`.
 
 use crate::soak::{
+    is_of_a_shutdown,
     ledger::{Ledger, Value},
     stage::{Rng, Stage, moment},
 };
-use rendez::{
-    Context,
-    sync::{Barrier, Group, Once, OnceValue, Pool, SingleFlight, WaitGroup},
-};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+use rendez::sync::{Barrier, Group, Once, OnceValue, Pool, SingleFlight, WaitGroup};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
 };
 
 /// An object of the pool: one user at a time.
@@ -53,7 +54,7 @@ pub(super) fn play(stage: &Stage) {
     let barrier = Arc::new(Barrier::new(number));
     let chosen = Arc::new(AtomicU32::new(0));
     for _ in 0..number {
-        let (shared, ctx, mut theirs) = (shared.clone(), stage.ctx.clone(), rng.fork());
+        let (shared, whole, mut theirs) = (shared.clone(), stage.clone(), rng.fork());
         let (barrier, chosen) = (barrier.clone(), chosen.clone());
         group.add(1);
         let counted = Counted(group.clone());
@@ -61,12 +62,12 @@ pub(super) fn play(stage: &Stage) {
         stage.go(move || {
             let _counted = counted;
             chosen.fetch_add(u32::from(barrier.wait()), SeqCst);
-            use_all(&shared, &ctx, &mut theirs);
+            use_all(&shared, &whole, &mut theirs);
         });
     }
     for _ in 0..rng.u32(..3) {
-        let (shared, ctx) = (shared.clone(), stage.ctx.clone());
-        stage.start(&mut rng, move |mut rng: Rng| use_all(&shared, &ctx, &mut rng));
+        let (shared, whole) = (shared.clone(), stage.clone());
+        stage.start(&mut rng, move |mut rng: Rng| use_all(&shared, &whole, &mut rng));
     }
     members(stage, &mut rng);
     group.wait();
@@ -93,9 +94,9 @@ impl Drop for Counted {
     }
 }
 
-fn use_all(shared: &Shared, ctx: &Context, rng: &mut Rng) {
+fn use_all(shared: &Shared, stage: &Stage, rng: &mut Rng) {
     for _ in 0..rng.u32(10..300) {
-        if ctx.err().is_some() {
+        if stage.ctx.err().is_some() {
             return;
         }
         match rng.u32(..4) {
@@ -106,7 +107,14 @@ fn use_all(shared: &Shared, ctx: &Context, rng: &mut Rng) {
                 });
                 assert!(shared.once.is_completed());
             }
-            1 => assert_eq!(*shared.value.get(), 42),
+            1 => match catch_unwind(AssertUnwindSafe(|| *shared.value.get())) {
+                Ok(value) => assert_eq!(value, 42),
+                Err(payload) if is_of_a_shutdown(&*payload) => {
+                    assert!(!stage.is_whole(), "the value will never be there");
+                    return;
+                }
+                Err(payload) => resume_unwind(payload),
+            },
             2 => {
                 let object = shared.pool.get();
                 assert!(!object.used.swap(true, SeqCst), "an object of the pool has two users");

@@ -1,6 +1,11 @@
 //! `OnceValue`: a value that is made when it is first asked for (Go's `sync/oncefunc.go`).
 
 use super::{Once, panic_text::text_of};
+use crate::{
+    sched,
+    task::{ForcedUnwind, forget_unwound_frames},
+    wait,
+};
 use std::{
     any::Any,
     cell::UnsafeCell,
@@ -43,6 +48,8 @@ enum Slot<T, F> {
     Running,
     Value(T),
     Panicked(String),
+    /// A shutdown has unwound the call: what callers are told.
+    Ended(String),
 }
 
 // SAFETY: callers on any thread get `&T` (`T: Sync`), the first of them makes it where it is and the last owner drops it
@@ -75,8 +82,8 @@ impl<T, F: FnOnce() -> T> OnceValue<T, F> {
     /// Parks the goroutine, or the OS thread, while another caller makes the value.
     ///
     /// # Cancellation
-    /// A runtime's shutdown unwinds a parked goroutine. If it unwinds the one that makes the value, later callers are told so
-    /// by a panic.
+    /// A runtime's shutdown unwinds a parked goroutine. If it unwinds the one that makes the value, goroutines that are to end
+    /// with it are unwound when they ask; other callers are told so by a panic.
     #[inline]
     #[track_caller]
     pub fn get(&self) -> &T {
@@ -124,10 +131,11 @@ impl<T, F: FnOnce() -> T> OnceValue<T, F> {
             let made = match catch_unwind(AssertUnwindSafe(f)) {
                 Ok(value) => Slot::Value(value),
                 Err(payload) => {
-                    crate::task::forget_unwound_frames();
+                    forget_unwound_frames();
                     let text = text_of(&*payload);
+                    let ended = payload.is::<ForcedUnwind>();
                     panicked = Some(payload);
-                    Slot::Panicked(text)
+                    if ended { Slot::Ended(text) } else { Slot::Panicked(text) }
                 }
             };
             // SAFETY: as above. What is overwritten is `Running`, which has no destructor.
@@ -144,7 +152,9 @@ impl<T, F> Slot<T, F> {
     #[track_caller]
     fn refuse(&self) -> ! {
         match self {
-            Slot::Panicked(text) => panic!("{text}"),
+            // Nothing went wrong: no panic is to be told, nor, by the policy, to end the process.
+            Slot::Ended(_) if sched::is_ending() => wait::unwind_cancelled(),
+            Slot::Panicked(text) | Slot::Ended(text) => panic!("{text}"),
             _ => unreachable!("a call that has been completed leaves a value or a panic"),
         }
     }

@@ -418,3 +418,24 @@ fn a_value_whose_maker_was_ended_by_a_shutdown_says_so() {
     runtime.shutdown();
     assert_eq!(panic_of(|| value.get()), "its goroutine was ended by the shutdown of its runtime");
 }
+
+#[test]
+fn who_is_to_end_with_the_maker_of_a_value_is_unwound_and_panics_not() {
+    let value = Arc::new(OnceValue::<()>::new(|| _ = chan::never::<()>().recv()));
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let asked = Arc::new(AtomicBool::new(false));
+    let handle = runtime.spawn({
+        let (value, asked) = (value.clone(), asked.clone());
+        move || {
+            asked.store(true, Ordering::Relaxed);
+            // It makes the value, catches its own end, and asks once more.
+            drop(catch_unwind(AssertUnwindSafe(|| value.get())));
+            assert!(value.try_get().is_none());
+            value.get();
+        }
+    });
+    runtime.run(|| until(|| asked.load(Ordering::Relaxed)));
+    runtime.shutdown();
+    let error = handle.join().unwrap_err();
+    assert!(error.is_cancelled(), "{error}");
+}
