@@ -141,6 +141,11 @@ impl Shared {
             (0..started).filter_map(|index| self.worker(index)).for_each(WorkerShared::retire);
         }
     }
+
+    /// Whether all workers have left: what others saw of them is other workers' now, or will be.
+    pub(super) fn has_ended(&self) -> bool {
+        self.left.load(Ordering::Acquire) == self.started_workers()
+    }
 }
 
 impl Drop for Shared {
