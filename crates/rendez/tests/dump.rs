@@ -205,3 +205,23 @@ fn a_crowd_of_async_goroutines_is_told_in_a_few_lines_and_none_is_left_out() {
         });
     });
 }
+
+#[test]
+fn nothing_is_left_of_a_runtime_that_has_ended_and_is_kept() {
+    must_succeed_in_a_child(|| {
+        let ended = Runtime::builder().workers(1).build().unwrap();
+        ended.run(|| go(|| ()).join().unwrap());
+        ended.shutdown();
+        assert!(diag::dump().is_empty());
+        // Its worker takes up what the other one has left.
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            for _ in 0..10 {
+                go(|| ()).join().unwrap();
+            }
+            let dump = diag::dump();
+            assert_eq!(dump.len(), 1, "{dump}");
+            assert!(!dump.to_string().contains("not started"), "{dump}");
+        });
+        drop(ended);
+    });
+}

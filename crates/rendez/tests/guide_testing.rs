@@ -146,7 +146,12 @@ fn is_as_told(failure: &Failure, body: fn()) {
     println!("{failure}");
     assert!(failure.found_after() <= 100, "found by schedule {}", failure.found_after());
     let told = without_lines(&failure.message()).replace('\t', "    ");
-    assert!(without_lines(CHAPTER).contains(&told), "not in the chapter:\n{told}");
+    let mut chapter = without_lines(CHAPTER);
+    if !cfg!(debug_assertions) {
+        // Where a lock was made is not kept.
+        chapter = chapter.replace(", made at crates/rendez/tests/guide_testing.rs", "");
+    }
+    assert!(chapter.contains(&told), "not in the chapter:\n{told}");
     for _ in 0..100 {
         let config = Config { strategy: Strategy::Replay(failure.schedule()), ..Config::default() };
         let again = testing::check(config, body).unwrap_err();

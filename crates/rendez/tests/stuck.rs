@@ -92,6 +92,23 @@ fn a_goroutine_that_computes_without_end_is_named_with_its_calls_and_counted() {
 }
 
 #[test]
+fn one_is_told_of_beside_a_runtime_that_has_ended_and_is_kept() {
+    must_succeed_in_a_child(|| {
+        let reports = reports();
+        let ended = runtime(1);
+        ended.shutdown();
+        // Its worker takes up what the other one has left.
+        let runtime = runtime(1);
+        let (tx, rx) = mpsc::channel();
+        let reader = runtime.spawn(move || rx.recv().unwrap());
+        assert!(reports.recv_timeout(Duration::from_secs(60)).is_ok(), "it is told of");
+        tx.send(7).unwrap();
+        assert_eq!(reader.join().unwrap(), 7);
+        drop(ended);
+    });
+}
+
+#[test]
 fn one_that_is_in_a_call_that_blocks_is_told_and_goes_on() {
     must_succeed_in_a_child(|| {
         let reports = reports();

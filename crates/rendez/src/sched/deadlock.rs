@@ -76,10 +76,17 @@ pub(super) fn register(runtime: &Arc<Shared>) {
     monitor::wake();
 }
 
-/// All runtimes that there are.
-pub(super) fn runtimes() -> Vec<Arc<Shared>> {
+/// All runtimes that there are, also those that have ended and are kept.
+pub(super) fn known_runtimes() -> Vec<Arc<Shared>> {
     let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
     runtimes.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// All runtimes that have workers.
+pub(super) fn runtimes() -> Vec<Arc<Shared>> {
+    let mut runtimes = known_runtimes();
+    runtimes.retain(|runtime| !runtime.has_ended());
+    runtimes
 }
 
 /// What a look has found.

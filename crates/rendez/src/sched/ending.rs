@@ -1,11 +1,21 @@
 //! A worker's part in its runtime's shutdown; the order of it is described at the head of [`runtime`](super::runtime).
 
-use super::worker::Worker;
+use super::{
+    counters::Tally,
+    runtime::Shared,
+    shared::{WorkerShared, with_counted},
+    worker::Worker,
+};
 use crate::{
     task::{fiber::Fiber, header},
     wait::Reason,
 };
-use std::{io::Write, ptr::NonNull, sync::atomic::Ordering, time::Duration};
+use std::{
+    io::Write,
+    ptr::NonNull,
+    sync::atomic::{Ordering, fence},
+    time::Duration,
+};
 
 /// How often a worker looks again while its runtime shuts down.
 const RETRY: Duration = Duration::from_millis(1);
@@ -117,5 +127,32 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+impl Shared {
+    /// A worker has left. The last one gives back what others saw of them all. Until then those that are still awake, or wake only
+    /// now, look for work and for overdue alarms there, and must not find another runtime's, whose time may be another one.
+    pub(super) fn note_left(&self) {
+        // Who has seen that the runtime stops sees all workers that have been started.
+        fence(Ordering::Acquire);
+        let started = self.started_workers();
+        if self.left.fetch_add(1, Ordering::AcqRel) + 1 == started {
+            (0..started).filter_map(|index| self.worker(index)).for_each(WorkerShared::retire);
+        }
+    }
+
+    /// Whether all workers have left: what others saw of them is other workers' now, or will be.
+    pub(super) fn has_ended(&self) -> bool {
+        self.left.load(Ordering::Acquire) == self.started_workers()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let (spawned, ended) = self.foreign_counts();
+        with_counted(|counted| {
+            *counted = counted.plus(&Tally { spawned, ended, ..Tally::NOTHING });
+        });
     }
 }

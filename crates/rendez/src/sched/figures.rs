@@ -55,7 +55,7 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub(crate) fn read() -> Figures {
-        let shared = deadlock::runtimes();
+        let shared = deadlock::known_runtimes();
         // Whoever ends meanwhile is in neither place or in both unless he waits.
         let (past, runtimes) =
             with_counted(|past| (*past, shared.iter().map(|runtime| runtime.figures()).collect()));

@@ -124,7 +124,8 @@ fn enter(worker: Worker) {
     LEFT.set(&*worker.runtime);
     shared.alarms.empty();
     LEFT.set(ptr::null());
-    shared.retire();
+    shared.clock.disown();
+    worker.runtime.note_left();
     std::mem::forget(panicked);
 }
 

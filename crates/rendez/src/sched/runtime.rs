@@ -17,10 +17,9 @@
 use super::{
     PanicPolicy, census,
     config::{self, Config},
-    counters::Tally,
     deadlock, harness, monitor,
     queue::Inbox,
-    shared::{Fresh, WorkerShared, with_counted},
+    shared::{Fresh, WorkerShared},
     sleepers::Sleepers,
     starved::Starved,
     worker::Worker,
@@ -72,6 +71,8 @@ pub(crate) struct Shared {
     pub(super) watched: CachePadded<AtomicU64>,
     stopping: AtomicBool,
     pub(super) exit: AtomicBool,
+    /// How many workers have left.
+    pub(super) left: AtomicUsize,
     foreign_spawned: CachePadded<AtomicU64>,
     foreign_finished: CachePadded<AtomicU64>,
     /// Told from that of all other runtimes of the process, and not zero.
@@ -158,6 +159,7 @@ impl Shared {
             watched: CachePadded::new(AtomicU64::new(u64::MAX)),
             stopping: AtomicBool::new(false),
             exit: AtomicBool::new(false),
+            left: AtomicUsize::new(0),
             foreign_spawned: CachePadded::new(AtomicU64::new(0)),
             foreign_finished: CachePadded::new(AtomicU64::new(0)),
             number: STARTED.fetch_add(1, Ordering::Relaxed) + 1,
@@ -572,15 +574,6 @@ pub(super) fn report_panic(task: &Header, policy: PanicPolicy) {
     trace::note_panic();
     if policy == PanicPolicy::Exit {
         std::process::exit(2);
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let (spawned, ended) = self.foreign_counts();
-        with_counted(|counted| {
-            *counted = counted.plus(&Tally { spawned, ended, ..Tally::NOTHING });
-        });
     }
 }
 

@@ -182,6 +182,7 @@ impl WorkerShared {
         Tally { ended, spawned: self.published.spawned.load(Ordering::Relaxed), ..self.counters.read() }
     }
 
+    /// No worker has this any more, nor does anybody look for one here.
     pub(super) fn retire(&'static self) {
         with_counted(|counted| {
             *counted = counted.plus(&self.tally());
@@ -189,7 +190,6 @@ impl WorkerShared {
             self.published.spawned.store(0, Ordering::Relaxed);
             self.published.finished.store(0, Ordering::Relaxed);
             self.counters.reset();
-            self.clock.disown();
         });
         self.published.load.store(0, Ordering::Relaxed);
         self.incoming.store(0, Ordering::Relaxed);
