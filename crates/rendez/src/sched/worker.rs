@@ -5,8 +5,8 @@
 //! threads may touch is in [`WorkerShared`].
 //!
 //! Which task is next:
-//! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park); or, if there is none,
-//!    the first whose sleep or time-out is over;
+//! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park); or, if there is none
+//!    and a queue has had the last turn, the first whose sleep or time-out is over, unless one whose was over before is still queued;
 //! 2. every [`FRESH_EVERY`] switches an unstarted one, so that started ones that always have something to do don't starve
 //!    them (and now and then the oldest of these);
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
@@ -132,6 +132,8 @@ pub(crate) struct Worker {
     pub(super) owned: Cell<*mut Fiber>,
     load: Cell<u32>,
     pub(super) timers: Timers,
+    /// How many are queued because their sleep or time-out is over.
+    late: Cell<u32>,
     tick: Cell<u32>,
     /// When an unstarted task last had its turn before started ones, and how often that was.
     fresh_tick: Cell<u32>,
@@ -220,6 +222,7 @@ impl Worker {
             owned: Cell::new(ptr::null_mut()),
             load: Cell::new(0),
             timers: Timers::new(),
+            late: Cell::new(0),
             tick: Cell::new(0),
             fresh_tick: Cell::new(0),
             fresh_turn: Cell::new(0),
@@ -263,8 +266,9 @@ impl Worker {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
             if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() > 0 {
-                self.maintain();
+                // In this order: who is told of something here would else go before the first whose sleep is over, and have it go last.
                 self.poll_in_turn();
+                self.maintain();
             } else if self.shared.inbox.looks_filled() {
                 self.empty_inbox();
             }
@@ -709,10 +713,15 @@ impl Worker {
                 self.shared.counters.timeouts.add(1);
                 let task = timer.task.get().cast_mut();
                 // It has been late already, by as much as a burst: so the first of those that are due is the next to run, like one that was
-                // woken last. (Not all of them: those who wait for their turn would wait for every crowd of sleepers.)
-                if self.woken.get().is_null() && self.harness.is_none() {
+                // woken last. (Not all of them: those who wait for their turn would wait for every crowd of sleepers. Nor one after the
+                // other: they would wait for one that sleeps for next to no time again and again. And none goes before one that was due
+                // before it.)
+                let is_free = self.woken.get().is_null() && self.streak.get() == 0;
+                if is_free && self.late.get() == 0 && self.harness.is_none() {
                     self.woken.set(task);
                 } else {
+                    timer.note_queued(true);
+                    self.late.set(self.late.get() + 1);
                     self.queue.push(task);
                 }
             }

@@ -114,6 +114,9 @@ impl Worker {
                     self.suspend(fiber, unwinding);
                 }
                 self.timers.remove(&this.timer);
+                if this.timer.note_queued(false) {
+                    self.late.set(self.late.get() - 1);
+                }
                 if alone {
                     this.timer.set_alone(false);
                     // Unless a shutdown has.
