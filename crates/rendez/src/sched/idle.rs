@@ -17,27 +17,36 @@
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 //!   Nor does one to speak of whose other workers are all kept, by goroutines that block in a call, say: after [`QUIET`] looks between
 //!   which nothing has run the sentinel *rests*. It is the sentinel no more, so whoever has something for it wakes it, and looks after
-//!   [`FIRST_REST`], and then twice that, up to [`LONGEST_REST`]; or when an alarm elsewhere is overdue. (What crosses with its
-//!   going to rest, for want of a fence, is found after the first of these.) It does not rest while those who are kept have sources.
+//!   [`FIRST_REST`], and then twice that, up to [`LONGEST_REST`]; or when an alarm elsewhere is overdue. One rests: others who come to
+//!   that sleep. It does not rest while those who are kept have sources, or something that it could take. (It asks for that once more
+//!   when it has said that it sleeps. What crosses with that within some nanoseconds, for want of a fence, is found after the rest.)
+//! * **The watch goes on.** Who watches may be woken for something of its own, and be kept by that. So who goes to work from among
+//!   sleepers, or with what it has taken, wakes one of them if nobody watches any more and something is left: unstarted tasks or woken
+//!   async goroutines at a worker that is awake, itself included, or sources, or alarms. If nothing is left, whoever makes something finds
+//!   that nobody watches, and wakes one. One who has been notified counts as a watcher: it is about to look, or to do the same.
 //! * **The watch over pollers.** A worker that is kept does not look at its poller, whose news may be for others: the sentinel does so
-//!   (see [`poller`](super::poller)). So who goes to work from among sleepers, and has sources, wakes one of them to be the sentinel if
-//!   nobody watches. Not each time: while there are sources the sentinel lingers when all sleep, until nothing has run between
+//!   (see [`poller`](super::poller)). So the watch goes on here too. Not each time by waking somebody: while there are sources the sentinel lingers when all sleep, until nothing has run between
 //!   [`SENTINEL_QUIET`] of its looks; and so does a *deputy*, which looks every [`SENTINEL_MAX`], for it may be the sentinel that goes
 //!   to work.
 //! * **The watch over alarms.** A worker may be kept by what it runs, for any time, while others sleep; its alarms are then
 //!   theirs to fire. So while a worker with alarms is awake and another sleeps, a sleeper will look in time: the sentinel,
 //!   or, of those who fell asleep when nobody was awake, one that wakes when the first alarm elsewhere is overdue
-//!   (`watched` says when that is). Who sets an alarm that comes before that, and who goes to work and finds that nobody
-//!   watches any more, wakes a sleeper, which becomes the sentinel. A worker that sleeps looks after its own alarms. Here too
+//!   (`watched` says when that is). Who sets an alarm that comes before that wakes a sleeper, which becomes the sentinel. A worker that sleeps looks after its own alarms. Here too
 //!   no fence is issued: who goes to sleep while another is awake becomes the sentinel if there is none.
 
 use super::{
-    alarms::OVERDUE, monitor, placement::SLACK, poller::Events, runtime::Victim, shared::WorkerShared,
-    sleep::Slept, worker::Worker,
+    alarms::OVERDUE,
+    monitor,
+    placement::SLACK,
+    poller::Events,
+    runtime::{Shared, Victim},
+    shared::WorkerShared,
+    sleep::Slept,
+    worker::Worker,
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
-use std::{cell::Cell, hint, ptr, sync::atomic::Ordering, thread, time::Duration};
+use std::{cell::Cell, hint, sync::atomic::Ordering, thread, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -50,7 +59,7 @@ const CLOSE_LOOKS: Duration = Duration::from_micros(20);
 /// Time after which a victim that has not switched is robbed whether it has run or not: the kernel has taken the processor
 /// away, and for long.
 const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
-pub(super) const LEFT_ALONE: usize = 15;
+const LEFT_ALONE: usize = 15;
 /// How long is spun, and how many rounds after that, before the kernel may let another thread run.
 const POLITE_AFTER: Duration = Duration::from_micros(4);
 /// Where the processor was wanted it is left at once the next time, up to so many times before it is tried again.
@@ -171,6 +180,14 @@ impl Worker {
         false
     }
 
+    /// Whether somebody else who is awake has something that this worker may take in the end.
+    fn others_have_any(&self) -> bool {
+        let runtime = &self.runtime;
+        (0..runtime.started_workers())
+            .filter(|&index| index != self.index)
+            .any(|index| runtime.victim(index).is_some_and(|victim| victim.has_any()))
+    }
+
     fn note_steal(&self) {
         self.shared.counters.steals.add(1);
     }
@@ -229,10 +246,19 @@ impl Worker {
         self.wait_for_work();
         monitor::wake();
         self.heed_trace();
+        // Who has nothing to do yet looks for something, and so watches itself.
+        if self.has_work() || !self.shared.inbox.is_empty() {
+            self.note_going_to_work();
+        }
+        false
+    }
+
+    /// From among sleepers, or with what it has taken.
+    #[inline]
+    pub(super) fn note_going_to_work(&self) {
         if self.runtime.sleepers.want_to_know() {
             self.pass_watch_on();
         }
-        false
     }
 
     fn wait_for_work(&self) {
@@ -253,7 +279,8 @@ impl Worker {
                 }
             }
             let lingers = quiet < SENTINEL_QUIET;
-            let rests = (quiet >= QUIET && !self.others_have_sources()).then_some(rest);
+            // What lies somewhere is soon looked at again.
+            let rests = (quiet >= QUIET && self.watch.get().is_none()).then_some(rest);
             match self.sleep(period, retry, tidy_at, lingers, rests) {
                 Woken::Work | Woken::Notified => return,
                 Woken::Timer => {
@@ -334,22 +361,29 @@ impl Worker {
         found
     }
 
-    /// Goes to work: somebody has to watch over the alarms and the poller of those who are awake.
+    /// Goes to work: somebody has to watch over the alarms and the pollers of those who are awake, and what they may not come to.
     #[cold]
     pub(super) fn pass_watch_on(&self) {
         let runtime = &self.runtime;
-        if self.poller().is_some()
-            && !runtime.sentinel.load(Ordering::Relaxed)
-            && !runtime.deputy.load(Ordering::Relaxed)
-            && runtime.searching.load(Ordering::Relaxed) == 0
-        {
-            runtime.wake_one();
+        if runtime.sentinel.load(Ordering::Relaxed) || runtime.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
-        let awake = (0..runtime.started_workers())
-            .filter_map(|index| runtime.worker(index))
-            .filter(|shared| ptr::eq(*shared, self.shared) || !shared.sleep.looks_asleep());
-        if self.is_unwatched(awake.filter_map(|shared| shared.alarms.next_deadline()).min()) {
+        let own = self.fresh.len() + self.polls.len() + self.shared.incoming.load(Ordering::Relaxed) as usize;
+        let (mut leaves, mut alarm) =
+            (own > 1 || self.poller().is_some(), self.shared.alarms.next_deadline());
+        for index in (0..runtime.started_workers()).filter(|&index| index != self.index) {
+            let Some(victim) = runtime.victim(index) else { continue };
+            let shared = victim.shared;
+            if shared.sleep.looks_asleep() {
+                continue;
+            }
+            if index < runtime.active_workers() && shared.sleep.looks_notified() {
+                return;
+            }
+            leaves |= shared.has_sources() || victim.has_any();
+            alarm = [alarm, shared.alarms.next_deadline()].into_iter().flatten().min();
+        }
+        if leaves && !runtime.deputy.load(Ordering::Relaxed) || self.is_unwatched(alarm) {
             runtime.wake_one();
         }
     }
@@ -385,8 +419,8 @@ impl Worker {
 
     /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake,
     /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch. If there are sources and
-    /// this one `lingers`, it may keep watch although nobody is, or as the second one. If it `rests` it keeps no watch, but looks after that
-    /// time, or when an alarm of another worker is overdue.
+    /// this one `lingers`, it may keep watch although nobody is, or as the second one. If it `rests`, and may, it keeps no watch, but looks
+    /// after that time, unless another one does, or when an alarm of another worker is overdue.
     fn sleep(
         &self,
         period: Duration,
@@ -410,17 +444,20 @@ impl Worker {
                 || self.is_surplus() == active
                 || (active
                     && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
+                || (active && rests.is_some() && self.others_have_any())
         };
         let timeout = || {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.asleep());
             let lingers = active && lingers && runtime.started_workers() > 1 && runtime.has_sources();
-            let rests = rests.filter(|_| active && awake > 0);
+            let rests = rests.filter(|_| active && awake > 0 && !self.others_have_sources());
             let watches = active && awake > 0 && rests.is_none() || lingers;
             sentinel = watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
             deputy = lingers && !sentinel && !runtime.deputy.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
+            watch =
+                if active && (awake == 0 || rests.is_some()) && !sentinel { self.watch_from() } else { None };
+            let rests = rests.filter(|_| !runtime.rester.swap(true, Ordering::SeqCst));
             rested = rests.is_some();
-            watch = if active && (awake == 0 || rested) && !sentinel { self.watch_from() } else { None };
             let own = self.next_deadline();
             self.shared.published.timed.store(own.is_some(), Ordering::Relaxed);
             let due_at = own.into_iter().chain(watch).min();
@@ -454,6 +491,9 @@ impl Worker {
         }
         if deputy {
             runtime.deputy.store(false, Ordering::SeqCst);
+        }
+        if rested {
+            runtime.rester.store(false, Ordering::SeqCst);
         }
         if let Some(at) = watch {
             // Unless another one watches from an earlier moment on.
@@ -489,6 +529,24 @@ impl Worker {
         {
             runtime.wake_one();
         }
+    }
+}
+
+impl Victim<'_> {
+    /// Whether there is something to take, now or when it has lain there for long enough.
+    fn has_any(&self) -> bool {
+        !self.fresh.is_empty() || !self.polls.is_empty() || self.shared.incoming.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Shared {
+    /// Whether some worker has more tasks that others may take than it will run in a moment.
+    fn has_plenty(&self) -> bool {
+        let mut victims = (0..self.started_workers()).filter_map(|index| self.victim(index));
+        victims.any(|Victim { shared, fresh, polls }| {
+            fresh.len() + polls.len() > LEFT_ALONE
+                || shared.published.works.load(Ordering::Relaxed) && !polls.is_empty()
+        })
     }
 }
 

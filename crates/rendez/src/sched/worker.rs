@@ -274,7 +274,9 @@ impl Worker {
             }
             if let Some(task) = self.next(tick) {
                 self.execute(task, tick);
-            } else if !self.find_work() && self.idle() {
+            } else if self.find_work() {
+                self.note_going_to_work();
+            } else if self.idle() {
                 break;
             }
         }
