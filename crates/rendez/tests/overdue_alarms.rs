@@ -51,6 +51,51 @@ fn who_is_kept_has_alarms_fired_and_goroutines_run_by_those_who_rest() {
     }
 }
 
+/// Runs `f` on another worker.
+fn place_elsewhere(f: impl FnOnce() + Send + 'static) {
+    let here = thread::current().id();
+    let mut left = Some(f);
+    while left.is_some() {
+        let (mine, (back, came_back)) = (left.take(), chan::bounded(1));
+        let place = move || match mine {
+            Some(f) if thread::current().id() != here => {
+                back.send(None).unwrap();
+                f();
+            }
+            mine => back.send(mine).unwrap(),
+        };
+        Builder::new().placement(Placement::Spread).spawn(place).unwrap();
+        left = came_back.recv().unwrap();
+    }
+}
+
+/// Each look at the other one finds something there that may soon be run.
+#[test]
+fn what_lies_at_a_kept_worker_is_run_beside_another_one_that_always_has_something() {
+    for workers in [3, 4] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        runtime.run(|| {
+            let (tx, rx) = mpsc::channel();
+            let kept = move || {
+                let (end, ends) = mpsc::channel();
+                go(move || end.send(()).unwrap());
+                tx.send(ends.recv_timeout(LONG)).unwrap();
+            };
+            place_elsewhere(kept);
+            let ended = loop {
+                if let Ok(ended) = rx.try_recv() {
+                    break ended;
+                }
+                for _ in 0..3 {
+                    go(|| ());
+                }
+                yield_now();
+            };
+            ended.expect("another worker runs it");
+        });
+    }
+}
+
 /// Of three workers, two are kept: the one where the goroutine is spawned, and the one that has watched until it is woken for something else.
 #[test]
 fn what_lies_at_a_kept_worker_is_run_by_the_last_one_when_who_watched_is_kept_as_well() {
@@ -60,23 +105,10 @@ fn what_lies_at_a_kept_worker_is_run_by_the_last_one_when_who_watched_is_kept_as
             let (tx, rx) = mpsc::channel();
             let (end, ends) = mpsc::channel::<()>();
             let (tell, told) = chan::bounded(0);
-            let here = thread::current().id();
-            let mut wait = Some(move || {
+            place_elsewhere(move || {
                 told.recv().unwrap();
                 ends.recv_timeout(LONG).unwrap();
             });
-            while wait.is_some() {
-                let (mine, (back, came_back)) = (wait.take(), chan::bounded(1));
-                let place = move || match mine {
-                    Some(wait) if thread::current().id() != here => {
-                        back.send(None).unwrap();
-                        wait();
-                    }
-                    mine => back.send(mine).unwrap(),
-                };
-                Builder::new().placement(Placement::Spread).spawn(place).unwrap();
-                wait = came_back.recv().unwrap();
-            }
             // The others go to sleep beside this one, which is at work until they have no reason left to wake by time.
             let start = Instant::now();
             while start.elapsed() < Duration::from_millis(300) {

@@ -200,13 +200,17 @@ impl Worker {
 
     /// Whether unstarted tasks have been waiting at `victim` for a while. Either it has had some at every look, and the looks
     /// were close together (two looks far apart may see two bursts), or it has not switched since. Needs to be asked
-    /// repeatedly; one victim is watched at a time.
+    /// repeatedly; one victim is watched at a time. Beside it one is remembered that stands still: it would not be watched for long enough
+    /// where others have some at every look.
     ///
     /// If there are only woken async goroutines, `polls` of them, they may be others at each look: a few that hand over to each other, one
     /// of which always waits for its turn. As long as their bursts are [`BRIEF`], who was there at the first look has run by now, and
     /// has not waited.
     fn is_backlogged(&self, victim: usize, shared: &WorkerShared, polls: Option<usize>) -> bool {
         let (now, switches) = (Instant::now(), shared.published.switches.load(Ordering::Relaxed));
+        if self.stands_still(victim, switches, now) {
+            return true;
+        }
         let polled = shared.counters.async_polls.get();
         let watch = self.watch.get().filter(|watch| {
             let polled = polled.saturating_sub(watch.polled);
@@ -232,9 +236,26 @@ impl Worker {
         false
     }
 
+    /// Whether a victim, which has something, has not switched for so long that it may be robbed.
+    fn stands_still(&self, victim: usize, switches: u32, now: Instant) -> bool {
+        match self.still.get() {
+            Some(still) if still.victim != victim => return false,
+            Some(still) if still.switches == switches => {
+                return now.duration_since(still.since) >= BACKLOG_FOR_SURE;
+            }
+            // It makes room for another one.
+            Some(_) => self.still.set(None),
+            None => self.still.set(Some(Still { victim, switches, since: now })),
+        }
+        false
+    }
+
     fn forget(&self, victim: usize) {
         if self.watch.get().is_some_and(|watch| watch.victim == victim) {
             self.watch.set(None);
+        }
+        if self.still.get().is_some_and(|still| still.victim == victim) {
+            self.still.set(None);
         }
     }
 
@@ -280,7 +301,8 @@ impl Worker {
             }
             let lingers = quiet < SENTINEL_QUIET;
             // What lies somewhere is soon looked at again.
-            let rests = (quiet >= QUIET && self.watch.get().is_none()).then_some(rest);
+            let rests =
+                (quiet >= QUIET && self.watch.get().is_none() && self.still.get().is_none()).then_some(rest);
             match self.sleep(period, retry, tidy_at, lingers, rests) {
                 Woken::Work | Woken::Notified => return,
                 Woken::Timer => {
@@ -592,6 +614,14 @@ pub(super) struct Watch {
     /// How many async goroutines that had been woken it had, and how many polls it had run.
     polls: usize,
     polled: u64,
+}
+
+/// A victim that had something, and had switched so often.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Still {
+    victim: usize,
+    switches: u32,
+    since: Instant,
 }
 
 /// Why a worker woke.

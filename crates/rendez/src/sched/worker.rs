@@ -24,7 +24,7 @@ mod tested;
 
 use super::{
     clock, harness,
-    idle::{Spins, Watch},
+    idle::{Spins, Still, Watch},
     monitor,
     placement::{self, Kind, Placer},
     poller::Turn,
@@ -148,6 +148,8 @@ pub(crate) struct Worker {
     pub(super) random: RefCell<fastrand::Rng>,
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
+    /// One that has not switched since it was looked at.
+    pub(super) still: Cell<Option<Still>>,
     /// Above zero if the bursts that were timed last were long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<u32>,
     /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
@@ -233,6 +235,7 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: RefCell::new(random),
             watch: Cell::new(None),
+            still: Cell::new(None),
             slow: Cell::new(0),
             curious: Cell::new(0),
             polls_work: Cell::new(0),
