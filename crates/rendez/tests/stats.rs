@@ -6,11 +6,16 @@
 mod worlds;
 
 use rendez::{
-    Runtime, chan,
+    Builder, Placement, Runtime, chan,
     diag::{self, RuntimeStats, Stats},
     sync::{Barrier, WaitGroup},
 };
-use std::{collections::HashSet, thread, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 use worlds::{WORLDS, World, in_world};
 
 /// The runtimes that there were not in `before`.
@@ -193,6 +198,59 @@ fn those_who_have_nothing_to_do_look_seldom_while_another_one_is_kept() {
         diag::stats().since(&before).counts.sleeps
     });
     assert!(looks < 20, "{looks} in 2 s");
+}
+
+#[test]
+fn one_looks_seldom_while_another_one_is_kept_and_the_others_sleep() {
+    let _turn = turn();
+    let (runtime, _) = runtime(8);
+    let looks = runtime.run(|| {
+        // Who comes to have nothing to do finds that another one rests already.
+        for i in 1..=7 {
+            let kept = move || thread::sleep(Duration::from_millis(250 * i));
+            Builder::new().placement(Placement::Spread).spawn(kept).unwrap();
+        }
+        thread::sleep(Duration::from_millis(2500));
+        let before = diag::stats();
+        thread::sleep(Duration::from_secs(2));
+        diag::stats().since(&before).counts.sleeps
+    });
+    assert!(looks < 12, "{looks} in 2 s");
+}
+
+/// How many of some rounds, at which what is done by a worker that is kept from then on is told to the others late, are slow.
+fn slow_rounds(rounds: usize, tell: impl Fn(mpsc::Sender<()>) + Send + Sync + 'static) -> usize {
+    let (runtime, _) = runtime(2);
+    runtime.run(move || {
+        let slow = |_: &usize| {
+            thread::sleep(Duration::from_millis(500));
+            let (tx, rx) = mpsc::channel();
+            let before = diag::stats().counts.sleeps;
+            // When who rests has looked, and is about to go to rest again.
+            while diag::stats().counts.sleeps == before {}
+            let start = Instant::now();
+            tell(tx);
+            rx.recv().unwrap();
+            start.elapsed() > Duration::from_millis(150)
+        };
+        (0..rounds).filter(slow).count()
+    })
+}
+
+#[test]
+fn what_is_spawned_as_others_go_to_rest_does_not_wait_for_the_end_of_that() {
+    let _turn = turn();
+    let slow = slow_rounds(10, |tx| _ = rendez::go(move || tx.send(()).unwrap()));
+    assert!(slow < 3, "{slow} of 10");
+}
+
+#[test]
+fn those_who_rest_are_told_of_what_is_spread() {
+    let _turn = turn();
+    let slow = slow_rounds(6, |tx| {
+        let _ = Builder::new().placement(Placement::Spread).spawn(move || tx.send(()).unwrap()).unwrap();
+    });
+    assert!(slow < 3, "{slow} of 6");
 }
 
 #[test]

@@ -17,18 +17,21 @@
 //!   stacks, and then nobody wakes by time: an idle runtime uses no CPU.
 //!   Nor does one to speak of whose other workers are all kept, by goroutines that block in a call, say: after [`QUIET`] looks between
 //!   which nothing has run the sentinel *rests*. It is the sentinel no more, so whoever has something for it wakes it, and looks after
-//!   [`FIRST_REST`], and then twice that, up to [`LONGEST_REST`]; or when an alarm elsewhere is overdue. (What crosses with its
-//!   going to rest, for want of a fence, is found after the first of these.) It does not rest while those who are kept have sources.
+//!   [`FIRST_REST`], and then twice that, up to [`LONGEST_REST`]; or when an alarm elsewhere is overdue. One rests: others who come to
+//!   that sleep. It does not rest while those who are kept have sources, or something that it could take. (It asks for that once more
+//!   when it has said that it sleeps. What crosses with that within some nanoseconds, for want of a fence, is found after the rest.)
+//! * **The watch goes on.** Who watches may be woken for something of its own, and be kept by that. So who goes to work from among
+//!   sleepers, or with what it has taken, wakes one of them if nobody watches any more and something is left: unstarted tasks or woken
+//!   async goroutines at a worker that is awake, itself included, or sources, or alarms. If nothing is left, whoever makes something finds
+//!   that nobody watches, and wakes one. One who has been notified counts as a watcher: it is about to look, or to do the same.
 //! * **The watch over pollers.** A worker that is kept does not look at its poller, whose news may be for others: the sentinel does so
-//!   (see [`poller`](super::poller)). So who goes to work from among sleepers, and has sources, wakes one of them to be the sentinel if
-//!   nobody watches. Not each time: while there are sources the sentinel lingers when all sleep, until nothing has run between
+//!   (see [`poller`](super::poller)). So the watch goes on here too. Not each time by waking somebody: while there are sources the sentinel lingers when all sleep, until nothing has run between
 //!   [`SENTINEL_QUIET`] of its looks; and so does a *deputy*, which looks every [`SENTINEL_MAX`], for it may be the sentinel that goes
 //!   to work.
 //! * **The watch over alarms.** A worker may be kept by what it runs, for any time, while others sleep; its alarms are then
 //!   theirs to fire. So while a worker with alarms is awake and another sleeps, a sleeper will look in time: the sentinel,
 //!   or, of those who fell asleep when nobody was awake, one that wakes when the first alarm elsewhere is overdue
-//!   (`watched` says when that is). Who sets an alarm that comes before that, and who goes to work and finds that nobody
-//!   watches any more, wakes a sleeper, which becomes the sentinel. A worker that sleeps looks after its own alarms. Here too
+//!   (`watched` says when that is). Who sets an alarm that comes before that wakes a sleeper, which becomes the sentinel. A worker that sleeps looks after its own alarms. Here too
 //!   no fence is issued: who goes to sleep while another is awake becomes the sentinel if there is none.
 
 use super::{
@@ -43,7 +46,7 @@ use super::{
 };
 use crate::time::Instant;
 use crossbeam_deque::Steal;
-use std::{cell::Cell, hint, ptr, sync::atomic::Ordering, thread, time::Duration};
+use std::{cell::Cell, hint, sync::atomic::Ordering, thread, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -56,7 +59,7 @@ const CLOSE_LOOKS: Duration = Duration::from_micros(20);
 /// Time after which a victim that has not switched is robbed whether it has run or not: the kernel has taken the processor
 /// away, and for long.
 const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
-pub(super) const LEFT_ALONE: usize = 15;
+const LEFT_ALONE: usize = 15;
 /// So many may spin in any case; more, as long as there are so many others awake for each of them. (Go has one for each, and not more: with
 /// its looks at everybody a spin slows those who work, see docs/scale.md.)
 const MAY_SPIN: usize = 2;
@@ -181,6 +184,14 @@ impl Worker {
         false
     }
 
+    /// Whether somebody else who is awake has something that this worker may take in the end.
+    fn others_have_any(&self) -> bool {
+        let runtime = &self.runtime;
+        (0..runtime.started_workers())
+            .filter(|&index| index != self.index)
+            .any(|index| runtime.victim(index).is_some_and(|victim| victim.has_any()))
+    }
+
     fn note_steal(&self) {
         self.shared.counters.steals.add(1);
     }
@@ -193,13 +204,17 @@ impl Worker {
 
     /// Whether unstarted tasks have been waiting at `victim` for a while. Either it has had some at every look, and the looks
     /// were close together (two looks far apart may see two bursts), or it has not switched since. Needs to be asked
-    /// repeatedly; one victim is watched at a time.
+    /// repeatedly; one victim is watched at a time. Beside it one is remembered that stands still: it would not be watched for long enough
+    /// where others have some at every look.
     ///
     /// If there are only woken async goroutines, `polls` of them, they may be others at each look: a few that hand over to each other, one
     /// of which always waits for its turn. As long as their bursts are [`BRIEF`], who was there at the first look has run by now, and
     /// has not waited.
     fn is_backlogged(&self, victim: usize, shared: &WorkerShared, polls: Option<usize>) -> bool {
         let (now, switches) = (Instant::now(), shared.published.switches.load(Ordering::Relaxed));
+        if self.stands_still(victim, switches, now) {
+            return true;
+        }
         let polled = shared.counters.async_polls.get();
         let watch = self.watch.get().filter(|watch| {
             let polled = polled.saturating_sub(watch.polled);
@@ -225,9 +240,26 @@ impl Worker {
         false
     }
 
+    /// Whether a victim, which has something, has not switched for so long that it may be robbed.
+    fn stands_still(&self, victim: usize, switches: u32, now: Instant) -> bool {
+        match self.still.get() {
+            Some(still) if still.victim != victim => return false,
+            Some(still) if still.switches == switches => {
+                return now.duration_since(still.since) >= BACKLOG_FOR_SURE;
+            }
+            // It makes room for another one.
+            Some(_) => self.still.set(None),
+            None => self.still.set(Some(Still { victim, switches, since: now })),
+        }
+        false
+    }
+
     fn forget(&self, victim: usize) {
         if self.watch.get().is_some_and(|watch| watch.victim == victim) {
             self.watch.set(None);
+        }
+        if self.still.get().is_some_and(|still| still.victim == victim) {
+            self.still.set(None);
         }
     }
 
@@ -239,10 +271,19 @@ impl Worker {
         self.wait_for_work();
         monitor::wake();
         self.heed_trace();
+        // Who has nothing to do yet looks for something, and so watches itself.
+        if self.has_work() || !self.shared.inbox.is_empty() {
+            self.note_going_to_work();
+        }
+        false
+    }
+
+    /// From among sleepers, or with what it has taken.
+    #[inline]
+    pub(super) fn note_going_to_work(&self) {
         if self.runtime.sleepers.want_to_know() {
             self.pass_watch_on();
         }
-        false
     }
 
     fn wait_for_work(&self) {
@@ -263,7 +304,9 @@ impl Worker {
                 }
             }
             let lingers = quiet < SENTINEL_QUIET;
-            let rests = (quiet >= QUIET && !self.others_have_sources()).then_some(rest);
+            // What lies somewhere is soon looked at again.
+            let rests =
+                (quiet >= QUIET && self.watch.get().is_none() && self.still.get().is_none()).then_some(rest);
             match self.sleep(period, retry, tidy_at, lingers, rests) {
                 Woken::Work | Woken::Notified => return,
                 Woken::Timer => {
@@ -348,22 +391,29 @@ impl Worker {
         found
     }
 
-    /// Goes to work: somebody has to watch over the alarms and the poller of those who are awake.
+    /// Goes to work: somebody has to watch over the alarms and the pollers of those who are awake, and what they may not come to.
     #[cold]
     pub(super) fn pass_watch_on(&self) {
         let runtime = &self.runtime;
-        if self.poller().is_some()
-            && !runtime.sentinel.load(Ordering::Relaxed)
-            && !runtime.deputy.load(Ordering::Relaxed)
-            && runtime.searching.load(Ordering::Relaxed) == 0
-        {
-            runtime.wake_one();
+        if runtime.sentinel.load(Ordering::Relaxed) || runtime.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
-        let awake = (0..runtime.started_workers())
-            .filter_map(|index| runtime.worker(index))
-            .filter(|shared| ptr::eq(*shared, self.shared) || !shared.sleep.looks_asleep());
-        if self.is_unwatched(awake.filter_map(|shared| shared.alarms.next_deadline()).min()) {
+        let own = self.fresh.len() + self.polls.len() + self.shared.incoming.load(Ordering::Relaxed) as usize;
+        let (mut leaves, mut alarm) =
+            (own > 1 || self.poller().is_some(), self.shared.alarms.next_deadline());
+        for index in (0..runtime.started_workers()).filter(|&index| index != self.index) {
+            let Some(victim) = runtime.victim(index) else { continue };
+            let shared = victim.shared;
+            if shared.sleep.looks_asleep() {
+                continue;
+            }
+            if index < runtime.active_workers() && shared.sleep.looks_notified() {
+                return;
+            }
+            leaves |= shared.has_sources() || victim.has_any();
+            alarm = [alarm, shared.alarms.next_deadline()].into_iter().flatten().min();
+        }
+        if leaves && !runtime.deputy.load(Ordering::Relaxed) || self.is_unwatched(alarm) {
             runtime.wake_one();
         }
     }
@@ -399,8 +449,8 @@ impl Worker {
 
     /// Sleeps until notified, or the next timer; for `retry` if tasks want a stack; until `tidy_at` if nobody else is awake,
     /// or until an alarm of another worker is overdue; for `period` if somebody is and nobody else keeps watch. If there are sources and
-    /// this one `lingers`, it may keep watch although nobody is, or as the second one. If it `rests` it keeps no watch, but looks after that
-    /// time, or when an alarm of another worker is overdue.
+    /// this one `lingers`, it may keep watch although nobody is, or as the second one. If it `rests`, and may, it keeps no watch, but looks
+    /// after that time, unless another one does, or when an alarm of another worker is overdue.
     fn sleep(
         &self,
         period: Duration,
@@ -424,17 +474,20 @@ impl Worker {
                 || self.is_surplus() == active
                 || (active
                     && (!runtime.injector.is_empty() || !runtime.woken.is_empty() || runtime.has_plenty()))
+                || (active && rests.is_some() && self.others_have_any())
         };
         let timeout = || {
             let awake = runtime.started_workers().saturating_sub(runtime.sleepers.asleep());
             let lingers = active && lingers && runtime.started_workers() > 1 && runtime.has_sources();
-            let rests = rests.filter(|_| active && awake > 0);
+            let rests = rests.filter(|_| active && awake > 0 && !self.others_have_sources());
             let watches = active && awake > 0 && rests.is_none() || lingers;
             sentinel = watches && !runtime.sentinel.swap(true, Ordering::SeqCst);
             deputy = lingers && !sentinel && !runtime.deputy.swap(true, Ordering::SeqCst);
             let tidy_at = tidy_at.filter(|_| awake == 0);
+            watch =
+                if active && (awake == 0 || rests.is_some()) && !sentinel { self.watch_from() } else { None };
+            let rests = rests.filter(|_| !runtime.rester.swap(true, Ordering::SeqCst));
             rested = rests.is_some();
-            watch = if active && (awake == 0 || rested) && !sentinel { self.watch_from() } else { None };
             let own = self.next_deadline();
             self.shared.published.timed.store(own.is_some(), Ordering::Relaxed);
             let due_at = own.into_iter().chain(watch).min();
@@ -468,6 +521,9 @@ impl Worker {
         }
         if deputy {
             runtime.deputy.store(false, Ordering::SeqCst);
+        }
+        if rested {
+            runtime.rester.store(false, Ordering::SeqCst);
         }
         if let Some(at) = watch {
             // Unless another one watches from an earlier moment on.
@@ -506,7 +562,23 @@ impl Worker {
     }
 }
 
+impl Victim<'_> {
+    /// Whether there is something to take, now or when it has lain there for long enough.
+    fn has_any(&self) -> bool {
+        !self.fresh.is_empty() || !self.polls.is_empty() || self.shared.incoming.load(Ordering::Relaxed) > 0
+    }
+}
+
 impl Shared {
+    /// Whether some worker has more tasks that others may take than it will run in a moment.
+    fn has_plenty(&self) -> bool {
+        let mut victims = (0..self.started_workers()).filter_map(|index| self.victim(index));
+        victims.any(|Victim { shared, fresh, polls }| {
+            fresh.len() + polls.len() > LEFT_ALONE
+                || shared.published.works.load(Ordering::Relaxed) && !polls.is_empty()
+        })
+    }
+
     /// Whether so many workers spin that another one had better sleep at once.
     fn has_enough_spinning(&self) -> bool {
         let spinning = self.searching.load(Ordering::Relaxed);
@@ -560,6 +632,14 @@ pub(super) struct Watch {
     /// How many async goroutines that had been woken it had, and how many polls it had run.
     polls: usize,
     polled: u64,
+}
+
+/// A victim that had something, and had switched so often.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Still {
+    victim: usize,
+    switches: u32,
+    since: Instant,
 }
 
 /// Why a worker woke.

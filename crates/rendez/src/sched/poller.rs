@@ -285,6 +285,17 @@ impl Worker {
         self.poller().is_some_and(|poller| self.look_at(poller)) && self.has_work()
     }
 
+    /// A goroutine is about to go to another worker, for this one has more of them. Those whose sockets are ready, or at their end, are not
+    /// parked for long: whether there are some, which are to run before that is decided anew. (A server and its client that start in one
+    /// process stay together by that, when the connections of before have just been closed.) Once for each goroutine, so that it does not wait
+    /// for ever.
+    #[cold]
+    pub(super) fn hears_first(&self) -> bool {
+        let hears = !self.heard_first.replace(false) && self.poll_now();
+        self.heard_first.set(hears);
+        hears
+    }
+
     fn look_at(&self, poller: &Poller) -> bool {
         self.shared.counters.poller_looks.add(1);
         self.poll_turn.looked.set(Some(Instant::now()));

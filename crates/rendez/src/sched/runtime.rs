@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(super) sentinel: CachePadded<AtomicBool>,
     /// Whether another one does, seldom.
     pub(super) deputy: CachePadded<AtomicBool>,
+    /// Whether one rests.
+    pub(super) rester: CachePadded<AtomicBool>,
     /// When a sleeper will look for overdue alarms, in the clock's nanoseconds; see [`idle`](super::idle).
     pub(super) watched: CachePadded<AtomicU64>,
     stopping: AtomicBool,
@@ -156,6 +158,7 @@ impl Shared {
             searching: CachePadded::new(AtomicUsize::new(0)),
             sentinel: CachePadded::new(AtomicBool::new(false)),
             deputy: CachePadded::new(AtomicBool::new(false)),
+            rester: CachePadded::new(AtomicBool::new(false)),
             watched: CachePadded::new(AtomicU64::new(u64::MAX)),
             stopping: AtomicBool::new(false),
             exit: AtomicBool::new(false),
@@ -304,14 +307,6 @@ impl Shared {
 
     fn started_slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots[..self.started.load(Ordering::SeqCst)].iter().filter_map(OnceLock::get)
-    }
-
-    /// Whether some worker has more tasks that others may take than it will run in a moment.
-    pub(super) fn has_plenty(&self) -> bool {
-        self.started_slots().any(|slot| {
-            slot.stealer.len() + slot.polls.len() > super::idle::LEFT_ALONE
-                || slot.shared.published.works.load(Ordering::Relaxed) && !slot.polls.is_empty()
-        })
     }
 
     /// Wakes an active worker; whether one slept.

@@ -139,6 +139,12 @@ impl Sleep {
         matches!(self.state.load(Ordering::Relaxed), ASLEEP | POLLING)
     }
 
+    /// As [`looks_asleep`](Self::looks_asleep): whether it has been notified, and has not looked for work since.
+    #[cfg_attr(loom, allow(dead_code, reason = "as above"))]
+    pub(super) fn looks_notified(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == NOTIFIED
+    }
+
     /// Wakes the worker if it sleeps, or is about to. Returns the time that this took the caller, if it did.
     #[inline]
     pub(super) fn notify(&self) -> Option<Duration> {

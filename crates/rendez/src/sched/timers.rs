@@ -21,6 +21,8 @@ pub(crate) struct Timer {
     slot: Cell<Slot>,
     /// Its goroutine waits for nothing but this.
     alone: Cell<bool>,
+    /// Its time has come, and its goroutine is in the run queue since.
+    queued: Cell<bool>,
     /// What the goroutine waits for, while it does, with a time limit or without.
     pub(crate) waiter: Cell<*const Waiter>,
     /// From its start to its end.
@@ -32,6 +34,7 @@ impl Timer {
         Timer {
             slot: Cell::new(NOWHERE),
             alone: Cell::new(false),
+            queued: Cell::new(false),
             waiter: Cell::new(ptr::null()),
             task: Cell::new(ptr::null()),
         }
@@ -48,6 +51,11 @@ impl Timer {
 
     pub(super) fn set_alone(&self, alone: bool) {
         self.alone.set(alone);
+    }
+
+    /// Notes whether its goroutine has been queued by it; what was noted before.
+    pub(super) fn note_queued(&self, queued: bool) -> bool {
+        self.queued.replace(queued)
     }
 
     /// Its goroutine only sleeps, and is awake but for running: it is queued.

@@ -5,8 +5,8 @@
 //! threads may touch is in [`WorkerShared`].
 //!
 //! Which task is next:
-//! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park); or, if there is none,
-//!    the first whose sleep or time-out is over;
+//! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park); or, if there is none
+//!    and a queue has had the last turn, the first whose sleep or time-out is over, unless one whose was over before is still queued;
 //! 2. every [`FRESH_EVERY`] switches an unstarted one, so that started ones that always have something to do don't starve
 //!    them (and now and then the oldest of these);
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
@@ -24,7 +24,7 @@ mod tested;
 
 use super::{
     clock, harness,
-    idle::{Spins, Watch},
+    idle::{Spins, Still, Watch},
     monitor,
     placement::{self, Kind, Placer},
     poller::Turn,
@@ -132,6 +132,8 @@ pub(crate) struct Worker {
     pub(super) owned: Cell<*mut Fiber>,
     load: Cell<u32>,
     pub(super) timers: Timers,
+    /// How many are queued because their sleep or time-out is over.
+    late: Cell<u32>,
     tick: Cell<u32>,
     /// When an unstarted task last had its turn before started ones, and how often that was.
     fresh_tick: Cell<u32>,
@@ -140,7 +142,7 @@ pub(crate) struct Worker {
     budget: Cell<i32>,
     placer: Cell<Placer>,
     /// Whether it has last looked for events before it gave a goroutine away, and found some: see `hears_first`.
-    heard_first: Cell<bool>,
+    pub(super) heard_first: Cell<bool>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
     family: Cell<u32>,
     siblings: Cell<u16>,
@@ -148,6 +150,8 @@ pub(crate) struct Worker {
     pub(super) random: RefCell<fastrand::Rng>,
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
+    /// One that has not switched since it was looked at.
+    pub(super) still: Cell<Option<Still>>,
     /// Above zero if the bursts that were timed last were long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<u32>,
     /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
@@ -222,6 +226,7 @@ impl Worker {
             owned: Cell::new(ptr::null_mut()),
             load: Cell::new(0),
             timers: Timers::new(),
+            late: Cell::new(0),
             tick: Cell::new(0),
             fresh_tick: Cell::new(0),
             fresh_turn: Cell::new(0),
@@ -233,6 +238,7 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: RefCell::new(random),
             watch: Cell::new(None),
+            still: Cell::new(None),
             slow: Cell::new(0),
             curious: Cell::new(0),
             polls_work: Cell::new(0),
@@ -266,14 +272,17 @@ impl Worker {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
             if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() > 0 {
-                self.maintain();
+                // In this order: who is told of something here would else go before the first whose sleep is over, and have it go last.
                 self.poll_in_turn();
+                self.maintain();
             } else if self.shared.inbox.looks_filled() {
                 self.empty_inbox();
             }
             if let Some(task) = self.next(tick) {
                 self.execute(task, tick);
-            } else if !self.find_work() && self.idle() {
+            } else if self.find_work() {
+                self.note_going_to_work();
+            } else if self.idle() {
                 break;
             }
         }
@@ -413,17 +422,6 @@ impl Worker {
         let all = (0..runtime.active_workers()).filter_map(|index| Some((index, runtime.worker(index)?)));
         let free = all.filter(|(_, shared)| !shared.is_stuck(runtime.number));
         free.min_by_key(|(_, shared)| shared.load()).map(|(index, _)| index)
-    }
-
-    /// A goroutine is about to go to another worker, for this one has more of them. Those whose sockets are ready, or at their end, are not
-    /// parked for long: whether there are some, which are to run before that is decided anew. (A server and its client that start in one
-    /// process stay together by that, when the connections of before have just been closed.) Once for each goroutine, so that it does not wait
-    /// for ever.
-    #[cold]
-    fn hears_first(&self) -> bool {
-        let hears = !self.heard_first.replace(false) && self.poll_now();
-        self.heard_first.set(hears);
-        hears
     }
 
     /// Hands an unstarted task to another worker. `false` if `target` is this one.
@@ -728,10 +726,15 @@ impl Worker {
                 self.shared.counters.timeouts.add(1);
                 let task = timer.task.get().cast_mut();
                 // It has been late already, by as much as a burst: so the first of those that are due is the next to run, like one that was
-                // woken last. (Not all of them: those who wait for their turn would wait for every crowd of sleepers.)
-                if self.woken.get().is_null() && self.harness.is_none() {
+                // woken last. (Not all of them: those who wait for their turn would wait for every crowd of sleepers. Nor one after the
+                // other: they would wait for one that sleeps for next to no time again and again. And none goes before one that was due
+                // before it.)
+                let is_free = self.woken.get().is_null() && self.streak.get() == 0;
+                if is_free && self.late.get() == 0 && self.harness.is_none() {
                     self.woken.set(task);
                 } else {
+                    timer.note_queued(true);
+                    self.late.set(self.late.get() + 1);
                     self.queue.push(task);
                 }
             }

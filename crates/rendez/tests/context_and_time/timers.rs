@@ -721,3 +721,34 @@ fn who_has_slept_is_the_next_to_run_where_others_compute() {
         assert!(waits[waits.len() / 2] <= 2, "{waits:?}");
     });
 }
+
+/// Beside a sleeper that is always due at once, as its bursts are long enough for that.
+#[test]
+fn who_sleeps_for_next_to_no_time_again_and_again_leaves_the_others_their_turns() {
+    fn compute() {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(20) {
+            std::hint::spin_loop();
+        }
+    }
+    const TURNS: usize = 1000;
+    runtime(1).run(|| {
+        let (turns, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+        rendez::scope(|s| {
+            s.go(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    turns.fetch_add(1, Ordering::Relaxed);
+                    compute();
+                    rendez::yield_now();
+                }
+            });
+            for _ in 0..TURNS {
+                compute();
+                time::sleep(Duration::from_nanos(1));
+            }
+            ended.store(true, Ordering::Relaxed);
+        });
+        let turns = turns.into_inner();
+        assert!(turns >= TURNS / 4, "{turns}");
+    });
+}

@@ -3,13 +3,14 @@
 
 use crate::setup::{in_time, in_worlds_of_time, runtime};
 use rendez::{
-    Builder, Placement, Runtime, chan, go, go_async, run, set_workers, sync::WaitGroup, time::Instant,
-    workers, yield_now,
+    Builder, Placement, Runtime, chan, go, go_async, net::UnixStream, run, set_workers, sync::WaitGroup,
+    time::Instant, workers, yield_now,
 };
 use std::{
     cell::Cell,
     collections::HashSet,
     hint,
+    io::{Read, Write},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -129,6 +130,84 @@ fn sleepers_of_one_worker_wake_in_the_order_of_their_deadlines_however_late_it_i
             // The worker comes to its alarms when all are due.
             thread::sleep(Duration::from_millis(40));
             assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+        });
+    });
+}
+
+/// Sleepers that tell their number when they have slept until so long after a moment, which comes when all sleep.
+fn sleepers(told: &Arc<Mutex<Vec<u64>>>, many: u64, apart: Duration) {
+    loop {
+        let (at, begun) = (Instant::now() + Duration::from_millis(20), Arc::new(AtomicUsize::new(0)));
+        for i in 0..many {
+            let (told, begun) = (told.clone(), begun.clone());
+            go(move || {
+                begun.fetch_add(1, Ordering::SeqCst);
+                rendez::time::sleep_until(at + apart * i as u32);
+                told.lock().unwrap().push(i);
+            });
+        }
+        while begun.load(Ordering::SeqCst) < many as usize {
+            yield_now();
+        }
+        if Instant::now() < at {
+            return;
+        }
+        // The machine was busy.
+        while told.lock().unwrap().len() < many as usize {
+            yield_now();
+        }
+        told.lock().unwrap().clear();
+    }
+}
+
+#[test]
+fn sleepers_of_one_worker_wake_in_the_order_of_their_deadlines_where_others_compute() {
+    in_time(|| {
+        runtime(1).run(|| {
+            let (told, done) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+            for _ in 0..8 {
+                let done = done.clone();
+                go(move || {
+                    while !done.load(Ordering::Relaxed) {
+                        let start = Instant::now();
+                        while start.elapsed() < Duration::from_micros(20) {
+                            hint::spin_loop();
+                        }
+                        yield_now();
+                    }
+                });
+            }
+            // Some become due in each burst.
+            sleepers(&told, 40, Duration::from_micros(7));
+            while told.lock().unwrap().len() < 40 {
+                yield_now();
+            }
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(*told.lock().unwrap(), Vec::from_iter(0..40));
+        });
+    });
+}
+
+#[test]
+fn sleepers_of_one_worker_wake_in_the_order_of_their_deadlines_when_a_socket_becomes_ready_as_well() {
+    in_time(|| {
+        runtime(1).run(|| {
+            let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+            go(move || while theirs.read(&mut [0]).unwrap() > 0 {});
+            for _ in 0..10 {
+                let told = Arc::default();
+                sleepers(&told, 4, Duration::from_micros(1));
+                // The worker comes to them in the course of work.
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_millis(30) {
+                    hint::spin_loop();
+                }
+                ours.write_all(&[1]).unwrap();
+                while told.lock().unwrap().len() < 4 {
+                    yield_now();
+                }
+                assert_eq!(*told.lock().unwrap(), [0, 1, 2, 3]);
+            }
         });
     });
 }

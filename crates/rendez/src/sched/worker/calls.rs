@@ -114,6 +114,9 @@ impl Worker {
                     self.suspend(fiber, unwinding);
                 }
                 self.timers.remove(&this.timer);
+                if this.timer.note_queued(false) {
+                    self.late.set(self.late.get() - 1);
+                }
                 if alone {
                     this.timer.set_alone(false);
                     // Unless a shutdown has.
@@ -252,11 +255,16 @@ impl Worker {
                     };
                     let mut placer = Placer::new(self.index);
                     let target = placer.choose(Kind::Working, 0, 0, self.index, workers, load);
+                    let is_told =
+                        self.runtime.worker(target).is_some_and(|shared| shared.sleep.looks_asleep());
                     if !self.hand_to(target, Fresh(task)) {
                         // Counted here too, or a batch that one burst spreads would all stay.
                         self.shared.incoming.fetch_add(1, Ordering::SeqCst);
                         self.shared.handed.push(Fresh(task));
-                        monitor::wake();
+                    }
+                    // Who has it now may be kept.
+                    if !is_told && self.runtime.sleepers.want_to_know() {
+                        self.consider_waking();
                     }
                 }
             }
