@@ -81,3 +81,48 @@ fn with_a_loop_on_each_worker_connections_are_accepted_while_one_computes() {
         });
     });
 }
+
+/// However short their bursts are: a few clients of a server are to have all processors.
+#[test]
+fn what_serves_connections_is_spread_over_the_workers_from_the_first_on() {
+    const CLIENTS: usize = 16;
+    in_time(|| {
+        runtime(2).run(|| {
+            // By the second round it is known that they work little.
+            let rounds = (0..4).map(|_| {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let addr = listener.local_addr().unwrap();
+                let (tell, told) = chan::unbounded();
+                let server = go(move || {
+                    for stream in listener.incoming().take(CLIENTS) {
+                        let (stream, tell) = (stream.unwrap(), tell.clone());
+                        go(move || {
+                            while let Ok(1..) = (&stream).read(&mut [0; 8]) {
+                                (&stream).write_all(b"x").unwrap();
+                            }
+                            tell.send(thread::current().id()).unwrap();
+                        });
+                    }
+                });
+                let clients = thread::spawn(move || {
+                    let mut clients: Vec<_> = (0..CLIENTS).map(|_| ask(addr, b'x')).collect();
+                    for _ in 0..100 {
+                        for client in &mut clients {
+                            client.write_all(b"x").unwrap();
+                            client.read_exact(&mut [0]).unwrap();
+                        }
+                    }
+                });
+                rendez::blocking(|| clients.join()).unwrap();
+                server.join().unwrap();
+                let mut threads: Vec<_> = told.iter().collect();
+                assert_eq!(threads.len(), CLIENTS);
+                let first = threads[0];
+                threads.retain(|thread| *thread == first);
+                threads.len().min(CLIENTS - threads.len())
+            });
+            let fewest = rounds.last().unwrap();
+            assert!(fewest >= CLIENTS / 4, "{fewest} of {CLIENTS} on the other worker");
+        });
+    });
+}

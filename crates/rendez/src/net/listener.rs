@@ -77,6 +77,7 @@ fn accept_call(listening: &Listening) -> io::Result<((TcpStream, SocketAddr), bo
             }
         })?
     };
+    crate::sched::note_accepted();
     let peer = addr.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     Ok(((TcpStream::accepted(fd.into(), peer), peer), false))
 }

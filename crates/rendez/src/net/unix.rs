@@ -198,6 +198,7 @@ conversions!(UnixListener, Listening, net::UnixListener, Listening);
 
 fn accept_call(listening: &Listening) -> io::Result<((UnixStream, SocketAddr), bool)> {
     let (stream, addr) = listening.0.accept()?;
+    crate::sched::note_accepted();
     Ok(((stream.into(), addr), false))
 }
 

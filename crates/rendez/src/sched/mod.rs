@@ -94,6 +94,11 @@ fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
     f(unsafe { WORKER.get().as_ref() })
 }
 
+/// The goroutine that runs has accepted a connection: what it starts next in the same burst is placed as what serves it.
+pub(crate) fn note_accepted() {
+    with_worker(|worker| worker.map(Worker::note_accepted));
+}
+
 /// Runs a worker on this thread until its runtime shuts down.
 fn enter(worker: Worker) {
     /// Dropped by a panic alone. (`panicking` does not tell: it is also true after a goroutine was left behind in a

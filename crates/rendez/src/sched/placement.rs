@@ -12,6 +12,8 @@
 //! 2. **Chatty site** (measured bursts below [`CHATTY`]): stay, until this worker leads by [`SLACK`]; then the next
 //!    run of goroutines goes to the least loaded worker until *that* leads by as much. Long chains are so cut into runs, and
 //!    only every run's ends talk across workers.
+//!    But those that are started in a burst which has accepted a connection are placed as in 1, chatty or not: they talk to who is at its other end, and
+//!    with each other seldom; and a server with a few dozen clients is to have all processors.
 //! 3. **Working site**: one by one to the least loaded worker.
 //!
 //! *Load* counts the goroutines that have parked at least once, have not ended, and do not just wait for others to end

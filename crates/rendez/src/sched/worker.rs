@@ -40,7 +40,7 @@ use crate::{
     task::{
         Goroutine, Header,
         fiber::{Fiber, Order, SEEN, Suspend},
-        header::{ASYNC, PINNED},
+        header::{ASYNC, PINNED, SERVES},
         heap,
     },
     time::Instant,
@@ -145,6 +145,8 @@ pub(crate) struct Worker {
     pub(super) heard_first: Cell<bool>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
     family: Cell<u32>,
+    /// The last one whose parent has accepted a connection.
+    accepted: Cell<Option<u32>>,
     siblings: Cell<u16>,
     pub(super) ids: Cell<(u64, u64)>,
     pub(super) random: RefCell<fastrand::Rng>,
@@ -234,6 +236,7 @@ impl Worker {
             placer: Cell::new(Placer::new(index)),
             heard_first: Cell::new(false),
             family: Cell::new(index as u32),
+            accepted: Cell::new(None),
             siblings: Cell::new(0),
             ids: Cell::new((0, 0)),
             random: RefCell::new(random),
@@ -389,7 +392,10 @@ impl Worker {
         if self.load.get() == 0 || workers == 1 || self.runtime.is_stopping() {
             return self.index;
         }
-        let (kind, curious) = placement::kind(task.site);
+        let (mut kind, curious) = placement::kind(task.site);
+        if kind == Kind::Chatty && task.has_flag(SERVES) {
+            kind = Kind::Unknown;
+        }
         if curious {
             self.curious.set(self.curious.get() & TRACED | placement::CURIOUS);
         }
@@ -403,25 +409,6 @@ impl Worker {
             });
         self.placer.set(placer);
         target
-    }
-
-    /// Where stolen tasks start: here. Where those start that are spawned at a retired spare: elsewhere.
-    #[cold]
-    fn place_loot(&self) -> usize {
-        if self.is_retired() && !self.runtime.is_stopping() {
-            return self.least_loaded().unwrap_or(self.index);
-        }
-        self.has_loot.set(!self.fresh.is_empty());
-        self.index
-    }
-
-    /// The least loaded of the workers that take new work and are not stuck, as far as is known.
-    #[cold]
-    fn least_loaded(&self) -> Option<usize> {
-        let runtime = &self.runtime;
-        let all = (0..runtime.active_workers()).filter_map(|index| Some((index, runtime.worker(index)?)));
-        let free = all.filter(|(_, shared)| !shared.is_stuck(runtime.number));
-        free.min_by_key(|(_, shared)| shared.load()).map(|(index, _)| index)
     }
 
     /// Hands an unstarted task to another worker. `false` if `target` is this one.

@@ -63,6 +63,8 @@ pub(crate) const PINNED: u8 = 1;
 pub(crate) const ASYNC: u8 = 2;
 /// An async goroutine that was left behind. Set, against the table above, before its `DONE`.
 pub(super) const ABANDONED: u8 = 4;
+/// Started in a burst that had accepted a connection, so probably to serve it.
+pub(crate) const SERVES: u8 = 8;
 
 /// A goroutine that has not finished, as queues and wakers hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -223,6 +223,11 @@ impl Worker {
         }
     }
 
+    /// See [`note_accepted`](crate::sched::note_accepted).
+    pub(in crate::sched) fn note_accepted(&self) {
+        self.accepted.set(Some(self.family.get()));
+    }
+
     /// Queues a new task.
     pub(in crate::sched) fn spawn(&self, task: NonNull<Header>) {
         let published = &self.shared.published;
@@ -230,6 +235,9 @@ impl Worker {
         // SAFETY: just made, ours until it is queued.
         let header = unsafe { task.as_ref() };
         header.family.set(self.family.get());
+        if self.accepted.get() == Some(self.family.get()) {
+            header.flags.set(header.flags.get() | SERVES);
+        }
         header.sibling.set(self.siblings.get());
         self.siblings.set(self.siblings.get().wrapping_add(1));
         if self.noting.get() != 0 {
@@ -269,6 +277,25 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Where stolen tasks start: here. Where those start that are spawned at a retired spare: elsewhere.
+    #[cold]
+    pub(super) fn place_loot(&self) -> usize {
+        if self.is_retired() && !self.runtime.is_stopping() {
+            return self.least_loaded().unwrap_or(self.index);
+        }
+        self.has_loot.set(!self.fresh.is_empty());
+        self.index
+    }
+
+    /// The least loaded of the workers that take new work and are not stuck, as far as is known.
+    #[cold]
+    pub(super) fn least_loaded(&self) -> Option<usize> {
+        let runtime = &self.runtime;
+        let all = (0..runtime.active_workers()).filter_map(|index| Some((index, runtime.worker(index)?)));
+        let free = all.filter(|(_, shared)| !shared.is_stuck(runtime.number));
+        free.min_by_key(|(_, shared)| shared.load()).map(|(index, _)| index)
     }
 
     /// A number for a new goroutine: numbers are unique in the process and handed to workers in blocks.
