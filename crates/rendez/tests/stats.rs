@@ -231,7 +231,7 @@ fn slow_rounds(rounds: usize, tell: impl Fn(mpsc::Sender<()>) + Send + Sync + 's
             let start = Instant::now();
             tell(tx);
             rx.recv().unwrap();
-            start.elapsed() > Duration::from_millis(150)
+            start.elapsed() > Duration::from_millis(250)
         };
         (0..rounds).filter(slow).count()
     })
