@@ -66,7 +66,8 @@ impl Drop for ExtraCell {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Placement {
-    /// The runtime decides: beside its siblings while that keeps the workers evenly loaded.
+    /// The runtime decides: beside its siblings while that keeps the workers evenly loaded; what is started right after an accept, to serve
+    /// the connection, evenly over the workers.
     #[default]
     Auto,
     /// On the spawning worker: for goroutines that talk much and work little.
