@@ -138,7 +138,11 @@ fn a_worker_that_finds_no_descriptor_for_its_poller_waits_at_another_one_s() {
     must_succeed_in_a_child(|| {
         let runtime = Runtime::builder().workers(2).build().unwrap();
         let (mut pairs, mut theirs): (Vec<_>, Vec<_>) =
-            (0..3).map(|_| std::os::unix::net::UnixStream::pair().unwrap()).unzip();
+            (0..4).map(|_| std::os::unix::net::UnixStream::pair().unwrap()).unzip();
+        // Waits there all the time.
+        let waits = UnixStream::from(pairs.pop().unwrap());
+        let other = theirs.pop().unwrap();
+        let waiting = runtime.spawn(move || (&waits).read(&mut [0]).unwrap());
         let first = UnixStream::from(pairs.pop().unwrap());
         let reader = runtime.spawn(move || (&first).read(&mut [0]).unwrap());
         sleep(Duration::from_millis(5));
@@ -162,7 +166,8 @@ fn a_worker_that_finds_no_descriptor_for_its_poller_waits_at_another_one_s() {
         sleep(Duration::from_millis(5));
         theirs.iter_mut().for_each(|stream| stream.write_all(b"x").unwrap());
         readers.into_iter().for_each(|reader| assert_eq!(reader.join().unwrap(), 1));
-        drop(all);
+        drop((all, other));
+        assert_eq!(waiting.join().unwrap(), 0);
     });
 }
 

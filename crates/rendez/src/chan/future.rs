@@ -1,5 +1,5 @@
 //! The async twins. A future holds its own waiter, node and packet, so awaiting allocates nothing; and one that need not wait clones
-//! no waker: it is only then that waiter and node are made. As no foreign code may run under the channel's lock, that is left for it and taken
+//! no waker: waiter and node are made when it has to. As no foreign code may run under the channel's lock, that is left for it and taken
 //! anew, unless the waker is an async goroutine's.
 //!
 //! | state | the node | the packet |
@@ -89,12 +89,15 @@ impl<'a, T> Operation<'a, T> {
             return Err(Refusal::Wait);
         }
         drop(state);
+        // Cloning a waker may panic: then the value is still ours to drop.
+        self.stage = Stage::Fresh;
         self.aim(cx);
+        self.stage = Stage::Finished;
         // SAFETY: as above.
         unsafe { self.channel.send_or_queue(self.packet.get().cast(), &self.node) }
     }
 
-    /// The same for a receive, for which there is nothing `where` the state is under its lock; without that it may be anything.
+    /// The same for a receive, for which there is nothing, if `state` is there; else the channel is asked anew.
     ///
     /// # Safety
     /// The packet is empty, and the operation is pinned and leaves the queue before it ends.

@@ -397,9 +397,10 @@ impl Shared {
         (0..self.started_workers()).filter_map(|index| self.worker(index)).any(WorkerShared::has_sources)
     }
 
-    /// The poller of some worker, if one has it.
+    /// The poller of some worker that looks there: one without sources may sleep elsewhere.
     fn any_poller(&self) -> Option<&'static Poller> {
-        (0..self.started_workers()).find_map(|index| self.worker(index)?.poller.get())
+        (0..self.started_workers())
+            .find_map(|index| self.worker(index)?.poller.get().filter(|poller| poller.has_sources()))
     }
 }
 
