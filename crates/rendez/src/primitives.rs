@@ -27,6 +27,19 @@ pub(crate) fn prefetch<T>(at: *const T) {
     let _ = at;
 }
 
+/// The same, to be written: who only reads a line first that another processor has just written to asks for it twice, for a copy and
+/// then for the line itself.
+#[inline(always)]
+pub(crate) fn prefetch_to_write<T>(at: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint, which may be given for any address, and which processors of before 2014 take for nothing.
+    unsafe {
+        std::arch::asm!("prefetchw byte ptr [{}]", in(reg) at, options(nostack, preserves_flags));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = at;
+}
+
 /// Of a cache.
 pub(crate) const LINE: usize = 64;
 

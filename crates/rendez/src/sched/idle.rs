@@ -4,6 +4,7 @@
 //!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]. So
 //!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken. But where
 //!   async goroutines work for long at each poll, as their spawn sites tell, even a single one that was woken lies behind such a poll, and is taken.
+//!   Nor does a thief take, for a while, more of what has not been worth it: see [`loot`](super::loot).
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
 //!   more than three times what an oracle would pay. It is for processors that nobody else wants: after [`POLITE_AFTER`] the
 //!   kernel is asked now and then whether somebody does, and where it let another thread run the spinning ends. (Whoever is waited
@@ -129,6 +130,9 @@ impl Worker {
         if self.take_woken() {
             return true;
         }
+        if self.rests_from_stealing() {
+            return false;
+        }
         // Of all that were started: a surplus worker may still have some that it will not start.
         let victims = runtime.started_workers();
         let first = self.random.borrow_mut().usize(..victims.max(1));
@@ -171,7 +175,9 @@ impl Worker {
                 match fresh.steal_batch_and_pop(&self.fresh) {
                     Steal::Success(task) => {
                         self.note_steal();
+                        self.note_loot(len);
                         self.fresh.push(task);
+                        self.fetch_loot();
                         self.watch.set(None);
                         self.has_loot.set(true);
                         return true;

@@ -33,6 +33,7 @@ mod idle;
 mod knot;
 #[cfg(feature = "testing")]
 mod left_over;
+mod loot;
 pub(crate) mod monitor;
 mod placement;
 mod poller;

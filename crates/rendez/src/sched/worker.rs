@@ -25,6 +25,7 @@ mod tested;
 use super::{
     clock, harness,
     idle::{Spins, Still, Watch},
+    loot::Loot,
     monitor,
     placement::{self, Kind, Placer},
     poller::Turn,
@@ -166,6 +167,7 @@ pub(crate) struct Worker {
     calls: Cell<u32>,
     /// Whether `fresh` holds stolen tasks, which are started here, not sent back; or, at a retired spare, none are.
     pub(super) has_loot: Cell<bool>,
+    pub(super) loot: Loot,
     /// How many goroutines are suspended in a destructor that an unwind runs.
     unwinding: Cell<u32>,
     /// Whether the shutdown has ended the waits of what was parked.
@@ -248,6 +250,7 @@ impl Worker {
             spent_waking: Cell::new(Duration::ZERO),
             calls: Cell::new(0),
             has_loot: Cell::new(false),
+            loot: Loot::default(),
             unwinding: Cell::new(0),
             cancelled: Cell::new(false),
             full_budget: Cell::new(BUDGET),

@@ -14,6 +14,7 @@ use crate::{
     primitives::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        prefetch_to_write,
     },
     select::{Event, Occurrence, Occurs, park_for},
     wait::{Awaited, End, Node, Reason, Status, Tells, Thing, WaitQueue, Waiter, word_of_arc},
@@ -79,6 +80,7 @@ impl Inner {
     /// the bad sum, panic too, or wait for a zero that never comes.
     #[track_caller]
     fn add(&self, delta: i32) {
+        prefetch_to_write(&self.state);
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
             let Some(now) = counter(state).checked_add(delta) else { out_of_range() };
@@ -317,8 +319,9 @@ impl WaitGroup {
                 self.0.done();
             }
         }
+        let handle = self.clone();
         self.add(1);
-        let done = Done(self.clone());
+        let done = Done(handle);
         drop(crate::go(move || {
             let _done = done;
             f();
