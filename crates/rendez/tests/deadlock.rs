@@ -54,7 +54,7 @@ macro_rules! programs {
 }
 
 programs! {
-    a_receive_that_nobody_will_serve_is_a_deadlock => Dead(&["[join]:\n\t", "\"printer\" [chan receive]:\n\t", "tests/deadlock.rs:", "\n\tcreated at crates/rendez/tests/deadlock.rs"]),
+    a_receive_that_nobody_will_serve_is_a_deadlock => Dead(&["[join]:\n\t", "\"printer\" [chan receive]:\n\t", "tests/deadlock.rs:", "\n\tcreated by deadlock::a_receive_that_nobody_will_serve_is_a_deadlock::{{closure}} at crates/rendez/tests/deadlock.rs"]),
     every_kind_of_wait_is_told_by_its_name => Dead(&["[sync.Mutex.Lock]", "[sync.RWMutex.RLock]", "[sync.RWMutex.Lock]", "[semacquire]", "[sync.Cond.Wait]", "[sync.Once.Do]", "[select]", "[await]", "[sync.WaitGroup.Wait]"]),
     two_that_lock_in_two_orders_are_told_in_a_circle => Dead(&["[join]:\n\t", "waits for mutex \"right\" of i32, ", "\nthey wait for each other in a circle:\n\tgoroutine ", " \"a\" waits for mutex \"right\", held by goroutine ", " \"b\" waits for mutex \"left\", held by goroutine "]),
     a_deadlock_of_a_hundred_thousand_is_told_in_time => Dead(&["they wait for each other in a circle:\n\tgoroutine ", OTHERS_OF_MANY]),

@@ -66,7 +66,11 @@ fn a_dump_shows_the_stacks_of_those_that_wait() {
             assert!(lines[0].contains("recv"), "{told}");
             assert!(told.contains("waits_here"), "{told}");
             assert!(told.contains("tests/dump.rs"), "{told}");
-            assert!(lines.last().unwrap().starts_with("\tcreated at "), "{told}");
+            assert!(lines.last().unwrap().starts_with("\tcreated by "), "{told}");
+            assert!(
+                lines.last().unwrap().contains("::a_dump_shows_the_stacks_of_those_that_wait::"),
+                "{told}"
+            );
             assert!(!told.contains("corosensei") && !told.contains("catch_unwind"), "{told}");
             // It was looked at, and goes on as if nothing had been.
             tx.send(41).unwrap();

@@ -39,6 +39,26 @@ proptest! {
     fn a_condition_tells_the_first_or_all(bytes in vec(any::<u8>(), 0..300)) {
         models::locks::condition(&bytes);
     }
+
+    #[test]
+    fn a_barrier_lets_go_those_who_have_come_together(bytes in vec(any::<u8>(), 0..300)) {
+        models::meetings::barrier(&bytes);
+    }
+
+    #[test]
+    fn what_is_called_once_is_and_all_hear_of_it(bytes in vec(any::<u8>(), 0..300)) {
+        models::meetings::once(&bytes);
+    }
+
+    #[test]
+    fn an_object_of_a_pool_is_one_users_and_is_used_before_one_is_made(bytes in vec(any::<u8>(), 0..300)) {
+        models::meetings::pool(&bytes);
+    }
+
+    #[test]
+    fn calls_with_one_key_share_a_flight_and_its_value(bytes in vec(any::<u8>(), 0..300)) {
+        models::meetings::single_flight(&bytes);
+    }
 }
 
 proptest! {

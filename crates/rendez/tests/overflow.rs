@@ -91,3 +91,53 @@ fn another_fault_is_no_overflow() {
     assert_eq!(ended.status.signal(), Some(libc::SIGSEGV), "{ended:?}");
     assert!(!ended.err.contains("stack overflow"), "{ended:?}");
 }
+
+/// Sets a handler of the program's, as a crash reporter does, that says what it was told, and ends the process with this status.
+const HANDLED: i32 = 7;
+
+fn set_handler() {
+    extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        // SAFETY: what the system passes; then two calls that handlers may make.
+        unsafe {
+            let is_right = signal == libc::SIGSEGV && (*info).si_addr().addr() == 8 && !context.is_null();
+            let text: &[u8] =
+                if is_right { b"the handler before: all is right" } else { b"the handler before" };
+            libc::write(2, text.as_ptr().cast(), text.len());
+            libc::_exit(HANDLED);
+        }
+    }
+    // SAFETY: a set of this frame's, and a handler that does what handlers may.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        assert_eq!(libc::sigaction(libc::SIGSEGV, &action, std::ptr::null_mut()), 0);
+    }
+}
+
+#[test]
+fn another_fault_reaches_whoever_handled_faults_before_with_what_the_system_says_of_it() {
+    let Some(ended) = in_a_child(|| {
+        set_handler();
+        rendez::run(|| {
+            rendez::yield_now();
+            // SAFETY: it faults, which is what is tested.
+            unsafe { black_box(std::ptr::without_provenance::<u8>(8)).read_volatile() }
+        });
+    }) else {
+        return;
+    };
+    assert_eq!(ended.status.code(), Some(HANDLED), "{ended:?}");
+    assert!(ended.err.contains("the handler before: all is right"), "{ended:?}");
+    assert!(!ended.err.contains("stack overflow"), "{ended:?}");
+}
+
+#[test]
+fn an_overflow_is_told_although_somebody_handled_faults_before() {
+    let ended = in_a_child(|| {
+        set_handler();
+        rendez::run(|| without_end(0));
+    });
+    assert!(ended.as_ref().is_none_or(|ended| !ended.err.contains("the handler before")), "{ended:?}");
+    assert_told(ended, &["fatal error: stack overflow", "has used up its stack of 256 KiB", "without_end"]);
+}

@@ -296,6 +296,93 @@ fn workers_sleep_and_are_woken_and_their_stacks_and_timers_are_told() {
     });
 }
 
+/// Calls itself until so many bytes of the stack are in use, and then `f`.
+#[cfg(all(target_os = "linux", not(rendez_sanitize)))]
+fn deep<R>(bytes: usize, f: &mut dyn FnMut() -> R) -> R {
+    use std::hint::black_box;
+
+    #[inline(never)]
+    fn deeper<R>(begin: usize, bytes: usize, f: &mut dyn FnMut() -> R) -> R {
+        let here = black_box([0_u8; 256]);
+        let is_there = begin - (&raw const here).addr() >= bytes;
+        let result = if is_there { f() } else { deeper(begin, bytes, f) };
+        black_box(&here);
+        result
+    }
+    let begin = black_box(0_u8);
+    deeper((&raw const begin).addr(), bytes, f)
+}
+
+/// What is told of the goroutines that were created in this line.
+#[cfg(all(target_os = "linux", not(rendez_sanitize)))]
+fn high_water_of(line: u32) -> Option<diag::HighWater> {
+    let is_it = |high: &diag::HighWater| high.site.file().ends_with("stats.rs") && high.site.line() == line;
+    diag::stats().high_water.into_iter().find(is_it)
+}
+
+// AddressSanitizer keeps what is on stacks elsewhere.
+#[cfg(all(target_os = "linux", not(rendez_sanitize)))]
+#[test]
+fn the_most_that_is_used_of_a_stack_is_told_by_spawn_site() {
+    const KIB: usize = 1024;
+    let _turn = turn();
+    for workers in [1, 2, 8] {
+        let (runtime, _) = runtime(workers);
+        let [shallow, deeper, polled, own] = runtime.run(|| {
+            let mut lines = [0; 4];
+            // By turns, on the same stacks.
+            for _ in 0..300 {
+                lines[0] = line!() + 1;
+                rendez::go(|| ()).join().unwrap();
+                lines[1] = line!() + 1;
+                rendez::go(|| deep(120 * KIB, &mut rendez::yield_now)).join().unwrap();
+                lines[2] = line!() + 1;
+                rendez::go_async(async { deep(60 * KIB, &mut || ()) }).join().unwrap();
+            }
+            for kib in [40, 700, 10] {
+                let builder = Builder::new().stack_size(1 << 20);
+                lines[3] = line!() + 1;
+                builder.spawn(move || deep(kib * KIB, &mut || ())).unwrap().join().unwrap();
+            }
+            lines
+        });
+        let [shallow, deeper, polled, own] =
+            [shallow, deeper, polled, own].map(|line| high_water_of(line).expect("it has been measured"));
+        assert!(shallow.deepest <= 40 * KIB, "{shallow:?}");
+        assert!((120 * KIB..140 * KIB).contains(&deeper.deepest), "{deeper:?}");
+        assert!((60 * KIB..80 * KIB).contains(&polled.deepest), "{polled:?}");
+        assert!((700 * KIB..720 * KIB).contains(&own.deepest), "{own:?}");
+        assert_eq!((deeper.size, own.size), (256 * KIB, 1 << 20));
+        assert!(own.measured.is_multiple_of(3) && deeper.measured < 300, "{own:?} {deeper:?}");
+        let text = diag::stats().to_string();
+        let told = format!(" of 1024 KiB used at most by those created at {} (", own.site);
+        assert!(text.contains(&told), "{text}");
+    }
+}
+
+#[cfg(all(target_os = "linux", not(rendez_sanitize)))]
+#[test]
+fn how_deep_a_stack_is_in_use_is_told_of_one_that_has_not_ended_too() {
+    let _turn = turn();
+    let (runtime, _) = runtime(2);
+    runtime.run(|| {
+        let (tx, rx) = chan::bounded::<()>(0);
+        let (line, builder) = (line!() + 1, Builder::new().stack_size(128 << 10));
+        let waits = builder.spawn(move || deep(80 << 10, &mut || rx.recv())).unwrap();
+        while high_water_of(line).is_none_or(|high| high.deepest < 80 << 10) {
+            rendez::yield_now();
+        }
+        // Others, on other stacks and then on that one, are not taken for it.
+        drop(tx);
+        assert!(waits.join().unwrap().is_err());
+        let before = high_water_of(line).unwrap();
+        assert_eq!(before.measured, 1);
+        let other = Builder::new().stack_size(128 << 10).spawn(|| deep(100 << 10, &mut || ()));
+        other.unwrap().join().unwrap();
+        assert_eq!(high_water_of(line), Some(before));
+    });
+}
+
 #[test]
 fn a_blocking_call_and_an_async_goroutine_are_told() {
     let _turn = turn();
@@ -396,5 +483,8 @@ mod for_metrics {
         assert!(value("rendez_parks_total", Some(("reason", "join"))).is_some(), "{told:?}");
         assert!(value("rendez_goroutines", Some(("state", "chan receive"))).is_some(), "{told:?}");
         assert!(value("rendez_stacks", Some(("state", "mapped"))) > Some(0.0), "{told:?}");
+        if cfg!(target_os = "linux") {
+            assert!(value("rendez_stack_used_bytes", None) > Some(0.0), "{told:?}");
+        }
     }
 }

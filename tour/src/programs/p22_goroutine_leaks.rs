@@ -7,9 +7,12 @@
 //! **In Rust** both are as in the notes, and there are two more ends. A goroutine that sends learns from the dropped
 //! receiver that nobody listens: its `send` returns an error. And what is still parked when its runtime shuts down is
 //! unwound, so that its destructors run.
+//!
+//! Who forgot it is told by a test: the leak check, which `#[rendez::test]` makes at the end, names whoever is left.
 
 use rendez::chan::{self, Receiver};
-use rendez::{JoinHandle, Runtime, go, select};
+use rendez::testing::{self, Config};
+use rendez::{Builder, JoinHandle, Runtime, go, select};
 
 use crate::output::{Check, Output, ensure};
 
@@ -55,6 +58,17 @@ fn new_rand_stream(done: Receiver<()>, out: Output) -> (Receiver<u64>, JoinHandl
     (stream, producer)
 }
 
+/// Both of the notes' leaks: one receives from a nil channel, one sends to a reader that has read all that it wants.
+fn leak_both() {
+    let named = |name: &str| Builder::new().name(name);
+    drop(named("doWork").spawn(|| chan::never::<String>().recv()));
+    let (numbers, stream) = chan::bounded(0);
+    drop(named("newRandStream").spawn(move || (0..).try_for_each(|number| numbers.send(number))));
+    assert_eq!(stream.iter().take(3).count(), 3);
+    // Somebody has it, for ever.
+    std::mem::forget(stream);
+}
+
 pub(crate) fn run(out: &Output) -> Check {
     // Blocked on a receive: nobody will ever send.
     let (cancel, done) = chan::bounded(0);
@@ -77,6 +91,13 @@ pub(crate) fn run(out: &Output) -> Check {
     ensure(stream.iter().take(3).count() == 3, "three numbers")?;
     drop(stream);
     producer.join()?;
+
+    // Without `done`, and with a reader that keeps the stream, both are left; the leak check says so.
+    let once = Config { iterations: Some(1), ..Config::default() };
+    let report = testing::check(once, leak_both).expect_err("two are left").message();
+    for line in report.lines().filter(|line| !line.is_empty() && !line.starts_with('\t')) {
+        out.say(line);
+    }
 
     // Nobody tells it anything: the end of its runtime does.
     let leaky = Runtime::builder().workers(1).build()?;
@@ -101,6 +122,9 @@ pub(crate) fn run(out: &Output) -> Check {
         "done",
         "newRandStream exited.",
         "newRandStream exited.",
+        "2 goroutines have leaked: they did not end",
+        "goroutine 2 \"doWork\" [chan receive]:",
+        "goroutine 3 \"newRandStream\" [chan send]:",
         "leak exited.",
     ])
 }

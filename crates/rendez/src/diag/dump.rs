@@ -1,11 +1,15 @@
 //! Which goroutines there are, and what they wait for.
 
-use super::{backtrace, told::Book};
+use super::{
+    backtrace,
+    told::{Book, written_in},
+};
 use crate::sched::{self, Inhabitant};
 use std::fmt;
 
 /// The goroutines of the process at one moment; shown as Go does: `goroutine 7 "printer" [chan receive, 2 minutes]:`, the calls on its
-/// stack, from the operation that it waits in to its closure, and where it was created.
+/// stack, from the operation that it waits in to its closure, and by which function and where it was created. (By which is known of those
+/// that were given a closure: it is the one in which that is written.)
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {
     goroutines: Vec<Inhabitant>,
@@ -81,7 +85,10 @@ pub(crate) fn write_all(f: &mut impl fmt::Write, all: &[Inhabitant]) -> fmt::Res
         first.write_title(f)?;
         write!(f, "\n{stack}")?;
         book.write_things(f, first)?;
-        writeln!(f, "\tcreated at {}", first.site)?;
+        match first.type_name.and_then(written_in) {
+            Some(function) => writeln!(f, "\tcreated by {function} at {}", first.site)?,
+            None => writeln!(f, "\tcreated at {}", first.site)?,
+        }
         if n > 1 {
             writeln!(f, "\t(and {} more like it)", n - 1)?;
         }

@@ -39,7 +39,8 @@ pub use quit::{AfterDump, dump_on_quit};
 #[cfg(feature = "metrics")]
 pub use stats::publish::publish_metrics;
 pub use stats::{
-    BlockingStats, Counts, Goroutines, Latency, RuntimeStats, StackStats, Stats, WorkerStats, stats,
+    BlockingStats, Counts, Goroutines, HighWater, Latency, RuntimeStats, StackStats, Stats, WorkerStats,
+    stats,
 };
 pub use stuck::{Stuck, on_stuck};
 pub(crate) use told::write_rings;

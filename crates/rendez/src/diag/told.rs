@@ -210,6 +210,16 @@ fn short(name: &str) -> String {
     text + &word
 }
 
+/// The function in which a closure is written, by its type's name, in which it may be wrapped into closures of ours.
+pub(super) fn written_in(type_name: &str) -> Option<&str> {
+    let mut words = type_name.split(|c: char| !(c.is_alphanumeric() || "_:{}".contains(c)));
+    words.find_map(|word| {
+        let function = word.strip_suffix("::{{closure}}")?;
+        let is_whole = function.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        (is_whole && !function.starts_with("rendez::")).then_some(function)
+    })
+}
+
 /// The circles in which some wait for each other.
 pub(crate) fn write_rings(f: &mut impl Write, all: &[Inhabitant], knots: &[Knot]) -> fmt::Result {
     let book = Book::of(all);
@@ -244,7 +254,18 @@ pub(crate) fn write_waits(f: &mut impl Write, told: &[Inhabitant], all: &[Inhabi
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::{short, written_in};
+
+    #[test]
+    fn a_closure_is_written_in_a_function_of_the_program() {
+        assert_eq!(written_in("shop::main::{{closure}}"), Some("shop::main"));
+        assert_eq!(written_in("shop::main::{{closure}}::{{closure}}"), Some("shop::main::{{closure}}"));
+        let wrapped = "rendez::task::scope::Scope::go<shop::serve::{{closure}}, ()>::{{closure}}";
+        assert_eq!(written_in(wrapped), Some("shop::serve"));
+        assert_eq!(written_in("rendez::pattern::fan::map::{{closure}}"), None);
+        assert_eq!(written_in("<shop::A as shop::B>::run::{{closure}}"), None);
+        assert_eq!(written_in("fn()"), None);
+    }
 
     #[test]
     fn types_are_told_without_their_modules() {

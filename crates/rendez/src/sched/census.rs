@@ -49,6 +49,8 @@ pub(crate) struct Inhabitant {
     /// For how long it has, in seconds; about.
     pub(crate) seconds: u32,
     pub(crate) site: &'static Location<'static>,
+    /// Of its closure.
+    pub(crate) type_name: Option<&'static str>,
     /// Of its stack, the innermost first; none if they were not looked at.
     pub(crate) frames: Vec<usize>,
     /// How many more there are of the same site and state that are not told apart.
@@ -128,6 +130,7 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
         state,
         seconds: 0,
         site: task.site,
+        type_name: task.type_name(),
         frames: Vec::new(),
         alike: 0,
         key: task.id,

@@ -2,6 +2,7 @@
 
 use super::{
     counters::Tally,
+    high_water,
     runtime::Shared,
     shared::{WorkerShared, with_counted},
     worker::Worker,
@@ -83,6 +84,9 @@ impl Worker {
                     counters.ended_waits[reason as usize].add(1);
                 }
                 self.disown(fiber);
+                if (*fiber).measured.get() {
+                    high_water::take(&*fiber);
+                }
                 header::abandon_parked(task);
                 Fiber::abandon(fiber);
             }

@@ -7,11 +7,12 @@ use super::{
     alarms,
     counters::Tally,
     deadlock,
+    high_water::{self, HighWater},
     runtime::{Shared, Victim},
     shared::with_counted,
 };
 use crate::stack::PoolStats;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{panic::Location, sync::atomic::Ordering, time::Duration};
 
 /// A worker.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,7 @@ pub(crate) struct Figures {
     pub(crate) past: Tally,
     pub(crate) runtimes: Vec<RuntimeFigures>,
     pub(crate) stacks: Vec<PoolStats>,
+    pub(crate) high_water: Vec<(&'static Location<'static>, HighWater)>,
     /// Alarms that are set at no worker.
     pub(crate) alarms: u64,
 }
@@ -59,7 +61,13 @@ impl Figures {
         // Whoever ends meanwhile is in neither place or in both unless he waits.
         let (past, runtimes) =
             with_counted(|past| (*past, shared.iter().map(|runtime| runtime.figures()).collect()));
-        Figures { past, runtimes, stacks: crate::stack::stats(), alarms: alarms::set_at_service() }
+        Figures {
+            past,
+            runtimes,
+            stacks: crate::stack::stats(),
+            high_water: high_water::high_water(),
+            alarms: alarms::set_at_service(),
+        }
     }
 }
 

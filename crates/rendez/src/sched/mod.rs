@@ -29,6 +29,7 @@ pub(crate) mod harness;
 #[cfg(not(feature = "testing"))]
 #[path = "no_harness.rs"]
 pub(crate) mod harness;
+pub(crate) mod high_water;
 mod idle;
 mod knot;
 #[cfg(feature = "testing")]

@@ -23,7 +23,7 @@ mod observed;
 mod tested;
 
 use super::{
-    clock, harness,
+    clock, harness, high_water,
     idle::{Spins, Still, Watch},
     loot::Loot,
     monitor,
@@ -116,6 +116,7 @@ pub(crate) struct Worker {
     recorded_wake: Cell<Option<NonZeroU64>>,
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
+    lately: high_water::Lately,
     own_stealer: Stealer<Fresh>,
     /// Tasks for which there was no stack and that must start here.
     pub(super) starved: RunQueue<Header>,
@@ -220,6 +221,7 @@ impl Worker {
             streak: Cell::new(0),
             own_stealer: fresh.stealer(),
             fresh,
+            lately: high_water::Lately::new(),
             starved: RunQueue::new(),
             current: Cell::new(ptr::null()),
             fiber: Cell::new(ptr::null_mut()),
@@ -544,6 +546,9 @@ impl Worker {
             (*fiber).unwinding.set(false);
             (*fiber).is_over.set(false);
             (*task).worker.set(self.shared);
+            if (self.lately.is_new((*task).site) || (*fiber).special) && self.harness.is_none() {
+                high_water::offer(&*fiber, (*task).site);
+            }
             Some(fiber)
         }
     }
@@ -597,6 +602,9 @@ impl Worker {
         unsafe {
             if (*fiber).owned.get() {
                 self.disown(fiber);
+            }
+            if (*fiber).measured.get() {
+                high_water::take(&*fiber);
             }
             self.put_runner(fiber, KEPT_RUNNERS);
         }

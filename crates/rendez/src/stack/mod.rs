@@ -55,6 +55,7 @@
 //! runtime has, and calls `trim`.
 
 mod bits;
+mod depth;
 mod error;
 mod guard;
 mod ledger;
@@ -70,6 +71,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use corosensei::stack::StackPointer;
 
+pub(crate) use depth::Pages;
 pub(crate) use error::StackError;
 pub(crate) use guard::GuardMode;
 pub(crate) use mem::page_size;

@@ -94,6 +94,8 @@ where
         &Vtable {
             run: run::<Fut>,
             closure: AsyncTask::<Fut>::FUTURE,
+            // It names the async function, if it is one's, and not who called that.
+            type_name: None,
             abandon: abandon::<Fut>,
             output: output::<Fut>,
             drop_output: drop_output::<Fut>,

@@ -112,6 +112,8 @@ pub(crate) struct Fiber {
     pub(crate) polls: Cell<bool>,
     /// Made for one goroutine that asked for a size of its own: not for the free list.
     pub(crate) special: bool,
+    /// How deep what runs here goes is to be known: see `sched::high_water`.
+    pub(crate) measured: Cell<bool>,
     /// Why its goroutine is parked, while it is, and for what: see [`wait`](crate::wait).
     pub(crate) awaits: Cell<Option<&'static Kind>>,
     pub(crate) source: Cell<*const ()>,
@@ -138,6 +140,7 @@ impl Fiber {
             is_over: Cell::new(false),
             polls: Cell::new(false),
             special,
+            measured: Cell::new(false),
             awaits: Cell::new(None),
             source: Cell::new(ptr::null()),
             since: Cell::new(0),

@@ -106,6 +106,8 @@ pub(super) struct Vtable {
     pub(super) run: unsafe fn(*const Header, bool) -> bool,
     /// Where its closure was when it was created, from the header on, in bytes; or where the future is.
     pub(super) closure: Range<usize>,
+    /// Of its closure.
+    pub(super) type_name: Option<fn() -> &'static str>,
     /// Stores a result for a goroutine whose closure is gone and that will never finish by itself.
     pub(super) abandon: unsafe fn(*const Header),
     /// The place of the result: a `Result<R, JoinError>`.
@@ -150,6 +152,7 @@ where
         &Vtable {
             run: run::<F, R>,
             closure: Task::<F, R>::CLOSURE,
+            type_name: Some(std::any::type_name::<F>),
             abandon: abandon::<F, R>,
             output: output::<F, R>,
             drop_output: drop_output::<F, R>,
@@ -303,6 +306,11 @@ impl Header {
     pub(crate) fn closure(&self) -> Range<usize> {
         let (at, Range { start, end }) = (ptr::from_ref(self).addr(), self.vtable.closure.clone());
         at + start..at + end
+    }
+
+    /// The name of its closure's type, in which is that of the function where it is written.
+    pub(crate) fn type_name(&self) -> Option<&'static str> {
+        self.vtable.type_name.map(|name| name())
     }
 
     /// Whether only the worker that has it may start it.

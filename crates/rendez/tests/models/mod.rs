@@ -7,6 +7,7 @@ pub(crate) mod channel;
 pub(crate) mod context;
 pub(crate) mod crowd;
 pub(crate) mod locks;
+pub(crate) mod meetings;
 pub(crate) mod select;
 pub(crate) mod times;
 

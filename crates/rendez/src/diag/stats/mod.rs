@@ -15,7 +15,10 @@ use crate::{
     },
     wait::Reason,
 };
-use std::time::{Duration, Instant};
+use std::{
+    panic::Location,
+    time::{Duration, Instant},
+};
 
 /// What the runtimes of the process have done since it began, and how things stand; or what they have done between two such
 /// moments: [`since`](Stats::since).
@@ -37,6 +40,8 @@ pub struct Stats {
     pub runtimes: Vec<RuntimeStats>,
     /// The stacks that there are now, by size.
     pub stacks: Vec<StackStats>,
+    /// How much of their stacks goroutines have used, by where they were created: a sample, the deepest first. Nothing on systems other than Linux.
+    pub high_water: Vec<HighWater>,
     /// Time limits, sleeps, timers and tickers that are set now.
     pub timers: u64,
     /// The threads for calls that block: see [`blocking`](crate::blocking()).
@@ -184,6 +189,23 @@ pub struct StackStats {
     pub mapped: u64,
 }
 
+/// How much of their stacks the goroutines of one spawn site have used since the process began.
+///
+/// Of each site the first few are measured, and later one in some thousands; those with a stack size of their own are measured all. What is told is what
+/// has been touched, in whole pages, of which the upper one or two are always counted. Of async goroutines it is the stack of their polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HighWater {
+    /// Where they were created.
+    pub site: &'static Location<'static>,
+    /// How many have been measured, those that have not ended included.
+    pub measured: u64,
+    /// The most that one of them has used, in bytes.
+    pub deepest: usize,
+    /// Bytes of address space of that one's stack, guard page included.
+    pub size: usize,
+}
+
 /// The threads for calls that block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -250,6 +272,16 @@ impl Stats {
                     in_use: pool.in_use as u64,
                     cached: pool.resident_free as u64,
                     mapped: pool.mapped as u64,
+                })
+                .collect(),
+            high_water: figures
+                .high_water
+                .iter()
+                .map(|&(site, mark)| HighWater {
+                    site,
+                    measured: mark.measured,
+                    deepest: mark.deepest,
+                    size: mark.size,
                 })
                 .collect(),
             timers: figures.alarms + workers().map(|worker| worker.timers).sum::<u64>(),

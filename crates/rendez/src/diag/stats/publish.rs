@@ -5,7 +5,7 @@ use super::{Counts, Stats, stats};
 use metrics::{Label, counter, gauge};
 
 /// What stats are called there, and what they are.
-const DESCRIBED: [(&str, &str); 9] = [
+const DESCRIBED: [(&str, &str); 10] = [
     ("rendez_goroutines", "goroutines that have not ended, by state"),
     ("rendez_spawned_total", "goroutines started"),
     ("rendez_parks_total", "waits for which a goroutine gave up its worker, by what was waited for"),
@@ -16,6 +16,7 @@ const DESCRIBED: [(&str, &str); 9] = [
     ),
     ("rendez_worker_busy_seconds_total", "processor time of workers"),
     ("rendez_stacks", "stacks of goroutines, by size and state"),
+    ("rendez_stack_used_bytes", "the most of a stack that a goroutine has used, by spawn site"),
     (
         "rendez_spares_total",
         "times that a spare worker was called in place of one that was kept by a goroutine",
@@ -35,6 +36,7 @@ const DESCRIBED: [(&str, &str); 9] = [
 /// | `rendez_wake_to_run_seconds` | gauge | `quantile`: 0.5, 0.9, 0.99 |
 /// | `rendez_worker_busy_seconds_total` | gauge | `runtime`, `worker` |
 /// | `rendez_stacks` | gauge | `size`, `state`: in use, cached, mapped |
+/// | `rendez_stack_used_bytes` | gauge | `site`: where the goroutines were created of which one has used so much |
 /// | `rendez_timers`, `rendez_blocking_threads` | gauge | |
 ///
 /// # Examples
@@ -93,6 +95,10 @@ fn publish(stats: &Stats) {
             let labels = vec![Label::new("size", stacks.size.to_string()), Label::new("state", state)];
             gauge!("rendez_stacks", labels).set(n as f64);
         }
+    }
+    for high in &stats.high_water {
+        let site = Label::new("site", high.site.to_string());
+        gauge!("rendez_stack_used_bytes", vec![site]).set(high.deepest as f64);
     }
     gauge!("rendez_timers").set(stats.timers as f64);
     gauge!("rendez_blocking_threads").set(stats.blocking.threads as f64);

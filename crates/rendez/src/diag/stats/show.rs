@@ -7,6 +7,9 @@ use std::{
     time::Duration,
 };
 
+/// Of so many spawn sites it is told how deep their stacks were.
+const MOST_SITES: usize = 10;
+
 /// A time with its unit, to three figures.
 pub(super) struct Time(pub(super) Duration);
 
@@ -111,6 +114,19 @@ impl fmt::Display for Stats {
                 stacks.cached,
                 stacks.mapped
             )?;
+        }
+        for high in self.high_water.iter().take(MOST_SITES) {
+            writeln!(
+                f,
+                "high water   {} of {} KiB used at most by those created at {} ({} measured)",
+                high.deepest.div_ceil(1024),
+                high.size / 1024,
+                high.site,
+                high.measured
+            )?;
+        }
+        if self.high_water.len() > MOST_SITES {
+            writeln!(f, "high water   less at {} other places", self.high_water.len() - MOST_SITES)?;
         }
         let (timers, pool) = (self.timers, self.blocking);
         writeln!(f, "timers       {timers} set")?;

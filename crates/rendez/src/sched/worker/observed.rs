@@ -57,8 +57,11 @@ impl Worker {
         if left > 0 {
             self.curious.set(curious - 1);
         }
-        // SAFETY: passed on.
+        // SAFETY: passed on; who is not owned begins on an idle runner.
         unsafe {
+            if !(*fiber).owned.get() && self.harness.is_none() {
+                high_water::offer(&*fiber, (*task).site);
+            }
             match self.trace.get() {
                 Some(ring) => self.record(ring, task, fiber, order, (tick, is_timed)),
                 None => self.time(task, fiber, order, tick),
