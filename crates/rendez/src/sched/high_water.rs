@@ -20,6 +20,8 @@ use std::{
 /// So many of each site are measured at once, and later one in so many of those that are offered.
 const FIRST: u64 = 16;
 const EVERY: u64 = 32;
+/// So many are measured at the same time: they are looked through whenever one of them ends.
+const MOST_LIVE: usize = 1024;
 /// So many misses are offered at once, and later one in so many: sites that share a slot are to cost no more.
 const FIRST_MISSES: u32 = 1024;
 const MISSES_EVERY: u32 = 64;
@@ -109,9 +111,10 @@ pub(super) unsafe fn offer(fiber: &Fiber, site: &'static Location<'static>) {
         return;
     }
     let Ok(mut marks) = MARKS.try_lock() else { return };
+    let is_full = marks.live.len() >= MOST_LIVE;
     let mark = marks.sites.entry(site).or_default();
     mark.offered += 1;
-    if mark.offered > FIRST && !mark.offered.is_multiple_of(EVERY) && !fiber.special {
+    if is_full || mark.offered > FIRST && !mark.offered.is_multiple_of(EVERY) {
         return;
     }
     let (stack, (limit, size)) = (fiber.stack(), fiber.bounds());

@@ -191,7 +191,7 @@ pub struct StackStats {
 
 /// How much of their stacks the goroutines of one spawn site have used since the process began.
 ///
-/// Of each site the first few are measured, and later one in some thousands; those with a stack size of their own are measured all. What is told is what
+/// Of each site the first few are measured, and later one in some thousands; of those with a stack size of their own, one in some dozens. What is told is what
 /// has been touched, in whole pages, of which the upper one or two are always counted. Of async goroutines it is the stack of their polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
