@@ -169,6 +169,26 @@ fn one_who_tries_names_in_a_flood_is_read_slowly() {
 }
 
 #[test]
+fn what_one_who_has_gone_has_said_in_a_flood_keeps_no_place() {
+    let server = chat(&["--max-clients", "1", "--rate", "5"]);
+    let mut guest = Guest::unnamed(server.addr());
+    guest.lines.get_mut().write_all("n o\n".repeat(100_000).as_bytes()).unwrap();
+    guest.hears("! names are made of letters, digits, `-` and `_`");
+    // There is more to hear, so that he is missed.
+    drop(guest);
+    let started = Instant::now();
+    loop {
+        let mut lines = BufReader::new(TcpStream::connect(server.addr()).unwrap());
+        let mut line = String::new();
+        if lines.read_line(&mut line).is_ok() && line.contains("what is your name?") {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "there is no room: {line}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn one_who_does_not_read_is_sent_away_and_nobody_waits_for_him() {
     let server = chat(&["--queue", "64", "--rate", "1000000", "--max-line", "1000"]);
     let mut ann = Guest::named(server.addr(), "ann");

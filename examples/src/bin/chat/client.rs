@@ -101,7 +101,8 @@ impl Client {
         // For the whole line: one who sends a byte now and then is no faster by that.
         let deadline = Instant::now() + limit;
         let mut bytes = [0; 2048];
-        loop {
+        // What has been read already does not count when he has gone.
+        while !self.stream.is_closed() {
             match lines.next() {
                 Ok(Some(line)) => return Ok(Some(line)),
                 Ok(None) => {}
@@ -121,6 +122,7 @@ impl Client {
                 }
             }
         }
+        Ok(None)
     }
 }
 
@@ -161,9 +163,10 @@ fn deliver(
     };
     let outcome = end();
     if outcome.is_err() {
-        // The reader is not to wait for one who takes nothing; nor is what comes still to be kept for him.
+        // The reader is not to wait for one who takes nothing, nor to go on with what he has said before; nor is what comes still to be kept for
+        // him.
         lines.close();
-        let _ = stream.shutdown(Shutdown::Both);
+        stream.close();
     }
     outcome
 }

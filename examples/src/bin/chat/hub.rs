@@ -3,7 +3,7 @@
 use rendez::{
     Context,
     chan::{self, Receiver, Sender, TrySendError},
-    net::{Shutdown, TcpStream},
+    net::TcpStream,
     select, yield_now,
 };
 use std::{
@@ -256,8 +256,8 @@ impl Hub {
         while let Err(TrySendError::Full(unsent)) = outbox.queue.try_send(line) {
             if outbox.is_stuck.load(Ordering::Acquire) {
                 outbox.queue.close();
-                // His reader may wait for him, and his writer does.
-                let _ = outbox.stream.shutdown(Shutdown::Both);
+                // His reader may wait for him, or have much of what he has said to go on with; his writer does wait.
+                outbox.stream.close();
                 self.slow.push(id);
                 return;
             }
