@@ -40,15 +40,15 @@ use std::{
     fmt, fs,
     io::{self, Read, Write},
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-        unix::net::UnixStream,
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::{net::UnixStream, process::CommandExt},
     },
     path::Path,
     process,
     sync::{Mutex, PoisonError},
 };
 
-pub use std::process::{ExitStatus, Output, Stdio};
+pub use std::process::{CommandArgs, CommandEnvs, ExitCode, ExitStatus, Output, Stdio};
 
 /// How to start a process: [`std::process::Command`], whose children can be waited for.
 ///
@@ -137,7 +137,56 @@ impl Command {
         self
     }
 
-    /// What is set here and has no method: groups, users.
+    /// What it sees as its own name, in place of the program's.
+    pub fn arg0(&mut self, arg: impl AsRef<OsStr>) -> &mut Command {
+        self.command.arg0(arg);
+        self
+    }
+
+    /// As which user it runs.
+    pub fn uid(&mut self, id: u32) -> &mut Command {
+        self.command.uid(id);
+        self
+    }
+
+    /// As which group it runs.
+    pub fn gid(&mut self, id: u32) -> &mut Command {
+        self.command.gid(id);
+        self
+    }
+
+    /// In which group of processes it runs; 0: in one of its own, so that a terminal's Ctrl-C does not end it.
+    pub fn process_group(&mut self, group: i32) -> &mut Command {
+        self.command.process_group(group);
+        self
+    }
+
+    /// The program.
+    pub fn get_program(&self) -> &OsStr {
+        self.command.get_program()
+    }
+
+    /// The arguments.
+    pub fn get_args(&self) -> CommandArgs<'_> {
+        self.command.get_args()
+    }
+
+    /// What was set in the environment, and, with `None`, what was taken out of it.
+    pub fn get_envs(&self) -> CommandEnvs<'_> {
+        self.command.get_envs()
+    }
+
+    /// Where it starts, if that was set.
+    pub fn get_current_dir(&self) -> Option<&Path> {
+        self.command.get_current_dir()
+    }
+
+    /// The standard library's.
+    pub fn as_std(&self) -> &process::Command {
+        &self.command
+    }
+
+    /// What is set here and has no method, as what is done between fork and exec. (Standard input, output and error are chosen by the methods above.)
     pub fn as_std_mut(&mut self) -> &mut process::Command {
         &mut self.command
     }
@@ -321,7 +370,7 @@ impl Child {
 
     /// The process's end as an event. (The pipe to it is left open.)
     pub fn wait_event(&self) -> WaitEvent<'_> {
-        let name = |exit: &Exit, error| named("wait for process", &exit.child().id(), error);
+        let name = |exit: &Exit, _: &(), error| named("wait for process", &exit.child().id(), error);
         IoEvent::new(&self.exit, Side::Read, name, (), |exit, ()| {
             let status = exit.child().try_wait()?;
             Ok((status.ok_or(io::ErrorKind::WouldBlock)?, false))
@@ -372,13 +421,18 @@ pub struct Pipe {
 
 impl Pipe {
     fn of(fd: OwnedFd, name: &'static str) -> io::Result<Fd<Pipe>> {
-        let mut nonblocking: libc::c_int = 1;
-        // Of this end alone.
-        // SAFETY: the call reads one number.
-        if unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut nonblocking) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        set_nonblocking(&fd, true)?;
         Ok(Fd::new(Pipe { file: fd.into(), name }))
+    }
+}
+
+/// Of this end of a pipe alone.
+fn set_nonblocking(fd: &OwnedFd, nonblocking: bool) -> io::Result<()> {
+    let mut nonblocking = libc::c_int::from(nonblocking);
+    // SAFETY: the call reads one number.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut nonblocking) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -427,6 +481,28 @@ macro_rules! pipes {
             impl AsFd for $name {
                 fn as_fd(&self) -> BorrowedFd<'_> {
                     self.inner.as_fd()
+                }
+            }
+
+            impl AsRawFd for $name {
+                fn as_raw_fd(&self) -> RawFd {
+                    self.inner.as_fd().as_raw_fd()
+                }
+            }
+
+            /// The descriptor, which blocks again.
+            impl From<$name> for OwnedFd {
+                fn from(pipe: $name) -> OwnedFd {
+                    let fd = OwnedFd::from(pipe.inner.into_io().file);
+                    set_nonblocking(&fd, false).expect("a pipe can be made blocking");
+                    fd
+                }
+            }
+
+            /// For another process, as the standard library's: what one writes the other reads.
+            impl From<$name> for Stdio {
+                fn from(pipe: $name) -> Stdio {
+                    OwnedFd::from(pipe).into()
                 }
             }
         )*

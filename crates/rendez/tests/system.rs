@@ -153,6 +153,51 @@ fn a_child_s_pipes_and_end_are_waited_for() {
 }
 
 #[test]
+fn what_one_child_writes_another_reads() {
+    in_every_world(|| {
+        let mut first = Command::new("sh");
+        first.args(["-c", "sleep 0.01; echo hello; echo you"]).stdout(Stdio::piped());
+        assert_eq!((first.get_program(), first.get_args().len()), ("sh".as_ref(), 2));
+        let mut first = first.process_group(0).spawn().unwrap();
+        // The end that the second gets blocks, as programs expect.
+        let lines = first.stdout.take().unwrap();
+        let output = Command::new("cat").stdin(lines).output().unwrap();
+        assert_eq!(output.stdout, b"hello\nyou\n");
+        assert!(output.status.success() && first.wait().unwrap().success());
+    });
+}
+
+#[test]
+fn files_have_times_places_owners_and_options() {
+    in_every_world(|| {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("deep/er");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).unwrap();
+        let path = path.join("file");
+        let file =
+            File::options().read(true).write(true).create(true).custom_flags(libc::O_NOFOLLOW).open(&path);
+        let file = file.unwrap();
+        file.write_all_at(b"hello", 3).unwrap();
+        let mut buf = [1; 8];
+        file.read_exact_at(&mut buf, 0).unwrap();
+        assert_eq!(&buf, b"\0\0\0hello");
+        let error = file.read_exact_at(&mut buf, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        assert!(error.to_string().starts_with(&format!("read {}: ", path.display())), "{error}");
+        let then = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        file.set_modified(then).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), then);
+        fs::chown(&path, None, None).unwrap();
+        let entry = fs::read_dir(path.parent().unwrap()).unwrap().next().unwrap().unwrap();
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!(entry.ino(), fs::metadata(&path).unwrap().ino());
+        let echo = Command::new("echo").arg("hi").stdout(file).status().unwrap();
+        assert!(echo.success());
+        assert_eq!(fs::read(&path).unwrap(), b"hi\nhello");
+    });
+}
+
+#[test]
 fn a_child_that_goes_on_and_on_is_given_up_and_killed() {
     in_every_world(|| {
         let mut child = Command::new("sleep").arg("600").stdout(Stdio::piped()).spawn().unwrap();

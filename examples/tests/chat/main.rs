@@ -141,6 +141,54 @@ fn one_who_says_no_name_for_too_long_is_sent_away() {
 }
 
 #[test]
+fn one_who_reads_is_not_sent_away_however_fast_others_talk() {
+    let server = chat(&["--queue", "1", "--rate", "1000000"]);
+    let mut ann = Guest::named(server.addr(), "ann");
+    let mut bob = Guest::named(server.addr(), "bob");
+    ann.hears("* bob is in lobby");
+    // All at once.
+    let flood: String = (0..2000).map(|i| format!("{i}\n")).collect();
+    ann.lines.get_mut().write_all(flood.as_bytes()).unwrap();
+    (0..2000).for_each(|i| bob.hears(&format!("<ann> {i}")));
+    bob.says("all of it");
+    ann.hears("<bob> all of it");
+}
+
+#[test]
+fn one_who_tries_names_in_a_flood_is_read_slowly() {
+    let server = chat(&["--rate", "5", "--queue", "1000000"]);
+    let mut guest = Guest::unnamed(server.addr());
+    let flood = "n o\n".repeat(1000);
+    let started = Instant::now();
+    guest.lines.get_mut().write_all(flood.as_bytes()).unwrap();
+    // Five at once, and then one each fifth of a second.
+    for _ in 0..8 {
+        guest.hears("! names are made of letters, digits, `-` and `_`");
+    }
+    assert!(started.elapsed() >= Duration::from_millis(550), "{:?}", started.elapsed());
+}
+
+#[test]
+fn what_one_who_has_gone_has_said_in_a_flood_keeps_no_place() {
+    let server = chat(&["--max-clients", "1", "--rate", "5"]);
+    let mut guest = Guest::unnamed(server.addr());
+    guest.lines.get_mut().write_all("n o\n".repeat(100_000).as_bytes()).unwrap();
+    guest.hears("! names are made of letters, digits, `-` and `_`");
+    // There is more to hear, so that he is missed.
+    drop(guest);
+    let started = Instant::now();
+    loop {
+        let mut lines = BufReader::new(TcpStream::connect(server.addr()).unwrap());
+        let mut line = String::new();
+        if lines.read_line(&mut line).is_ok() && line.contains("what is your name?") {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "there is no room: {line}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn one_who_does_not_read_is_sent_away_and_nobody_waits_for_him() {
     let server = chat(&["--queue", "64", "--rate", "1000000", "--max-line", "1000"]);
     let mut ann = Guest::named(server.addr(), "ann");

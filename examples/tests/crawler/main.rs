@@ -8,9 +8,12 @@ mod server;
 use server::{PATIENCE, Running, text};
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::Path,
     process::{Command, Output, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -105,6 +108,59 @@ fn each_page_that_may_be_fetched_is_fetched_once_and_missing_ones_are_told() {
     assert_eq!(asked.remove(0), "/robots.txt");
     asked.sort();
     assert_eq!(asked, ["/", "/a.html", "/gone.html", "/plain.txt", "/sub/"]);
+}
+
+/// A host that answers each request by what `answer` makes of its path, and what it has been asked for.
+fn host(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (tx, asked) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = String::new();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            while !head.ends_with("\r\n\r\n") && lines.read_line(&mut head).is_ok_and(|len| len > 0) {}
+            let path = head.split(' ').nth(1).unwrap_or_default().to_string();
+            // Without an answer the connection is broken off.
+            if let Some(answer) = answer(&path) {
+                let _ = write!(stream, "HTTP/1.1 {answer}");
+            }
+            let _ = tx.send(path);
+        }
+    });
+    (url, asked)
+}
+
+const PAGE: &str = "200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
+
+#[test]
+fn robots_txt_is_heeded_where_it_has_moved_to() {
+    let (url, asked) = host(|path| {
+        Some(match path {
+            "/robots.txt" => {
+                "301 Moved\r\nlocation: /rules\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".into()
+            }
+            "/rules" => {
+                let text = "User-agent: *\nDisallow: /\n";
+                format!("200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
+            }
+            _ => PAGE.into(),
+        })
+    });
+    let output = crawl(&["--delay", "0", &url]);
+    assert_eq!(told(&output), [format!("robots 0 {url}")]);
+    assert_eq!(asked.try_iter().collect::<Vec<_>>(), ["/robots.txt", "/rules"]);
+}
+
+#[test]
+fn where_robots_txt_can_not_be_had_nothing_is_fetched() {
+    let (url, asked) = host(|path| (path != "/robots.txt").then(|| PAGE.into()));
+    let output = crawl(&["--delay", "0", &url]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stdout);
+    assert!(told.starts_with("error 0 ") && told.contains(&format!("{url}: robots.txt: ")), "{told}");
+    assert!(asked.try_iter().all(|path| path == "/robots.txt"));
 }
 
 #[test]

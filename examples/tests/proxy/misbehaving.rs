@@ -63,6 +63,26 @@ fn an_upstream_is_told_for_whom_it_is_and_nothing_of_the_connection() {
 }
 
 #[test]
+fn an_upstream_is_told_to_which_host_a_request_is() {
+    let (addr, heads) = upstream(says(OK));
+    let proxy = proxy(&SELDOM, &[addr]);
+    for (request, host) in [
+        ("GET http://there/ HTTP/1.1\r\nhost: here\r\n", "there".to_string()),
+        ("GET / HTTP/1.0\r\n", addr.to_string()),
+    ] {
+        let mut wire = Wire::to(proxy.addr());
+        wire.send(format!("{request}\r\n"));
+        assert_eq!(wire.answer().status(), 200, "{request}");
+        let head = heads.recv().unwrap();
+        assert!(head.starts_with("GET / HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\nhost: {host}\r\n")), "{head}");
+    }
+    let mut wire = Wire::to(proxy.addr());
+    wire.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(wire.answer().status(), 400);
+}
+
+#[test]
 fn what_may_be_repeated_is_and_nothing_else() {
     let (breaks, broken) = upstream(|_| {});
     let (answers, _) = upstream(says(OK));
@@ -148,4 +168,65 @@ fn an_answer_that_breaks_off_is_broken_off() {
     wire.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     let all = text(&wire.rest());
     assert!(all.contains("content-length: 10\r\n") && all.ends_with("half"), "{all}");
+}
+
+#[test]
+fn an_answer_of_which_nothing_more_comes_is_broken_off() {
+    let (stalls, _) = upstream(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").unwrap();
+        // Until the proxy has had enough of it.
+        let _ = stream.read(&mut [0]);
+    });
+    let proxy = proxy(&["--timeout", "0.5", "--health-interval", "1000"], &[stalls]);
+    let mut wire = Wire::to(proxy.addr());
+    wire.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    let all = text(&wire.rest());
+    assert!(all.contains("content-length: 10\r\n") && all.ends_with("half"), "{all}");
+}
+
+/// The upstream takes a body of ten bytes, and says so.
+fn takes_ten(stream: &mut TcpStream) {
+    if stream.read_exact(&mut [0; 10]).is_ok() {
+        let _ = stream.write_all(OK.as_bytes());
+    }
+}
+
+#[test]
+fn the_upstream_s_time_begins_when_it_has_the_request() {
+    let (takes, _) = upstream(takes_ten);
+    let proxy = proxy(&["--timeout", "1.5", "--health-interval", "1000"], &[takes]);
+    let mut wire = Wire::to(proxy.addr());
+    wire.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n");
+    for _ in 0..10 {
+        thread::sleep(std::time::Duration::from_millis(200));
+        wire.send("x");
+    }
+    assert_eq!(wire.answer().text(), "ok");
+}
+
+#[test]
+fn a_client_that_does_not_send_what_it_has_announced_is_not_waited_for() {
+    let (takes, _) = upstream(takes_ten);
+    for limit in [["--timeout", "0.5"], ["--body-timeout", "0.5"]] {
+        let proxy = proxy(&[&limit[..], &SELDOM].concat(), &[takes]);
+        let mut wire = Wire::to(proxy.addr());
+        wire.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx");
+        assert_eq!(wire.answer().status(), 408, "{limit:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_was_kept_and_is_gone_costs_no_answer() {
+    // It keeps the connection up, and then ends it when the next request comes over it.
+    let (fickle, heads) = upstream(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    // No retries: there is one upstream, and nothing was wrong with it.
+    let proxy = proxy(&["--retry-budget", "0", "--health-interval", "1000"], &[fickle]);
+    let mut wire = Wire::to(proxy.addr());
+    for _ in 0..4 {
+        assert_eq!(wire.get("/").text(), "ok");
+    }
+    assert_eq!(heads.try_iter().count(), 4);
 }

@@ -75,6 +75,37 @@ fn a_connection_on_which_nothing_comes_is_closed() {
 }
 
 #[test]
+fn a_connection_on_which_something_comes_in_one_direction_stays() {
+    let proxy = proxy(&["--mode", "tcp", "--health-interval", "1000", "--timeout", "1.5"], &[drips()]);
+    let mut client = TcpStream::connect(proxy.addr()).unwrap();
+    let mut all = Vec::new();
+    // It says nothing all the while.
+    client.read_to_end(&mut all).unwrap();
+    assert_eq!(all.len(), 12);
+}
+
+/// Sends a byte now and then, for longer than it may say nothing.
+fn drips() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                for _ in 0..12 {
+                    stream.write_all(b"x")?;
+                    thread::sleep(Duration::from_millis(250));
+                }
+                stream.shutdown(Shutdown::Write)?;
+                // Until the other side has gone as well.
+                stream.read(&mut [0])
+            });
+        }
+    });
+    addr
+}
+
+#[test]
 fn a_drain_lets_connections_come_to_their_end_or_cuts_them() {
     let upstream = echo();
     for (drain, cut) in [("50", 0), ("0.1", 1)] {

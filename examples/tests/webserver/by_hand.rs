@@ -195,3 +195,13 @@ fn a_closed_http_1_0_connection_is_not_kept() {
     let told = text(&wire.rest());
     assert!(told.starts_with("HTTP/1.0 200 ") && told.ends_with("hello, world\n"), "{told}");
 }
+
+#[test]
+fn a_request_says_once_to_which_host_it_is() {
+    let site = Site::new(&[]);
+    for hosts in ["", "host: a\r\nhost: b\r\n", "host: a/b\r\n"] {
+        let mut wire = Wire::to(site.addr);
+        wire.send(format!("GET /hello.txt HTTP/1.1\r\n{hosts}\r\n"));
+        assert_eq!(wire.answer().status(), 400, "{hosts:?}");
+    }
+}

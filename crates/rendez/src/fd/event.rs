@@ -31,7 +31,7 @@ struct Backoff {
 /// What a call gives: its result, and whether less was got than there was room for.
 type Call<T, A, R> = fn(&T, &mut A) -> io::Result<(R, bool)>;
 /// Names operation and subject.
-type Name<T> = fn(&T, io::Error) -> io::Error;
+type Name<T, A> = fn(&T, &A, io::Error) -> io::Error;
 
 /// A read, a write, an accept and the like that can be waited for: an [`Event`] that yields what the operation of that name returns.
 ///
@@ -57,7 +57,7 @@ pub struct IoEvent<'a, T: AsFd, A, R> {
     fd: &'a Fd<T>,
     side: Side,
     call: Call<T, A, R>,
-    name: Name<T>,
+    name: Name<T, A>,
     arguments: A,
     stage: Stage<R>,
     node: Node,
@@ -82,7 +82,13 @@ unsafe impl<T: AsFd + Sync, A: Send, R: Send> Send for IoEvent<'_, T, A, R> {}
 unsafe impl<T: AsFd + Sync, A: Send, R: Send> Sync for IoEvent<'_, T, A, R> {}
 
 impl<'a, T: AsFd, A, R> IoEvent<'a, T, A, R> {
-    pub(crate) fn new(fd: &'a Fd<T>, side: Side, name: Name<T>, arguments: A, call: Call<T, A, R>) -> Self {
+    pub(crate) fn new(
+        fd: &'a Fd<T>,
+        side: Side,
+        name: Name<T, A>,
+        arguments: A,
+        call: Call<T, A, R>,
+    ) -> Self {
         IoEvent {
             fd,
             side,
@@ -100,7 +106,7 @@ impl<'a, T: AsFd, A, R> IoEvent<'a, T, A, R> {
 
     /// Says how it ended.
     fn done(&mut self, result: io::Result<R>) {
-        self.stage = Stage::Done(result.map_err(|error| (self.name)(self.fd.io(), error)));
+        self.stage = Stage::Done(result.map_err(|error| (self.name)(self.fd.io(), &self.arguments, error)));
     }
 
     fn try_now(&mut self) {

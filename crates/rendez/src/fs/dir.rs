@@ -6,6 +6,7 @@ use std::{
     collections::VecDeque,
     ffi::OsString,
     fmt, fs, io,
+    os::unix::fs::{DirBuilderExt, DirEntryExt},
     path::{Path, PathBuf},
 };
 
@@ -92,6 +93,11 @@ impl DirEntry {
         self.entry.file_name()
     }
 
+    /// Its number in its file system.
+    pub fn ino(&self) -> u64 {
+        self.entry.ino()
+    }
+
     /// What is known of it; of a symbolic link itself.
     ///
     /// # Errors
@@ -125,5 +131,51 @@ impl DirEntry {
 impl fmt::Debug for DirEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.entry.fmt(f)
+    }
+}
+
+/// How to make a directory: [`std::fs::DirBuilder`], whose `create` is made off the workers.
+///
+/// # Examples
+/// ```
+/// use rendez::fs::{self, DirBuilder};
+/// # fn main() -> std::io::Result<()> {
+/// let path = std::env::temp_dir().join(format!("rendez-dir-example-{}", std::process::id()));
+/// DirBuilder::new().recursive(true).mode(0o700).create(path.join("inner"))?;
+/// assert!(fs::metadata(&path)?.is_dir());
+/// fs::remove_dir_all(path)
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct DirBuilder(fs::DirBuilder);
+
+impl DirBuilder {
+    /// With what the system gives a directory by default.
+    #[allow(clippy::new_without_default, reason = "as in the standard library")]
+    pub fn new() -> DirBuilder {
+        DirBuilder(fs::DirBuilder::new())
+    }
+
+    /// Whether those above it are made too, and it is no error if it is there.
+    pub fn recursive(&mut self, recursive: bool) -> &mut DirBuilder {
+        self.0.recursive(recursive);
+        self
+    }
+
+    /// Who may do what with it, as for `chmod`.
+    pub fn mode(&mut self, mode: u32) -> &mut DirBuilder {
+        self.0.mode(mode);
+        self
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// The system's, named.
+    ///
+    /// # Blocking
+    /// See the [module](super).
+    pub fn create<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        at("create directory", path.as_ref(), |path| self.0.create(path))
     }
 }

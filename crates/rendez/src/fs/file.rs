@@ -1,16 +1,18 @@
 //! An open file.
 
-use super::{Metadata, Permissions, at};
+use super::{FileTimes, Metadata, Permissions, at};
 use crate::{blocking, fd::named};
 use std::{
     fmt, fs,
     io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::fs::FileExt,
+        unix::fs::{FileExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    process::Stdio,
     sync::Arc,
+    time::SystemTime,
 };
 
 /// An open file: [`std::fs::File`] whose calls are made off the workers. See the [module](super).
@@ -167,6 +169,50 @@ impl File {
         self.call("write", |file| file.write_at(buf, offset))
     }
 
+    /// Fills the whole buffer from a place, in one call of the pool.
+    ///
+    /// # Errors
+    /// The system's, named; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if there is less.
+    ///
+    /// # Blocking
+    /// See the [module](super).
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.call("read", |file| file.read_exact_at(buf, offset))
+    }
+
+    /// Writes all of it to a place, in one call of the pool.
+    ///
+    /// # Errors
+    /// The system's, named; part of it may have been written.
+    ///
+    /// # Blocking
+    /// See the [module](super).
+    pub fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.call("write", |file| file.write_all_at(buf, offset))
+    }
+
+    /// Changes when it was last read and changed, as it is told.
+    ///
+    /// # Errors
+    /// The system's, named.
+    ///
+    /// # Blocking
+    /// See the [module](super).
+    pub fn set_times(&self, times: FileTimes) -> io::Result<()> {
+        self.call("set times of", |file| file.set_times(times))
+    }
+
+    /// Changes when it was last changed, as it is told.
+    ///
+    /// # Errors
+    /// The system's, named.
+    ///
+    /// # Blocking
+    /// See the [module](super).
+    pub fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.set_times(FileTimes::new().set_modified(time))
+    }
+
     /// Another handle of the same open file.
     ///
     /// # Errors
@@ -306,6 +352,13 @@ impl From<File> for OwnedFd {
     }
 }
 
+/// The standard input, output or error of a process.
+impl From<File> for Stdio {
+    fn from(file: File) -> Stdio {
+        fs::File::from(file).into()
+    }
+}
+
 impl From<OwnedFd> for File {
     fn from(fd: OwnedFd) -> File {
         fs::File::from(fd).into()
@@ -321,6 +374,12 @@ impl fmt::Debug for File {
 /// How to open a file: [`std::fs::OpenOptions`], whose `open` is made off the workers.
 #[derive(Clone, Debug)]
 pub struct OpenOptions(fs::OpenOptions);
+
+impl From<fs::OpenOptions> for OpenOptions {
+    fn from(options: fs::OpenOptions) -> OpenOptions {
+        OpenOptions(options)
+    }
+}
 
 impl OpenOptions {
     /// Nothing chosen.
@@ -367,7 +426,13 @@ impl OpenOptions {
 
     /// Who may do what with a file that is made, as for `chmod`.
     pub fn mode(&mut self, mode: u32) -> &mut OpenOptions {
-        std::os::unix::fs::OpenOptionsExt::mode(&mut self.0, mode);
+        self.0.mode(mode);
+        self
+    }
+
+    /// Other flags of the system's `open`: `O_DIRECT`, `O_NOFOLLOW`, ...
+    pub fn custom_flags(&mut self, flags: i32) -> &mut OpenOptions {
+        self.0.custom_flags(flags);
         self
     }
 

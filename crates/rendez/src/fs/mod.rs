@@ -27,7 +27,7 @@
 mod dir;
 mod file;
 
-pub use dir::{DirEntry, ReadDir, read_dir};
+pub use dir::{DirBuilder, DirEntry, ReadDir, read_dir};
 pub use file::{File, OpenOptions};
 pub use std::fs::{FileTimes, FileType, Metadata, Permissions};
 
@@ -168,4 +168,26 @@ pub fn symlink<P: AsRef<Path>, Q: AsRef<Path>>(original: P, link: Q) -> io::Resu
 /// See the [module](self).
 pub fn set_permissions<P: AsRef<Path>>(path: P, permissions: Permissions) -> io::Result<()> {
     at("change permissions of", path.as_ref(), |path| fs::set_permissions(path, permissions))
+}
+
+/// Changes to whom a file belongs, as far as they are given; of what a symbolic link leads to.
+///
+/// # Errors
+/// The system's, named.
+///
+/// # Blocking
+/// See the [module](self).
+pub fn chown<P: AsRef<Path>>(path: P, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
+    at("change owner of", path.as_ref(), |path| std::os::unix::fs::chown(path, user, group))
+}
+
+/// [`chown`] of a symbolic link itself.
+///
+/// # Errors
+/// The system's, named.
+///
+/// # Blocking
+/// See the [module](self).
+pub fn lchown<P: AsRef<Path>>(path: P, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
+    at("change owner of", path.as_ref(), |path| std::os::unix::fs::lchown(path, user, group))
 }

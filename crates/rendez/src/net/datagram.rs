@@ -1,5 +1,14 @@
 //! Datagrams: what UDP's sockets and those of Unix have in common.
 
+use std::{io, mem::MaybeUninit, os::fd::AsFd, slice};
+
+/// Receives without taking.
+pub(super) fn peek(socket: &impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the bytes are there, and nothing but bytes is written to them: what the system has received.
+    let buf = unsafe { slice::from_raw_parts_mut(buf.as_mut_ptr().cast::<MaybeUninit<u8>>(), buf.len()) };
+    socket2::SockRef::from(socket).recv_with_flags(buf, libc::MSG_PEEK)
+}
+
 /// The parts of `$type`, whose field `inner` leads to an `Fd<$fd>` around a `$std`, with addresses of type `$addr`.
 macro_rules! datagrams {
     ($type:ident, $fd:ident, $std:ty, $addr:ty) => {
@@ -31,7 +40,7 @@ macro_rules! datagrams {
                 &'a self,
                 buf: &'a mut [u8],
             ) -> IoEvent<'a, $fd, &'a mut [u8], (usize, $addr)> {
-                let name = |socket: &$fd, error| socket.named("receive at", error);
+                let name = |socket: &$fd, _: &&mut [u8], error| socket.named("receive at", error);
                 IoEvent::new(&self.inner, Side::Read, name, buf, |socket, buf| {
                     Ok((socket.0.recv_from(buf)?, false))
                 })
@@ -64,7 +73,7 @@ macro_rules! datagrams {
 
             /// `recv` as an event.
             pub fn recv_event<'a>(&'a self, buf: &'a mut [u8]) -> IoEvent<'a, $fd, &'a mut [u8], usize> {
-                let name = |socket: &$fd, error| socket.named("receive at", error);
+                let name = |socket: &$fd, _: &&mut [u8], error| socket.named("receive at", error);
                 IoEvent::new(&self.inner, Side::Read, name, buf, |socket, buf| {
                     Ok((socket.0.recv(buf)?, false))
                 })
@@ -94,7 +103,7 @@ macro_rules! datagrams {
 
             /// `send` as an event.
             pub fn send_event<'a>(&'a self, buf: &'a [u8]) -> IoEvent<'a, $fd, &'a [u8], usize> {
-                let name = |socket: &$fd, error| socket.named("send to", error);
+                let name = |socket: &$fd, _: &&[u8], error| socket.named("send to", error);
                 IoEvent::new(&self.inner, Side::Write, name, buf, |socket, buf| {
                     Ok((socket.0.send(buf)?, false))
                 })
@@ -113,18 +122,24 @@ macro_rules! datagrams {
             /// # Blocking
             /// As `recv`.
             pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-                let peek = |socket: &$fd| {
-                    let flags = libc::MSG_PEEK;
-                    // SAFETY: the bytes are there, and nothing but bytes is written to them: what the system has received.
-                    let buf = unsafe {
-                        std::slice::from_raw_parts_mut(
-                            buf.as_mut_ptr().cast::<std::mem::MaybeUninit<u8>>(),
-                            buf.len(),
-                        )
-                    };
-                    Ok((socket2::SockRef::from(socket).recv_with_flags(buf, flags)?, false))
-                };
+                let peek = |socket: &$fd| Ok(($crate::net::datagram::peek(socket, buf)?, false));
                 self.named("peek at", self.inner.run(Side::Read, peek))
+            }
+
+            /// `peek` as an event.
+            pub fn peek_event<'a>(&'a self, buf: &'a mut [u8]) -> IoEvent<'a, $fd, &'a mut [u8], usize> {
+                let name = |socket: &$fd, _: &&mut [u8], error| socket.named("peek at", error);
+                IoEvent::new(&self.inner, Side::Read, name, buf, |socket, buf| {
+                    Ok(($crate::net::datagram::peek(socket, buf)?, false))
+                })
+            }
+
+            /// `peek`'s twin for async tasks.
+            pub fn peek_async<'a>(
+                &'a self,
+                buf: &'a mut [u8],
+            ) -> EventFuture<IoEvent<'a, $fd, &'a mut [u8], usize>> {
+                self.peek_event(buf).wait_async()
             }
 
             $crate::net::socket::socket!($type, $fd, $std);

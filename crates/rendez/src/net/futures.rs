@@ -2,7 +2,7 @@
 
 use super::{
     TcpStream, UnixStream,
-    stream::{Endpoint, Readable, Writable, read_call, write_call},
+    stream::{Endpoint, Readable, Writable, read_call, read_vectored_call, write_call, write_vectored_call},
     tcp::Tcp,
     unix,
 };
@@ -12,7 +12,8 @@ use crate::{
 };
 use futures_io::{AsyncRead, AsyncWrite};
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, IoSlice, IoSliceMut},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -83,6 +84,17 @@ impl<S: Descriptor<Io: Readable>> AsyncRead for FuturesIo<S> {
         let read = this.reader.poll(fd, cx, |stream| read_call(stream, &mut buf));
         read.map_err(|error| fd.io().named("read", error))
     }
+
+    fn poll_read_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let fd = this.stream.descriptor();
+        let read = this.reader.poll(fd, cx, |stream| read_vectored_call(stream, &mut bufs));
+        read.map_err(|error| fd.io().named("read", error))
+    }
 }
 
 impl<S: Descriptor<Io: Writable> + CloseWrite> AsyncWrite for FuturesIo<S> {
@@ -90,6 +102,17 @@ impl<S: Descriptor<Io: Writable> + CloseWrite> AsyncWrite for FuturesIo<S> {
         let this = &mut *self;
         let fd = this.stream.descriptor();
         let written = this.writer.poll(fd, cx, |stream| write_call(stream, &mut buf));
+        written.map_err(|error| fd.io().named("write", error))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let fd = this.stream.descriptor();
+        let written = this.writer.poll(fd, cx, |stream| write_vectored_call(stream, &mut bufs));
         written.map_err(|error| fd.io().named("write", error))
     }
 

@@ -126,7 +126,7 @@ impl TcpListener {
 
     /// [`accept`](Self::accept) as an event.
     pub fn accept_event(&self) -> AcceptEvent<'_> {
-        let name = |listening: &Listening, error| listening.named("accept", error);
+        let name = |listening: &Listening, _: &(), error| listening.named("accept", error);
         IoEvent::new(&self.inner, Side::Read, name, (), |listening, ()| accept_call(listening))
     }
 

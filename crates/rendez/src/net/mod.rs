@@ -62,6 +62,7 @@ mod datagram;
 #[cfg(feature = "futures-io")]
 mod futures;
 mod listener;
+mod retry;
 mod socket;
 pub(crate) mod stream;
 mod tcp;
@@ -74,6 +75,7 @@ pub use connect::ConnectEvent;
 #[cfg(feature = "futures-io")]
 pub use futures::FuturesIo;
 pub use listener::{AcceptEvent, Incoming, TcpListener};
+pub use retry::RetryEvent;
 pub use std::net::{
     AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,
 };

@@ -34,13 +34,27 @@ pub(crate) fn write_call<S: Writable>(stream: &S, buf: &mut &[u8]) -> io::Result
     Ok((stream.sink().write(buf)?, false))
 }
 
+pub(crate) fn read_vectored_call<S: Readable>(
+    stream: &S,
+    bufs: &mut &mut [IoSliceMut<'_>],
+) -> io::Result<(usize, bool)> {
+    Ok((stream.source().read_vectored(bufs)?, false))
+}
+
+pub(crate) fn write_vectored_call<S: Writable>(
+    stream: &S,
+    bufs: &mut &[IoSlice<'_>],
+) -> io::Result<(usize, bool)> {
+    Ok((stream.sink().write_vectored(bufs)?, false))
+}
+
 #[inline]
 pub(crate) fn read<S: Readable>(fd: &Fd<S>, mut buf: &mut [u8]) -> io::Result<usize> {
     fd.run(Side::Read, |stream| read_call(stream, &mut buf)).map_err(|error| fd.io().named("read", error))
 }
 
-pub(crate) fn read_vectored<S: Readable>(fd: &Fd<S>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-    fd.run(Side::Read, |stream| Ok((stream.source().read_vectored(bufs)?, false)))
+pub(crate) fn read_vectored<S: Readable>(fd: &Fd<S>, mut bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    fd.run(Side::Read, |stream| read_vectored_call(stream, &mut bufs))
         .map_err(|error| fd.io().named("read", error))
 }
 
@@ -49,8 +63,8 @@ pub(crate) fn write<S: Writable>(fd: &Fd<S>, mut buf: &[u8]) -> io::Result<usize
     fd.run(Side::Write, |stream| write_call(stream, &mut buf)).map_err(|error| fd.io().named("write", error))
 }
 
-pub(crate) fn write_vectored<S: Writable>(fd: &Fd<S>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    fd.run(Side::Write, |stream| Ok((stream.sink().write_vectored(bufs)?, false)))
+pub(crate) fn write_vectored<S: Writable>(fd: &Fd<S>, mut bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    fd.run(Side::Write, |stream| write_vectored_call(stream, &mut bufs))
         .map_err(|error| fd.io().named("write", error))
 }
 
@@ -58,11 +72,25 @@ pub(crate) fn read_event<'a, S: Readable>(
     fd: &'a Fd<S>,
     buf: &'a mut [u8],
 ) -> IoEvent<'a, S, &'a mut [u8], usize> {
-    IoEvent::new(fd, Side::Read, |stream, error| stream.named("read", error), buf, read_call)
+    IoEvent::new(fd, Side::Read, |stream, _, error| stream.named("read", error), buf, read_call)
 }
 
 pub(crate) fn write_event<'a, S: Writable>(fd: &'a Fd<S>, buf: &'a [u8]) -> IoEvent<'a, S, &'a [u8], usize> {
-    IoEvent::new(fd, Side::Write, |stream, error| stream.named("write", error), buf, write_call)
+    IoEvent::new(fd, Side::Write, |stream, _, error| stream.named("write", error), buf, write_call)
+}
+
+pub(crate) fn read_vectored_event<'a, 'b, S: Readable>(
+    fd: &'a Fd<S>,
+    bufs: &'a mut [IoSliceMut<'b>],
+) -> IoEvent<'a, S, &'a mut [IoSliceMut<'b>], usize> {
+    IoEvent::new(fd, Side::Read, |stream, _, error| stream.named("read", error), bufs, read_vectored_call)
+}
+
+pub(crate) fn write_vectored_event<'a, 'b, S: Writable>(
+    fd: &'a Fd<S>,
+    bufs: &'a [IoSlice<'b>],
+) -> IoEvent<'a, S, &'a [IoSlice<'b>], usize> {
+    IoEvent::new(fd, Side::Write, |stream, _, error| stream.named("write", error), bufs, write_vectored_call)
 }
 
 /// Reading from `$type`, whose field `inner` leads to an `Fd<$fd>`, in all ways that there are.
@@ -75,6 +103,14 @@ macro_rules! reads {
                 buf: &'a mut [u8],
             ) -> $crate::fd::IoEvent<'a, $fd, &'a mut [u8], usize> {
                 $crate::net::stream::read_event(&self.inner, buf)
+            }
+
+            /// A vectored read as an event.
+            pub fn read_vectored_event<'a, 'b>(
+                &'a self,
+                bufs: &'a mut [std::io::IoSliceMut<'b>],
+            ) -> $crate::fd::IoEvent<'a, $fd, &'a mut [std::io::IoSliceMut<'b>], usize> {
+                $crate::net::stream::read_vectored_event(&self.inner, bufs)
             }
 
             /// Reads in an async task.
@@ -120,6 +156,14 @@ macro_rules! writes {
             /// A write as an event, which yields what [`Write::write`](std::io::Write::write) returns.
             pub fn write_event<'a>(&'a self, buf: &'a [u8]) -> $crate::fd::IoEvent<'a, $fd, &'a [u8], usize> {
                 $crate::net::stream::write_event(&self.inner, buf)
+            }
+
+            /// A vectored write as an event.
+            pub fn write_vectored_event<'a, 'b>(
+                &'a self,
+                bufs: &'a [std::io::IoSlice<'b>],
+            ) -> $crate::fd::IoEvent<'a, $fd, &'a [std::io::IoSlice<'b>], usize> {
+                $crate::net::stream::write_vectored_event(&self.inner, bufs)
             }
 
             /// Writes in an async task.

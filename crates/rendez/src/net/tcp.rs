@@ -196,7 +196,7 @@ impl TcpStream {
 
     /// [`peek`](Self::peek) as an event.
     pub fn peek_event<'a>(&'a self, buf: &'a mut [u8]) -> ReadEvent<'a> {
-        let name = |tcp: &Tcp, error| tcp.named("peek", error);
+        let name = |tcp: &Tcp, _: &&mut [u8], error| tcp.named("peek", error);
         IoEvent::new(&self.inner, Side::Read, name, buf, |tcp, buf| Ok((tcp.io.peek(buf)?, false)))
     }
 

@@ -108,7 +108,7 @@ impl UdpSocket {
 
     /// [`send_to`](Self::send_to), to one address, as an event.
     pub fn send_to_event<'a>(&'a self, buf: &'a [u8], addr: SocketAddr) -> SendToEvent<'a> {
-        let name = |udp: &Udp, error| udp.named("send from", error);
+        let name = |_: &Udp, (_, addr): &(&[u8], SocketAddr), error| named("send to", addr, error);
         IoEvent::new(&self.inner, Side::Write, name, (buf, addr), |udp, (buf, addr)| {
             Ok((udp.0.send_to(buf, *addr)?, false))
         })
@@ -117,6 +117,34 @@ impl UdpSocket {
     /// [`send_to`](Self::send_to)'s twin for async tasks.
     pub fn send_to_async<'a>(&'a self, buf: &'a [u8], addr: SocketAddr) -> EventFuture<SendToEvent<'a>> {
         self.send_to_event(buf, addr).wait_async()
+    }
+
+    /// Receives without taking: the length, and where it came from.
+    ///
+    /// # Errors
+    /// As `recv_from`.
+    ///
+    /// # Blocking
+    /// As `recv_from`.
+    pub fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.named("peek at", self.inner.run(Side::Read, |udp| Ok((udp.0.peek_from(buf)?, false))))
+    }
+
+    /// [`peek_from`](Self::peek_from) as an event.
+    pub fn peek_from_event<'a>(
+        &'a self,
+        buf: &'a mut [u8],
+    ) -> IoEvent<'a, Udp, &'a mut [u8], (usize, SocketAddr)> {
+        let name = |udp: &Udp, _: &&mut [u8], error| udp.named("peek at", error);
+        IoEvent::new(&self.inner, Side::Read, name, buf, |udp, buf| Ok((udp.0.peek_from(buf)?, false)))
+    }
+
+    /// [`peek_from`](Self::peek_from)'s twin for async tasks.
+    pub fn peek_from_async<'a>(
+        &'a self,
+        buf: &'a mut [u8],
+    ) -> EventFuture<IoEvent<'a, Udp, &'a mut [u8], (usize, SocketAddr)>> {
+        self.peek_from_event(buf).wait_async()
     }
 
     /// Whether it may send to broadcast addresses.
@@ -191,11 +219,43 @@ impl UdpSocket {
         self.io().set_multicast_loop_v4(comes_back)
     }
 
+    /// See [`set_multicast_loop_v4`](Self::set_multicast_loop_v4).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
+        self.io().multicast_loop_v4()
+    }
+
+    /// As [`set_multicast_loop_v4`](Self::set_multicast_loop_v4).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_multicast_loop_v6(&self, comes_back: bool) -> io::Result<()> {
+        self.io().set_multicast_loop_v6(comes_back)
+    }
+
+    /// See [`set_multicast_loop_v4`](Self::set_multicast_loop_v4).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
+        self.io().multicast_loop_v6()
+    }
+
     /// The hops that packets to groups may take.
     ///
     /// # Errors
     /// The system's.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
         self.io().set_multicast_ttl_v4(ttl)
+    }
+
+    /// See [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        self.io().multicast_ttl_v4()
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Shutdown,
     datagram::datagrams,
+    retry::{RetryEvent, Tried},
     socket::{conversions, socket},
     stream::{Endpoint, Readable, Writable, reads, writes},
 };
@@ -10,29 +11,67 @@ use crate::{
     Event,
     fd::{Fd, IoEvent, Side, is_exhausted, named},
     select::EventFuture,
-    time::Instant,
 };
+use socket2::{Domain, SockAddr, Socket, Type};
 pub use std::os::unix::net::SocketAddr;
 use std::{
+    ffi::OsStr,
     fmt,
     io::{self, Read, Write},
     iter::FusedIterator,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::net,
+        linux::net::SocketAddrExt,
+        unix::{ffi::OsStrExt, net},
     },
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-/// How often a datagram is sent again to a receiver that has no room for it, at first and at last.
-const PAUSE_MIN: Duration = Duration::from_micros(100);
-const PAUSE_MAX: Duration = Duration::from_millis(10);
+/// An address for errors; one that is not of the file system begins with `@`, as elsewhere.
+fn text(addr: &SocketAddr) -> Option<String> {
+    match addr.as_pathname() {
+        Some(path) => Some(path.display().to_string()),
+        None => Some(format!("@{}", addr.as_abstract_name()?.escape_ascii())),
+    }
+}
 
 /// The address of a socket, for errors.
 fn address(addr: io::Result<SocketAddr>) -> Option<String> {
-    Some(addr.ok()?.as_pathname()?.display().to_string())
+    text(&addr.ok()?)
+}
+
+/// Whom one connects or sends to.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Path(PathBuf),
+    Addr(SocketAddr),
+}
+
+impl Place {
+    fn addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Place::Path(path) => SocketAddr::from_pathname(path),
+            Place::Addr(addr) => Ok(addr.clone()),
+        }
+    }
+
+    /// As the call of the system wants it.
+    fn sock_addr(&self) -> io::Result<SockAddr> {
+        let addr = self.addr()?;
+        match (addr.as_pathname(), addr.as_abstract_name()) {
+            (Some(path), _) => SockAddr::unix(path),
+            (None, Some(name)) => SockAddr::unix(OsStr::from_bytes(&[&[0], name].concat())),
+            (None, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "an address without a name")),
+        }
+    }
+
+    fn named(&self, operation: &'static str, error: io::Error) -> io::Error {
+        match self {
+            Place::Path(path) => named(operation, &path.display(), error),
+            Place::Addr(addr) => named(operation, &text(addr).unwrap_or_else(|| "(unnamed)".into()), error),
+        }
+    }
 }
 
 macro_rules! endpoint {
@@ -120,20 +159,55 @@ impl UnixStream {
 
     /// Connects to the listener at `path`.
     ///
+    /// While that has no room for another connection, which the system does not tell the end of, it is tried again after pauses of at most 10 ms.
+    ///
     /// # Errors
     /// The system's, named.
     ///
     /// # Blocking
-    /// Parks the goroutine while the listener has no room for another connection; on an OS thread it blocks.
+    /// Parks the goroutine, or the OS thread, while the listener has no room for another connection.
     ///
     /// # Cancellation
-    /// As of [`blocking`](crate::blocking()): none.
+    /// A runtime's shutdown unwinds the goroutine. By a context: [`connect_event`](Self::connect_event).
     pub fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
-        let path = path.as_ref();
-        // The system knows no way to be told when there is room: it blocks, so it is not done here.
-        crate::blocking(|| net::UnixStream::connect(path))
-            .map(UnixStream::from)
-            .map_err(|error| named("connect", &path.display(), error))
+        Self::connect_event(path).wait()
+    }
+
+    /// [`connect`](Self::connect) to an address, which may be one without a path.
+    ///
+    /// # Errors
+    /// The system's, named.
+    pub fn connect_addr(addr: &SocketAddr) -> io::Result<UnixStream> {
+        Self::connect_addr_event(addr).wait()
+    }
+
+    /// [`connect`](Self::connect) as an event.
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{Context, Event, net::{UnixListener, UnixStream}};
+    /// use std::time::Duration;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let path = std::env::temp_dir().join(format!("rendez-connect-example-{}", std::process::id()));
+    /// let listener = UnixListener::bind(&path)?;
+    /// let (ctx, _cancel) = Context::background().with_timeout(Duration::from_secs(3));
+    /// let stream = ctx.bound(UnixStream::connect_event(&path)).wait()??;
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connect_event<P: AsRef<Path>>(path: P) -> UnixConnectEvent {
+        connecting(Place::Path(path.as_ref().into()))
+    }
+
+    /// [`connect_addr`](Self::connect_addr) as an event.
+    pub fn connect_addr_event(addr: &SocketAddr) -> UnixConnectEvent {
+        connecting(Place::Addr(addr.clone()))
+    }
+
+    /// [`connect`](Self::connect)'s twin for async tasks.
+    pub fn connect_async<P: AsRef<Path>>(path: P) -> EventFuture<UnixConnectEvent> {
+        Self::connect_event(path).wait_async()
     }
 
     /// Two that are connected with each other.
@@ -170,6 +244,50 @@ impl UnixStream {
     }
 
     socket!(UnixStream, Stream, net::UnixStream);
+}
+
+/// The event of [`UnixStream::connect_event`].
+pub type UnixConnectEvent = RetryEvent<Connecting, UnixStream>;
+
+/// A connection to be, and to where.
+#[derive(Debug)]
+pub struct Connecting {
+    to: Place,
+    socket: Option<Socket>,
+}
+
+fn connecting(to: Place) -> UnixConnectEvent {
+    let name = |connecting: &Connecting, error| connecting.to.named("connect", error);
+    RetryEvent::new(None, name, Connecting { to, socket: None }, |connecting| connecting.attempt())
+}
+
+impl Connecting {
+    fn attempt(&mut self) -> Tried<UnixStream> {
+        match self.connect() {
+            Ok(stream) => Some(Ok(stream)),
+            // There is no room in the listener's queue.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn connect(&mut self) -> io::Result<UnixStream> {
+        let addr = self.to.sock_addr()?;
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?,
+        };
+        loop {
+            match socket.connect(&addr) {
+                Ok(()) => return Ok(UnixStream { inner: Arc::new(Fd::new(Stream(socket.into()))) }),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.socket = Some(socket);
+                    return Err(error);
+                }
+            }
+        }
+    }
 }
 
 /// Listens at a path: [`std::os::unix::net::UnixListener`] that parks its goroutine. See the [module](super) for what differs.
@@ -218,6 +336,16 @@ impl UnixListener {
             .map_err(|error| named("listen", &path.display(), error))
     }
 
+    /// Listens at an address, which may be one without a path.
+    ///
+    /// # Errors
+    /// The system's, named.
+    pub fn bind_addr(addr: &SocketAddr) -> io::Result<UnixListener> {
+        net::UnixListener::bind_addr(addr)
+            .map(UnixListener::from)
+            .map_err(|error| Place::Addr(addr.clone()).named("listen", error))
+    }
+
     /// Takes the next connection; as [`TcpListener::accept`](super::TcpListener::accept).
     ///
     /// # Errors
@@ -234,7 +362,7 @@ impl UnixListener {
 
     /// [`accept`](Self::accept) as an event.
     pub fn accept_event(&self) -> UnixAcceptEvent<'_> {
-        let name = |listening: &Listening, error| listening.named("accept", error);
+        let name = |listening: &Listening, _: &(), error| listening.named("accept", error);
         IoEvent::new(&self.inner, Side::Read, name, (), |listening, ()| accept_call(listening))
     }
 
@@ -282,6 +410,15 @@ impl Iterator for UnixIncoming<'_> {
 
 impl FusedIterator for UnixIncoming<'_> {}
 
+impl<'a> IntoIterator for &'a UnixListener {
+    type Item = io::Result<UnixStream>;
+    type IntoIter = UnixIncoming<'a>;
+
+    fn into_iter(self) -> UnixIncoming<'a> {
+        self.incoming()
+    }
+}
+
 /// Datagrams over Unix sockets: [`std::os::unix::net::UnixDatagram`] that parks its goroutine. See the [module](super) for what differs.
 ///
 /// # Examples
@@ -314,6 +451,16 @@ impl UnixDatagram {
             .map_err(|error| named("bind", &path.display(), error))
     }
 
+    /// A socket at an address, which may be one without a path.
+    ///
+    /// # Errors
+    /// The system's, named.
+    pub fn bind_addr(addr: &SocketAddr) -> io::Result<UnixDatagram> {
+        net::UnixDatagram::bind_addr(addr)
+            .map(UnixDatagram::from)
+            .map_err(|error| Place::Addr(addr.clone()).named("bind", error))
+    }
+
     /// A socket without an address.
     ///
     /// # Errors
@@ -340,7 +487,17 @@ impl UnixDatagram {
         self.io().connect(path).map_err(|error| named("connect", &path.display(), error))
     }
 
+    /// [`connect`](Self::connect) to an address, which may be one without a path.
+    ///
+    /// # Errors
+    /// The system's, named.
+    pub fn connect_addr(&self, addr: &SocketAddr) -> io::Result<()> {
+        self.io().connect_addr(addr).map_err(|error| Place::Addr(addr.clone()).named("connect", error))
+    }
+
     /// Sends a datagram to the socket at `path`.
+    ///
+    /// While that has no room for it, which the system does not tell the end of, it is tried again after pauses of at most 10 ms.
     ///
     /// # Errors
     /// The system's, named.
@@ -348,28 +505,46 @@ impl UnixDatagram {
     /// # Blocking
     /// Parks the goroutine, or the OS thread, until there is room for it.
     pub fn send_to<P: AsRef<Path>>(&self, buf: &[u8], path: P) -> io::Result<usize> {
-        let path = path.as_ref();
-        let deadline = self.write_timeout()?.map(|limit| Instant::now().after(limit));
-        let mut pause = PAUSE_MIN;
-        loop {
-            // The system tells when this socket has room, not when that of a receiver has, to which it is not connected: so time
-            // has to tell, and the source is not to be told that the attempt was in vain.
-            let error = match self.io().send_to(buf, path) {
-                _ if self.is_closed() => io::ErrorKind::NotConnected.into(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.inner.is_impatient() => {
-                    if deadline.is_none_or(|deadline| Instant::now() < deadline) {
-                        crate::sleep(pause);
-                        pause = (pause * 2).min(PAUSE_MAX);
-                        continue;
-                    }
-                    io::ErrorKind::TimedOut.into()
-                }
-                Err(error) => error,
-                Ok(len) => return Ok(len),
-            };
-            return Err(named("send to", &path.display(), error));
-        }
+        self.send_to_event(buf, path).wait()
+    }
+
+    /// [`send_to`](Self::send_to) an address, which may be one without a path.
+    ///
+    /// # Errors
+    /// The system's, named.
+    ///
+    /// # Blocking
+    /// As [`send_to`](Self::send_to).
+    pub fn send_to_addr(&self, buf: &[u8], addr: &SocketAddr) -> io::Result<usize> {
+        self.send_to_addr_event(buf, addr).wait()
+    }
+
+    /// [`send_to`](Self::send_to) as an event.
+    pub fn send_to_event<'a, P: AsRef<Path>>(&'a self, buf: &'a [u8], path: P) -> UnixSendToEvent<'a> {
+        self.sending(buf, Place::Path(path.as_ref().into()))
+    }
+
+    /// [`send_to_addr`](Self::send_to_addr) as an event.
+    pub fn send_to_addr_event<'a>(&'a self, buf: &'a [u8], addr: &SocketAddr) -> UnixSendToEvent<'a> {
+        self.sending(buf, Place::Addr(addr.clone()))
+    }
+
+    /// [`send_to`](Self::send_to)'s twin for async tasks.
+    ///
+    /// # Cancellation
+    /// Safe: a future that is dropped before it is ready has sent nothing.
+    pub fn send_to_async<'a, P: AsRef<Path>>(
+        &'a self,
+        buf: &'a [u8],
+        path: P,
+    ) -> EventFuture<UnixSendToEvent<'a>> {
+        self.send_to_event(buf, path).wait_async()
+    }
+
+    fn sending<'a>(&'a self, buf: &'a [u8], to: Place) -> UnixSendToEvent<'a> {
+        let name = |sending: &Sending<'_>, error| sending.to.named("send to", error);
+        let limit = self.inner.limit(Side::Write);
+        RetryEvent::new(limit, name, Sending { socket: self, buf, to }, |sending| sending.attempt())
     }
 
     /// Ends one direction, or both.
@@ -378,5 +553,36 @@ impl UnixDatagram {
     /// The system's.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.io().shutdown(how).map_err(|error| self.inner.io().named("shutdown", error))
+    }
+}
+
+/// The event of [`UnixDatagram::send_to_event`].
+pub type UnixSendToEvent<'a> = RetryEvent<Sending<'a>, usize>;
+
+/// A datagram to be sent, and to where.
+#[derive(Debug)]
+pub struct Sending<'a> {
+    socket: &'a UnixDatagram,
+    buf: &'a [u8],
+    to: Place,
+}
+
+impl Sending<'_> {
+    fn attempt(&mut self) -> Tried<usize> {
+        if self.socket.is_closed() {
+            return Some(Err(io::Error::new(io::ErrorKind::NotConnected, "it has been closed")));
+        }
+        loop {
+            // Not by way of the source: that is told by the system when this socket has room, not when that of the receiver has.
+            match self.to.addr().and_then(|addr| self.socket.io().send_to_addr(self.buf, &addr)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && !self.socket.inner.is_impatient() =>
+                {
+                    return None;
+                }
+                result => return Some(result),
+            }
+        }
     }
 }

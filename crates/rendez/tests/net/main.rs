@@ -4,6 +4,7 @@
 #![cfg(not(loom))]
 
 mod net_others;
+mod net_parity;
 mod net_tcp;
 #[path = "../setup/mod.rs"]
 mod setup;

@@ -26,12 +26,13 @@ Talking to it:
 Limits:
   Who reads so slowly that --queue lines wait for him is sent away, and so is who
   takes nothing for --write-timeout. Nobody waits for him meanwhile. Who talks faster
-  than --rate lines a second, after a burst of as many, is read more slowly. Who
-  sends a longer line than --max-line is sent away.
+  than --rate lines a second, after a burst of as many, is read more slowly, tries
+  for a name included. Who sends a longer line than --max-line is sent away.
 
 Ending:
   SIGTERM or Ctrl-C: nobody is let in any more, everybody is told, and what has been
   said is still delivered, for as long as --drain. A second one ends at once.
+  SIGQUIT does not end it: it tells on stderr what each goroutine is at.
 
 Exit status:
   0    everybody was told
@@ -62,7 +63,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rate: u32,
 
-    /// How long one may take to say his name
+    /// How long one may take to say his name, and another where that can't be had
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) name_timeout: Duration,
 

@@ -6,7 +6,7 @@ use crate::{
     lines::Lines,
 };
 use rendez::{
-    Context,
+    Context, Event,
     chan::{self, Receiver, Sender},
     go,
     net::{Shutdown, TcpStream},
@@ -14,8 +14,11 @@ use rendez::{
     time::{Instant, timeout},
 };
 use std::{
-    io::{self, Write},
-    sync::Arc,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,12 +39,13 @@ impl Client {
     /// What the connection had to complain of, other than that its client has gone.
     pub(crate) fn serve(self) -> io::Result<()> {
         let (queue, lines) = chan::bounded(self.cli.queue as usize);
+        let is_stuck = Arc::new(AtomicBool::new(false));
         let writer = go({
-            let (stream, limit) = (self.stream.clone(), self.cli.write_timeout);
-            move || deliver(&stream, &lines, limit)
+            let (stream, limit, is_stuck) = (self.stream.clone(), self.cli.write_timeout, is_stuck.clone());
+            move || deliver(&stream, &lines, limit, &is_stuck)
         });
         // The queue is closed by the hub, or goes with the reader of one who was never let in. The writer delivers what is in it.
-        let outcome = self.read(queue);
+        let outcome = self.read(queue, is_stuck);
         let written = writer.join().unwrap_or(Ok(()));
         // Whoever is at the other end is told by that, should there be anything left of the connection.
         let _ = self.stream.shutdown(Shutdown::Both);
@@ -53,13 +57,19 @@ impl Client {
         })
     }
 
-    fn read(&self, queue: Sender<Line>) -> io::Result<()> {
+    fn read(&self, queue: Sender<Line>, is_stuck: Arc<AtomicBool>) -> io::Result<()> {
         let mut lines = Lines::new(self.cli.max_line as usize);
         let tell = |text: &str| drop(queue.try_send(format!("{text}\n").into()));
         tell("* what is your name?");
+        // Those who talk too fast, or try names too fast, are read more slowly; it is their own lines that wait.
+        let rate = RateLimit::new(self.cli.rate, Duration::from_secs(1) / self.cli.rate);
         let id = loop {
             let Some(name) = self.line(&mut lines, self.cli.name_timeout, &tell)? else { return Ok(()) };
-            let outbox = Outbox { queue: queue.clone(), stream: self.stream.clone() };
+            if rate.wait(&self.ctx).is_err() {
+                return Ok(());
+            }
+            let outbox =
+                Outbox { queue: queue.clone(), stream: self.stream.clone(), is_stuck: is_stuck.clone() };
             let (answer, answered) = chan::bounded(1);
             if self.hub.send(Request::Enter { name: name.trim().into(), outbox, answer }).is_err() {
                 return Ok(());
@@ -70,12 +80,10 @@ impl Client {
                 Err(_) => return Ok(()),
             }
         };
-        let rate = RateLimit::new(self.cli.rate, Duration::from_secs(1) / self.cli.rate);
         let outcome = loop {
             match self.line(&mut lines, self.cli.idle_timeout, &tell) {
                 Ok(Some(line)) => {
                     let Some(command) = Command::parse(&line) else { break Ok(()) };
-                    // Those who talk too fast are read more slowly; it is their own lines that wait.
                     if rate.wait(&self.ctx).is_err() || self.hub.send(Request::Do { id, command }).is_err() {
                         break Ok(());
                     }
@@ -93,7 +101,8 @@ impl Client {
         // For the whole line: one who sends a byte now and then is no faster by that.
         let deadline = Instant::now() + limit;
         let mut bytes = [0; 2048];
-        loop {
+        // What has been read already does not count when he has gone.
+        while !self.stream.is_closed() {
             match lines.next() {
                 Ok(Some(line)) => return Ok(Some(line)),
                 Ok(None) => {}
@@ -113,11 +122,17 @@ impl Client {
                 }
             }
         }
+        Ok(None)
     }
 }
 
 /// Writes what is in the queue, until that is closed and empty.
-fn deliver(stream: &TcpStream, lines: &Receiver<Line>, limit: Duration) -> io::Result<()> {
+fn deliver(
+    stream: &TcpStream,
+    lines: &Receiver<Line>,
+    limit: Duration,
+    is_stuck: &AtomicBool,
+) -> io::Result<()> {
     let end = || -> io::Result<()> {
         stream.set_write_timeout(Some(limit))?;
         let mut bytes = Vec::new();
@@ -129,16 +144,29 @@ fn deliver(stream: &TcpStream, lines: &Receiver<Line>, limit: Duration) -> io::R
             {
                 bytes.extend_from_slice(line.as_bytes());
             }
-            (&mut &*stream).write_all(&bytes)?;
+            let mut left = &bytes[..];
+            while !left.is_empty() {
+                let written = match stream.write_event(left).wait_timeout(Duration::ZERO) {
+                    Some(written) => written,
+                    None => {
+                        is_stuck.store(true, Ordering::Release);
+                        let written = stream.write_event(left).wait();
+                        is_stuck.store(false, Ordering::Release);
+                        written
+                    }
+                };
+                left = &left[written?..];
+            }
             bytes.clear();
         }
         Ok(())
     };
     let outcome = end();
     if outcome.is_err() {
-        // The reader is not to wait for one who takes nothing; nor is what comes still to be kept for him.
+        // The reader is not to wait for one who takes nothing, nor to go on with what he has said before; nor is what comes still to be kept for
+        // him.
         lines.close();
-        let _ = stream.shutdown(Shutdown::Both);
+        stream.close();
     }
     outcome
 }

@@ -2,13 +2,16 @@
 
 use rendez::{
     Context,
-    chan::{self, Receiver, Sender},
-    net::{Shutdown, TcpStream},
-    select,
+    chan::{self, Receiver, Sender, TrySendError},
+    net::TcpStream,
+    select, yield_now,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A line as it is sent: one allocation, however many hear it.
@@ -25,6 +28,8 @@ const HELP: &str =
 pub(crate) struct Outbox {
     pub(crate) queue: Sender<Line>,
     pub(crate) stream: Arc<TcpStream>,
+    /// Whether the writer waits for the client to take something.
+    pub(crate) is_stuck: Arc<AtomicBool>,
 }
 
 /// What is asked of the hub.
@@ -243,14 +248,21 @@ impl Hub {
         all.into_iter().for_each(|id| self.tell(id, &line));
     }
 
-    /// Puts a line into somebody's queue. It is never waited for: who has no room for it is sent away.
+    /// Puts a line into somebody's queue. He is never waited for: who has no room for it is sent away. But his writer may only not have
+    /// had its turn, while many had something to say; that is no fault of his.
     fn tell(&mut self, id: Id, line: &Line) {
-        let Some(member) = self.members.get(&id) else { return };
-        if member.outbox.queue.try_send(line.clone()).is_err() && !member.outbox.queue.is_closed() {
-            member.outbox.queue.close();
-            // His reader may wait for him, and his writer does.
-            let _ = member.outbox.stream.shutdown(Shutdown::Both);
-            self.slow.push(id);
+        let Some(Member { outbox, .. }) = self.members.get(&id) else { return };
+        let mut line = line.clone();
+        while let Err(TrySendError::Full(unsent)) = outbox.queue.try_send(line) {
+            if outbox.is_stuck.load(Ordering::Acquire) {
+                outbox.queue.close();
+                // His reader may wait for him, or have much of what he has said to go on with; his writer does wait.
+                outbox.stream.close();
+                self.slow.push(id);
+                return;
+            }
+            line = unsent;
+            yield_now();
         }
     }
 }

@@ -23,7 +23,9 @@ use cli::Cli;
 use client::Client;
 use hub::Hub;
 use rendez::{
-    Context, Event, go,
+    Context, Event,
+    diag::{self, AfterDump},
+    go,
     net::{TcpListener, TcpStream},
     signal::{self, Signal},
     sync::WaitGroup,
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> io::Result<ExitCode> {
     let listener = TcpListener::bind(cli.listen)?;
     let signals = signal::notify([Signal::TERMINATE, Signal::INTERRUPT])?;
+    diag::dump_on_quit(AfterDump::GoOn)?;
     say(&format!("listening on tcp://{}", listener.local_addr()?));
     let (ctx, stop) = Context::background().with_cancel();
     let there = Arc::new(AtomicUsize::new(0));

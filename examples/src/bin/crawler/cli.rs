@@ -7,9 +7,9 @@ use url::Url;
 const AFTER_LONG_HELP: &str = "\
 Politeness:
   From each host one page at a time is fetched, with --delay between two. Its
-  robots.txt is fetched first and heeded; where that can't be had because of an
-  error of the server's, nothing is fetched from it. (A Crawl-delay is not heeded:
-  set --delay.)
+  robots.txt is fetched first, also where it has moved to, and heeded; where it can't
+  be had because of an error of the server's or of the connection, nothing is
+  fetched from it. (A Crawl-delay is not heeded: set --delay.)
 
 What is fetched:
   Pages over http, each once however often it is linked to, up to --depth links away

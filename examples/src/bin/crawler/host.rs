@@ -39,6 +39,9 @@ enum Robots {
     Unknown,
 }
 
+/// So many redirects are followed to it.
+const REDIRECTS: usize = 5;
+
 pub(crate) struct Host {
     ctx: Context,
     cli: Arc<Cli>,
@@ -79,7 +82,14 @@ impl Host {
     fn serve(&mut self, robots: &mut Option<Robots>, job: Job) -> Result<Outcome, ContextError> {
         let robots = match robots {
             Some(robots) => robots,
-            None => robots.insert(self.robots(&job.url)?),
+            None => match self.robots(&job.url)? {
+                Ok(said) => robots.insert(said),
+                // Nobody knows what may be fetched. With the next page it is tried anew.
+                Err(error) => {
+                    let error = io::Error::new(error.kind(), format!("robots.txt: {error}"));
+                    return Ok(Outcome { job, page: Some(Err(error)), took: Duration::ZERO });
+                }
+            },
         };
         let refused = match robots {
             Robots::Allow => false,
@@ -96,17 +106,31 @@ impl Host {
         Ok(Outcome { job, page: Some(page), took })
     }
 
-    fn robots(&mut self, page: &Url) -> Result<Robots, ContextError> {
-        let url = page.join("/robots.txt").expect("any host can have one");
-        Ok(match self.fetch(&url)?.0 {
-            Ok(page) if page.status.is_success() => {
-                Robots::Say(String::from_utf8_lossy(&page.body).into_owned())
+    fn robots(&mut self, page: &Url) -> Result<io::Result<Robots>, ContextError> {
+        let mut url = page.join("/robots.txt").expect("any host can have one");
+        for _ in 0..=REDIRECTS {
+            let answer = match self.fetch(&url)?.0 {
+                Ok(answer) => answer,
+                Err(error) => return Ok(Err(error)),
+            };
+            if url.authority() != page.authority() {
+                // The connection that is kept is one to somebody else.
+                self.client.kept = None;
             }
-            Ok(page) if page.status.is_server_error() => Robots::Unknown,
-            Ok(_) => Robots::Allow,
-            // Pages are tried all the same, so that what is wrong is told of them.
-            Err(_) => Robots::Allow,
-        })
+            if answer.status.is_success() {
+                return Ok(Ok(Robots::Say(String::from_utf8_lossy(&answer.body).into_owned())));
+            }
+            if answer.status.is_server_error() {
+                return Ok(Ok(Robots::Unknown));
+            }
+            let moved = answer.location.and_then(|to| url.join(&to).ok()).filter(|to| to.scheme() == "http");
+            let Some(moved) = moved else { break };
+            if moved.authority() != url.authority() {
+                self.client.kept = None;
+            }
+            url = moved;
+        }
+        Ok(Ok(Robots::Allow))
     }
 
     /// When it is time, and there is a free slot.

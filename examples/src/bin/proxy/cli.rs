@@ -31,12 +31,17 @@ Headers:
   Via is added.
 
 Answers of its own:
+  400 the request does not say to which host it is
+  408 the client took longer than --body-timeout to send a request, or sent nothing of
+      it for --timeout
   502 no upstream could be reached, or the connection broke
-  504 the upstream took longer than --timeout
+  504 the upstream had the request and took longer than --timeout
+  An answer that breaks off, or of which nothing comes for --timeout, is broken off.
 
 Ending:
   SIGTERM or Ctrl-C: no connection is accepted any more, idle ones are closed, what
   is under way comes to its end, for as long as --drain. A second one ends at once.
+  SIGQUIT does not end it: it tells on stderr what each goroutine is at.
 
 Exit status:
   0    drained
@@ -88,9 +93,14 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     pub(crate) connect_timeout: Duration,
 
-    /// How long an upstream may take to begin to answer; in TCP mode, how long nothing may come in either direction
+    /// How long an upstream may take to begin to answer, and how long nothing may come of a body; in TCP mode, how long nothing may move in
+    /// both directions
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
+
+    /// How long a client may take to send the body of a request
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub(crate) body_timeout: Duration,
 
     /// How long the head of a request may take, and how long a client's connection may be idle
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]

@@ -1,6 +1,10 @@
 //! Requests, one by one.
 
-use crate::upstreams::{Upstream, Upstreams};
+use crate::{
+    host,
+    pulse::Pulse,
+    upstreams::{Upstream, Upstreams},
+};
 use bytes::Bytes;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Version,
@@ -12,13 +16,17 @@ use hyper::{
 use rendez::{
     Context, Event, block_on, go_async,
     net::{SocketAddr, TcpStream},
+    time::{Instant, SleepFuture, sleep_async},
 };
 use rendez_hyper::{Body, Connection, Io};
 use std::{
     error::Error,
     io,
-    pin::Pin,
-    sync::Arc,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{self, Poll},
     time::Duration,
 };
@@ -36,8 +44,15 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// The body of a request that is passed on; none, where it may have to be sent again.
 pub(crate) enum Outgoing {
-    Passed(Incoming),
+    Passed { body: Incoming, upload: Arc<Upload> },
     Empty,
+}
+
+/// How far the sending of a request has come: the upstream's time to answer begins with its last piece.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    pulse: Pulse,
+    is_whole: AtomicBool,
 }
 
 impl body::Body for Outgoing {
@@ -49,21 +64,28 @@ impl body::Body for Outgoing {
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut *self {
-            Outgoing::Passed(body) => Pin::new(body).poll_frame(cx),
+            Outgoing::Passed { body, upload } => {
+                let frame = Pin::new(&mut *body).poll_frame(cx);
+                if frame.is_ready() {
+                    upload.pulse.beat();
+                    upload.is_whole.store(body.is_end_stream(), Ordering::Relaxed);
+                }
+                frame
+            }
             Outgoing::Empty => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Outgoing::Passed(body) => body.is_end_stream(),
+            Outgoing::Passed { body, .. } => body.is_end_stream(),
             Outgoing::Empty => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Outgoing::Passed(body) => body.size_hint(),
+            Outgoing::Passed { body, .. } => body.size_hint(),
             Outgoing::Empty => SizeHint::with_exact(0),
         }
     }
@@ -75,6 +97,9 @@ pub(crate) enum Answered {
         body: Incoming,
         /// The connection that it comes over, kept for another request when it has come to its end.
         lease: Option<Lease>,
+        /// How long nothing may come of it, and what tells that while nothing comes.
+        limit: Duration,
+        alarm: Option<Pin<Box<SleepFuture>>>,
     },
     Own(Body),
 }
@@ -101,7 +126,17 @@ impl body::Body for Answered {
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
-            Answered::Passed { body, .. } => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Answered::Passed { body, limit, alarm, .. } => {
+                if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+                    *alarm = None;
+                    return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+                }
+                let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_async(*limit)));
+                alarm.as_mut().poll(cx).map(|()| {
+                    eprintln!("proxy: an upstream has sent nothing of a body for {limit:?}");
+                    Some(Err("the upstream has sent nothing for too long".into()))
+                })
+            }
             Answered::Own(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
@@ -123,7 +158,7 @@ impl body::Body for Answered {
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        if let Answered::Passed { body, lease } = self
+        if let Answered::Passed { body, lease, .. } = self
             && body::Body::is_end_stream(body)
             && let Some(lease) = lease.take()
         {
@@ -137,6 +172,8 @@ impl Drop for Answered {
 pub(crate) struct Times {
     pub(crate) connect: Duration,
     pub(crate) answer: Duration,
+    /// The client's to send its request, all in all.
+    pub(crate) body: Duration,
 }
 
 /// Passes requests on.
@@ -158,7 +195,12 @@ enum Attempt {
 /// Why there is no answer.
 enum Failure {
     Unreachable(String),
+    /// The upstream did not answer in time.
     TooLate,
+    /// The client did not send its request in time.
+    SlowClient,
+    /// The client did not say to which host its request is.
+    Unaddressed,
 }
 
 impl Proxy {
@@ -168,23 +210,30 @@ impl Proxy {
         request: Request<Incoming>,
     ) -> Response<Answered> {
         let (mut head, body) = request.into_parts();
+        if !host::is_told(head.version, &head.headers) {
+            return failed(&Failure::Unaddressed);
+        }
         let may_repeat = body::Body::is_end_stream(&body) && head.method.is_idempotent();
         prepare(&mut head, connection.peer());
-        let mut request = Some(Request::from_parts(
-            head.clone(),
-            if body::Body::is_end_stream(&body) { Outgoing::Empty } else { Outgoing::Passed(body) },
-        ));
-        let (ctx, _cancel) = connection.context().with_timeout(self.times.answer);
+        let is_empty = body::Body::is_end_stream(&body);
+        let upload =
+            Arc::new(Upload { pulse: Pulse::new(self.times.answer), is_whole: AtomicBool::new(is_empty) });
+        let body = match is_empty {
+            true => Outgoing::Empty,
+            false => Outgoing::Passed { body, upload: upload.clone() },
+        };
+        let mut request = Some(Request::from_parts(head.clone(), body));
+        let (ctx, _cancel) = connection.context().with_timeout(self.times.body + self.times.answer);
         let mut attempts = self.upstreams.attempts();
         let mut last: Option<(Response<Incoming>, Lease)> = None;
         let mut why = Failure::Unreachable("no upstream is left".into());
         while let Some(upstream) = attempts.next() {
             let Some(sent) = request.take() else { break };
-            match self.attempt(&ctx, upstream, sent) {
+            match self.attempt(&ctx, upstream, sent, &upload, may_repeat.then_some(&head)) {
                 Attempt::Answered(response, sender) => {
                     let lease = self.lease(upstream, sender);
                     if !(may_repeat && is_passing(response.status())) {
-                        return passed(response, lease, &head.method);
+                        return self.passed(response, lease, &head.method);
                     }
                     // Another may do better; if not, this is the answer.
                     last = Some((response, lease));
@@ -195,7 +244,7 @@ impl Proxy {
                     continue;
                 }
                 Attempt::Failed(failure) => {
-                    let is_late = matches!(failure, Failure::TooLate);
+                    let is_late = !matches!(failure, Failure::Unreachable(_));
                     why = failure;
                     if is_late {
                         break;
@@ -207,7 +256,7 @@ impl Proxy {
             }
         }
         match last {
-            Some((response, lease)) => passed(response, lease, &head.method),
+            Some((response, lease)) => self.passed(response, lease, &head.method),
             None => failed(&why),
         }
     }
@@ -219,19 +268,32 @@ impl Proxy {
     }
 
     /// Sends the request, over a connection that is there or a new one.
-    fn attempt(&self, ctx: &Context, upstream: &Upstream, mut request: Request<Outgoing>) -> Attempt {
+    fn attempt(
+        &self,
+        ctx: &Context,
+        upstream: &Upstream,
+        mut request: Request<Outgoing>,
+        upload: &Upload,
+        again: Option<&request::Parts>,
+    ) -> Attempt {
+        request = addressed(request, upstream);
         // One that was kept may turn out to have been closed meanwhile: then the next, and at last a new one.
         while let Some(mut sender) = upstream.idle() {
             if !matches!(block_on(ctx.within(sender.ready())), Ok(Ok(()))) {
                 continue;
             }
-            match self.send(ctx, sender, request) {
-                Attempt::Unsent(unsent, _) => request = unsent,
-                attempt => return attempt,
+            match (self.send(ctx, sender, request, upload), again) {
+                (Attempt::Unsent(unsent, _), _) => request = unsent,
+                // It was closed just now. That says nothing of the upstream, so it does not count as an attempt.
+                (Attempt::Failed(Failure::Unreachable(_)), Some(head)) => {
+                    request = addressed(Request::from_parts(head.clone(), Outgoing::Empty), upstream);
+                    break;
+                }
+                (attempt, _) => return attempt,
             }
         }
         match self.connect(ctx, upstream.addr) {
-            Ok(sender) => self.send(ctx, sender, request),
+            Ok(sender) => self.send(ctx, sender, request, upload),
             Err(error) => Attempt::Unsent(request, Failure::Unreachable(error.to_string())),
         }
     }
@@ -247,18 +309,58 @@ impl Proxy {
         Ok(sender)
     }
 
-    fn send(&self, ctx: &Context, mut sender: SendRequest<Outgoing>, request: Request<Outgoing>) -> Attempt {
-        match block_on(ctx.within(sender.try_send_request(request))) {
-            Ok(Ok(response)) => Attempt::Answered(response, sender),
-            Ok(Err(mut failed)) => {
+    fn send(
+        &self,
+        ctx: &Context,
+        mut sender: SendRequest<Outgoing>,
+        request: Request<Outgoing>,
+        upload: &Upload,
+    ) -> Attempt {
+        upload.pulse.beat();
+        let began = Instant::now();
+        let mut sending = pin!(sender.try_send_request(request));
+        let sent = loop {
+            // As long as the client sends, the upstream can't answer.
+            let is_whole = upload.is_whole.load(Ordering::Relaxed);
+            let left = match is_whole {
+                true => upload.pulse.left(),
+                false => upload.pulse.left().min(self.times.body.saturating_sub(began.elapsed())),
+            };
+            if left.is_zero() {
+                let why = if is_whole { Failure::TooLate } else { Failure::SlowClient };
+                return Attempt::Failed(why);
+            }
+            let (limited, _cancel) = ctx.with_timeout(left);
+            match block_on(limited.within(sending.as_mut())) {
+                Ok(sent) => break sent,
+                Err(_) if ctx.err().is_some() => return Attempt::Failed(Failure::TooLate),
+                Err(_) => {}
+            }
+        };
+        match sent {
+            Ok(response) => Attempt::Answered(response, sender),
+            Err(mut failed) => {
                 let why = Failure::Unreachable(failed.error().to_string());
                 match failed.take_message() {
                     Some(request) => Attempt::Unsent(request, why),
                     None => Attempt::Failed(why),
                 }
             }
-            Err(_) => Attempt::Failed(Failure::TooLate),
         }
+    }
+
+    fn passed(&self, response: Response<Incoming>, lease: Lease, method: &Method) -> Response<Answered> {
+        let (mut head, body) = response.into_parts();
+        strip(&mut head.headers);
+        head.version = Version::HTTP_11;
+        head.headers.append(header::VIA, HeaderValue::from_static("1.1 rendez-proxy"));
+        if body::Body::is_end_stream(&body) || *method == Method::HEAD {
+            // Nothing is to come over it.
+            lease.give_back();
+            return Response::from_parts(head, Answered::Own(Body::empty()));
+        }
+        let limit = self.times.answer;
+        Response::from_parts(head, Answered::Passed { body, lease: Some(lease), limit, alarm: None })
     }
 }
 
@@ -270,6 +372,12 @@ fn is_passing(status: StatusCode) -> bool {
 /// Makes a request one of ours.
 fn prepare(head: &mut request::Parts, peer: &SocketAddr) {
     strip(&mut head.headers);
+    // What is in the absolute form counts.
+    if let Some(authority) = head.uri.authority() {
+        // Without the name of a user.
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        head.headers.insert(header::HOST, HeaderValue::from_str(host).expect("part of a URI is plain"));
+    }
     // hyper would send the absolute form, which is for proxies, to the upstream.
     if let Some(path) = head.uri.path_and_query() {
         head.uri = path.as_str().parse().expect("part of a URI is one");
@@ -283,6 +391,15 @@ fn prepare(head: &mut request::Parts, peer: &SocketAddr) {
         .insert("x-forwarded-for", HeaderValue::from_str(&chain).expect("it was one, and an address"));
     head.headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
     head.headers.append(header::VIA, HeaderValue::from_static("1.1 rendez-proxy"));
+}
+
+/// From HTTP/1.0 a request may come without a host, and it is passed on as 1.1.
+fn addressed(mut request: Request<Outgoing>, upstream: &Upstream) -> Request<Outgoing> {
+    request
+        .headers_mut()
+        .entry(header::HOST)
+        .or_insert_with(|| HeaderValue::from_str(&upstream.addr.to_string()).expect("an address is a host"));
+    request
 }
 
 /// Takes out what concerns the connection alone, and what it names.
@@ -301,19 +418,6 @@ fn strip(headers: &mut HeaderMap) {
     headers.remove("proxy-connection");
 }
 
-fn passed(response: Response<Incoming>, lease: Lease, method: &Method) -> Response<Answered> {
-    let (mut head, body) = response.into_parts();
-    strip(&mut head.headers);
-    head.version = Version::HTTP_11;
-    head.headers.append(header::VIA, HeaderValue::from_static("1.1 rendez-proxy"));
-    if body::Body::is_end_stream(&body) || *method == Method::HEAD {
-        // Nothing is to come over it.
-        lease.give_back();
-        return Response::from_parts(head, Answered::Own(Body::empty()));
-    }
-    Response::from_parts(head, Answered::Passed { body, lease: Some(lease) })
-}
-
 fn failed(why: &Failure) -> Response<Answered> {
     let (status, text) = match why {
         Failure::Unreachable(why) => {
@@ -321,6 +425,8 @@ fn failed(why: &Failure) -> Response<Answered> {
             (StatusCode::BAD_GATEWAY, "no upstream has answered\n")
         }
         Failure::TooLate => (StatusCode::GATEWAY_TIMEOUT, "the upstream takes too long\n"),
+        Failure::Unaddressed => (StatusCode::BAD_REQUEST, "to which host is it?\n"),
+        Failure::SlowClient => (StatusCode::REQUEST_TIMEOUT, "the request takes too long\n"),
     };
     let response =
         Response::builder().status(status).header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -358,5 +464,6 @@ mod tests {
             (head.uri.to_string().as_str(), &head.headers["via"]),
             ("/a?b=c", &"1.1 rendez-proxy".parse().unwrap())
         );
+        assert_eq!(head.headers["host"], "host");
     }
 }

@@ -13,11 +13,15 @@
 //! | [`cli`] | the command line |
 //! | [`upstreams`] | whose turn it is, who is well, how often one may try again |
 //! | [`http`] | requests |
+//! | [`pulse`] | whether something moves |
 //! | [`tcp`] | connections |
 #![forbid(unsafe_code)]
 
 mod cli;
+#[path = "../../host.rs"]
+mod host;
 mod http;
+mod pulse;
 mod tcp;
 mod upstreams;
 
@@ -25,7 +29,9 @@ use clap::Parser;
 use cli::{Cli, Mode};
 use http::{Proxy, Times};
 use rendez::{
-    Context, go,
+    Context,
+    diag::{self, AfterDump},
+    go,
     net::TcpListener,
     signal::{self, Signal},
 };
@@ -53,6 +59,7 @@ fn run(cli: &Cli) -> io::Result<ExitCode> {
     let upstreams = Arc::new(Upstreams::new(&cli.upstreams, cli.retry_budget));
     let listener = TcpListener::bind(cli.listen)?;
     let signals = signal::notify([Signal::TERMINATE, Signal::INTERRUPT])?;
+    diag::dump_on_quit(AfterDump::GoOn)?;
     let (ctx, stop) = Context::background().with_cancel();
     let checks = Checks {
         path: cli.health_path.clone().filter(|_| cli.mode == Mode::Http),
@@ -76,7 +83,7 @@ fn run(cli: &Cli) -> io::Result<ExitCode> {
     });
     let drained = match cli.mode {
         Mode::Http => {
-            let times = Times { connect: cli.connect_timeout, answer: cli.timeout };
+            let times = Times { connect: cli.connect_timeout, answer: cli.timeout, body: cli.body_timeout };
             let proxy = Arc::new(Proxy { upstreams, times });
             let server = Server::new()
                 .max_connections(cli.max_connections as usize)

@@ -10,11 +10,9 @@ use rendez::{
     time,
 };
 use rendez_hyper::Drained;
-use std::{
-    io::{self, Read, Write},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
+
+use crate::pulse::Pulse;
 
 /// After the drain those that are left are closed, which takes them no longer than this.
 const CUT: Duration = Duration::from_secs(1);
@@ -63,15 +61,17 @@ impl Relay {
         let upstream = self.upstream(cut)?;
         for stream in [&client, &upstream] {
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(self.idle))?;
-            stream.set_write_timeout(Some(self.idle))?;
         }
+        let pulse = Arc::new(Pulse::new(self.idle));
         // At the end of the drain both are closed, and whoever waits for them is woken.
         let closing = [client.try_clone()?, upstream.try_clone()?];
         let stop = cut.after_func(move || closing.iter().for_each(|stream| _ = stream.close()));
         let (from, to) = (client.try_clone()?, upstream.try_clone()?);
-        let there = go(move || pass(&from, &to));
-        let back = pass(&upstream, &client);
+        let there = go({
+            let pulse = pulse.clone();
+            move || pass(&from, &to, &pulse)
+        });
+        let back = pass(&upstream, &client, &pulse);
         let there = there.join().expect("it does not panic");
         stop.stop();
         there.and(back)
@@ -96,22 +96,52 @@ impl Relay {
 }
 
 /// One direction: bytes, and then the end, which the other side is told of as such. When it breaks, so does the other direction.
-fn pass(mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
-    let mut buf = vec![0; 32 * 1024];
-    let mut copy = || -> io::Result<()> {
-        loop {
-            match from.read(&mut buf)? {
-                0 => return to.shutdown(Shutdown::Write),
-                len => to.write_all(&buf[..len])?,
-            }
-        }
-    };
-    let result = copy();
+fn pass(from: &TcpStream, to: &TcpStream, pulse: &Pulse) -> io::Result<()> {
+    let result = copy(from, to, pulse);
     if result.is_err() {
         from.close();
         to.close();
     }
     result
+}
+
+fn copy(from: &TcpStream, to: &TcpStream, pulse: &Pulse) -> io::Result<()> {
+    let mut buf = vec![0; 32 * 1024];
+    loop {
+        let mut left = match read(from, &mut buf, pulse)? {
+            0 => return to.shutdown(Shutdown::Write),
+            len => &buf[..len],
+        };
+        while !left.is_empty() {
+            left = &left[write(to, left, pulse)?..];
+        }
+    }
+}
+
+/// Reads, unless nothing has moved in either direction for too long.
+fn read(from: &TcpStream, buf: &mut [u8], pulse: &Pulse) -> io::Result<usize> {
+    loop {
+        match time::timeout(pulse.left(), from.read_event(buf)) {
+            Some(read) => {
+                pulse.beat();
+                return read;
+            }
+            None => pulse.check(from)?,
+        }
+    }
+}
+
+/// Writes, as [`read`].
+fn write(to: &TcpStream, bytes: &[u8], pulse: &Pulse) -> io::Result<usize> {
+    loop {
+        match time::timeout(pulse.left(), to.write_event(bytes)) {
+            Some(written) => {
+                pulse.beat();
+                return written;
+            }
+            None => pulse.check(to)?,
+        }
+    }
 }
 
 /// The next client.

@@ -42,6 +42,7 @@ Log:
 Ending:
   SIGTERM or Ctrl-C: no connection is accepted any more, idle ones are closed, what
   is under way comes to its end, for as long as --drain. A second one ends at once.
+  SIGQUIT does not end it: it tells on stderr what each goroutine is at.
 
 Exit status:
   0    drained

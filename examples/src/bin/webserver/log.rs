@@ -1,7 +1,8 @@
 //! The log of requests.
 //!
 //! One goroutine writes it, and does so off the workers: whoever reads our output may be slow. If he is so slow that lines pile up, some are left out, and it
-//! says how many: no client waits for the log.
+//! says how many: no client waits for the log. So are those that can't be written, as to a disk that is full, which is told on stderr; with the next
+//! lines it is tried again.
 
 use rendez::{
     JoinHandle,
@@ -49,14 +50,30 @@ impl Log {
 }
 
 fn write(lines: &Receiver<String>, mut out: impl Write + Send, lost: &AtomicU64) -> io::Result<()> {
+    let mut is_told = false;
     while let Ok(first) = lines.recv() {
-        let mut text = first;
-        lines.try_iter().take(WAITING).for_each(|line| text.push_str(&line));
-        match lost.swap(0, Ordering::Relaxed) {
-            0 => {}
-            lost => text.push_str(&format!("({lost} lines were left out)\n")),
+        let (mut text, mut count) = (first, 1);
+        lines.try_iter().take(WAITING).for_each(|line| {
+            text.push_str(&line);
+            count += 1;
+        });
+        let left_out = lost.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            text.push_str(&format!("({left_out} lines were left out)\n"));
         }
-        rendez::blocking(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
+        match rendez::blocking(|| out.write_all(text.as_bytes()).and_then(|()| out.flush())) {
+            Ok(()) => is_told = false,
+            Err(error) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    eprintln!("webserver: write the log: {error}");
+                }
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    // Nobody reads it, and nobody will.
+                    return Err(error);
+                }
+                lost.fetch_add(count + left_out, Ordering::Relaxed);
+            }
+        }
     }
     Ok(())
 }
@@ -77,6 +94,40 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// Has no room for the first piece.
+    struct Full(Shared, bool);
+
+    impl Write for Full {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            if std::mem::replace(&mut self.1, false) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0.write(buf)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn after_a_full_disk_it_goes_on_and_says_what_is_missing() {
+        let out = Shared::default();
+        rendez::run(|| {
+            let (log, end) = Log::on(Full(out.clone(), true));
+            log.write("lost\n".into());
+            // Until that has been tried.
+            while log.lost.load(Ordering::Relaxed) == 0 {
+                rendez::yield_now();
+            }
+            log.write("written\n".into());
+            drop(log);
+            end.join().unwrap().unwrap();
+        });
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text, "written\n(1 lines were left out)\n");
     }
 
     #[test]

@@ -31,6 +31,8 @@ mod api;
 mod call;
 mod cli;
 mod files;
+#[path = "../../host.rs"]
+mod host;
 mod log;
 mod range;
 mod reply;
@@ -44,7 +46,9 @@ use files::Files;
 use hyper::{Request, Response, StatusCode, body::Incoming, header::HeaderValue};
 use log::Log;
 use rendez::{
-    Context, go,
+    Context,
+    diag::{self, AfterDump},
+    go,
     net::{SocketAddr, TcpListener},
     signal::{self, Signal},
 };
@@ -94,6 +98,7 @@ fn run(cli: &Cli) -> io::Result<ExitCode> {
 
     let listener = TcpListener::bind(cli.listen)?;
     let signals = signal::notify([Signal::TERMINATE, Signal::INTERRUPT])?;
+    diag::dump_on_quit(AfterDump::GoOn)?;
     let tls = if cli.tls { Some(Tls::self_signed()?) } else { None };
     let scheme = if cli.tls { "https" } else { "http" };
     say(&format!("listening on {scheme}://{}", listener.local_addr()?));
@@ -142,6 +147,9 @@ impl Site {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         let mut response = match path.strip_prefix("/api/") {
+            _ if !host::is_told(head.version, &head.headers) => {
+                reply::problem(StatusCode::BAD_REQUEST, "it does not say, or not once, to which host it is")
+            }
             Some(path) => self.api.serve(&call, path, head.uri.query().unwrap_or_default(), body),
             None => self.files.serve(&head.method, path, &head.headers),
         };
