@@ -144,9 +144,9 @@ pub(crate) struct Worker {
     /// Whether it has last looked for events before it gave a goroutine away, and found some: see `hears_first`.
     pub(super) heard_first: Cell<bool>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
-    family: Cell<u32>,
+    family: Cell<u64>,
     /// The last one whose parent has accepted a connection.
-    accepted: Cell<Option<u32>>,
+    accepted: Cell<Option<u64>>,
     siblings: Cell<u16>,
     pub(super) ids: Cell<(u64, u64)>,
     pub(super) random: RefCell<fastrand::Rng>,
@@ -235,7 +235,7 @@ impl Worker {
             budget: Cell::new(BUDGET),
             placer: Cell::new(Placer::new(index)),
             heard_first: Cell::new(false),
-            family: Cell::new(index as u32),
+            family: Cell::new(index as u64),
             accepted: Cell::new(None),
             siblings: Cell::new(0),
             ids: Cell::new((0, 0)),
