@@ -62,6 +62,8 @@ const NESTED: u64 = 1;
 const BELL: u64 = 0;
 /// How the bell is watched.
 const HEARD: i32 = libc::EPOLLIN | libc::EPOLLET;
+/// Of goroutines that no goroutine has started.
+const NO_FAMILY: u32 = 0;
 /// In place of a runtime: the service.
 const SERVICE_ALONE: usize = 0;
 /// A worker that is busy and hears nothing looks at its poller at every so many-th round of maintenance only.
@@ -291,14 +293,18 @@ impl Worker {
         self.poller().is_some_and(|poller| self.look_at(poller)) && self.has_work()
     }
 
-    /// A goroutine is about to go to another worker, for this one has more of them. Those whose sockets are ready, or at their end, are not
-    /// parked for long: whether there are some, which are to run before that is decided anew. (A server and its client that start in one
-    /// process stay together by that, when the connections of before have just been closed.) Once for each goroutine, so that it does not wait
-    /// for ever.
+    /// A goroutine of this `family` is about to go to another worker, for this one has more of them. Those whose sockets are ready, or at
+    /// their end, are not parked for long: whether there are some, which are to run before that is decided anew. (A server and its client that
+    /// start in one process stay together by that, when the connections of before have just been closed.)
+    ///
+    /// Every other time at most, so that nobody waits for ever where sockets are always ready. And once for all that one burst has started: else
+    /// they would go one by one, each after all that has become ready meanwhile, while the other worker has nothing to do.
     #[cold]
-    pub(super) fn hears_first(&self) -> bool {
-        let hears = !self.heard_first.replace(false) && self.poll_now();
-        self.heard_first.set(hears);
+    pub(super) fn hears_first(&self, family: u32) -> bool {
+        let (before, heard) = self.heard_first.get();
+        let is_first = family != before || family == NO_FAMILY;
+        let hears = is_first && !heard && self.poll_now();
+        self.heard_first.set((family, hears));
         hears
     }
 
@@ -529,10 +535,12 @@ mod tests {
     use crate::{
         Event, Runtime,
         fd::{Fd, Side},
+        go, go_local,
         net::UnixStream,
         time::sleep,
+        yield_now,
     };
-    use std::io::Write;
+    use std::io::{Read, Write};
 
     /// What `any_poller` can't rule out: a goroutine of another worker comes when the last source has gone, and the worker sleeps elsewhere.
     #[test]
@@ -557,5 +565,58 @@ mod tests {
             sleep(Duration::from_millis(1));
         }
         poller.deregister(ours.io().as_fd());
+    }
+
+    /// Chains of readers, each of which makes the next one's socket ready: so a look always finds something.
+    #[test]
+    fn those_that_one_burst_has_started_go_to_another_worker_together_though_sockets_are_always_ready() {
+        const STARTED: u32 = 24;
+        const CHAINS: usize = 4;
+        const STEPS: usize = 16;
+        Runtime::builder().workers(2).build().unwrap().run(|| {
+            let here = crate::sched::with_worker(|worker| worker.unwrap().index);
+            let runtime = crate::sched::with_worker(|worker| worker.unwrap().runtime.clone());
+            // Keeps the other worker, so that what it is given stays there.
+            let (stop, (begun, begins)) = (Arc::new(AtomicBool::new(false)), std::sync::mpsc::channel());
+            let busy = go({
+                let stop = stop.clone();
+                move || {
+                    begun.send(()).unwrap();
+                    while !stop.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+            begins.recv().unwrap();
+            let given = move || runtime.worker(1 - here).unwrap().incoming.load(Ordering::Relaxed);
+            let (mut firsts, mut readers) = (Vec::new(), Vec::new());
+            for _ in 0..CHAINS {
+                let mut next = None;
+                for _ in 0..STEPS {
+                    let (mut ours, theirs) = UnixStream::pair().unwrap();
+                    let (given, after) = (given.clone(), next.replace(theirs));
+                    readers.push(go_local(move || {
+                        assert_eq!(ours.read(&mut [0]).unwrap(), 1);
+                        let given = given();
+                        if let Some(mut after) = after {
+                            after.write_all(b"x").unwrap();
+                        }
+                        given
+                    }));
+                }
+                firsts.extend(next);
+            }
+            // Until all wait, and this worker does not take its bursts for long ones, after which it would look all the time.
+            (0..2000).for_each(|_| yield_now());
+            let started: Vec<_> = (0..STARTED).map(|_| go(|| ())).collect();
+            firsts.iter_mut().for_each(|first| first.write_all(b"x").unwrap());
+            let mut given: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+            // Who has read first comes first.
+            given.sort_unstable();
+            stop.store(true, Ordering::Relaxed);
+            busy.join().unwrap();
+            started.into_iter().for_each(|one| one.join().unwrap());
+            assert!(given[CHAINS * STEPS / 4 * 3] == STARTED, "one by one: {given:?}");
+        });
     }
 }
