@@ -97,23 +97,32 @@ impl<'a, T> Operation<'a, T> {
         unsafe { self.channel.send_or_queue(self.packet.get().cast(), &self.node) }
     }
 
-    /// The same for a receive, for which there is nothing, if `state` is there; else the channel is asked anew.
+    /// The same for a receive that was refused. (Of a channel with a clock `Closed` means no more than that nobody sends.)
     ///
     /// # Safety
     /// The packet is empty, and the operation is pinned and leaves the queue before it ends.
-    unsafe fn queue_recv(&mut self, cx: &Context<'_>, state: Option<Locked<'a, T>>) -> Result<(), Refusal> {
-        let state = state.filter(|_| wait::is_own(cx.waker()));
-        self.aim(cx);
-        // SAFETY: as in `queue_send`.
-        unsafe {
-            match state {
-                Some(state) => {
-                    self.channel.queue_receiver(state, &self.node);
-                    Err(Refusal::Wait)
-                }
-                None => self.channel.recv_or_queue(self.packet.get().cast(), &self.node),
-            }
+    unsafe fn queue_recv(
+        &mut self,
+        cx: &Context<'_>,
+        refusal: Refusal,
+        state: Locked<'a, T>,
+    ) -> Result<(), Refusal> {
+        if refusal == Refusal::Closed && self.channel.clock.is_none() {
+            return Err(refusal);
         }
+        if refusal == Refusal::Wait && wait::is_own(cx.waker()) {
+            self.aim(cx);
+            // SAFETY: as in `queue_send`.
+            unsafe { self.channel.queue_receiver(state, &self.node) };
+            return Err(refusal);
+        }
+        drop(state);
+        // As in `queue_send`: then it can be polled again.
+        self.stage = Stage::Fresh;
+        self.aim(cx);
+        self.stage = Stage::Finished;
+        // SAFETY: as above.
+        unsafe { self.channel.recv_or_queue(self.packet.get().cast(), &self.node) }
     }
 
     fn leave(&mut self, side: Side) {
@@ -226,18 +235,15 @@ impl<T> Future for RecvFuture<'_, T> {
                     // SAFETY: the packet is empty since `new`.
                     match unsafe { operation.channel.take(operation.packet.get().cast()) } {
                         Ok(()) => false,
-                        Err((refusal, state)) => {
-                            let waits = refusal == Refusal::Wait;
-                            // SAFETY: as above.
-                            match unsafe { operation.queue_recv(cx, waits.then_some(state)) } {
-                                Ok(()) => false,
-                                Err(Refusal::Closed) => true,
-                                Err(Refusal::Wait | Refusal::Contended) => {
-                                    operation.stage = Stage::Queued;
-                                    return Poll::Pending;
-                                }
+                        // SAFETY: as above.
+                        Err((refusal, state)) => match unsafe { operation.queue_recv(cx, refusal, state) } {
+                            Ok(()) => false,
+                            Err(Refusal::Closed) => true,
+                            Err(Refusal::Wait | Refusal::Contended) => {
+                                operation.stage = Stage::Queued;
+                                return Poll::Pending;
                             }
-                        }
+                        },
                     }
                 }
                 Stage::Queued => match operation.poll_status(cx) {

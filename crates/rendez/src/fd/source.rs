@@ -61,7 +61,7 @@ pub(crate) enum Readiness {
 }
 
 /// What an attempt saw before it began.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen(u32);
 
 /// What became of a node that was to be queued.

@@ -514,7 +514,8 @@ impl Worker {
                 self.shared.counters.poller_looks.add(1);
                 poller.wait(events.insert(Events::new()), timeout);
             }),
-            None => self.shared.sleep.sleep(has_work, timeout),
+            // A newcomer may have come there since: see `sources`.
+            None => self.shared.sleep.sleep(|| has_work() || self.poller().is_some(), timeout),
         };
         self.shared.counters.sleep_ends(since, slept != Slept::FoundWork);
         runtime.sleepers.leave(active);

@@ -1,4 +1,4 @@
-//! The scheduler as loom sees it: its two lock-free protocols, and what tries them.
+//! The scheduler as loom sees it: its lock-free protocols, and what tries them.
 
 mod loom_tests;
 /// Stands for the poller's bell: what rings stays rung until it has been heard.
@@ -39,3 +39,4 @@ mod bell {
 #[allow(dead_code, reason = "the run queue is for one thread")]
 mod queue;
 mod sleep;
+mod sources;

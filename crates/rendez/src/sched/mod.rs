@@ -3,7 +3,7 @@
 //! * [`worker`]: the loop and what belongs to one worker. [`queue`]: run queue and inbox. [`polls`]: the queue
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word; [`sleepers`]: how many do. [`clock`]. [`placement`]: where a goroutine starts.
-//! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there.
+//! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there; [`sources`]: how many there are.
 //! * [`counters`]: what each worker counts; [`figures`] adds it up. [`census`]: who is there, and what they were [`given`]. [`deadlock`]: nothing can run any more.
 //!   [`knot`]: some wait only for each other. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
@@ -44,6 +44,7 @@ mod runtime;
 mod shared;
 mod sleep;
 mod sleepers;
+mod sources;
 mod spares;
 mod starved;
 mod timers;

@@ -34,7 +34,10 @@
 //! busy workers look at one other in turn. Beyond the runtime nobody does, so a source does not stay with the poller of
 //! another runtime than that of whoever waits: it moves ([`Poller::is_near`]).
 
-use super::{WorkerShared, bell::Bell, deadlock::WaitingThread, runtime::Shared, shared, worker::Worker};
+use super::{
+    WorkerShared, bell::Bell, deadlock::WaitingThread, runtime::Shared, shared, sleep::Sleep,
+    sources::Sources, worker::Worker,
+};
 use crate::{
     fd::{Readiness, Source},
     time::Instant,
@@ -59,6 +62,8 @@ const NESTED: u64 = 1;
 const BELL: u64 = 0;
 /// How the bell is watched.
 const HEARD: i32 = libc::EPOLLIN | libc::EPOLLET;
+/// Of goroutines that no goroutine has started.
+const NO_FAMILY: u32 = 0;
 /// In place of a runtime: the service.
 const SERVICE_ALONE: usize = 0;
 /// A worker that is busy and hears nothing looks at its poller at every so many-th round of maintenance only.
@@ -71,8 +76,9 @@ const LOOK_EVERY: Duration = Duration::from_micros(50);
 #[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    /// How many sources there are in it.
-    registered: AtomicUsize,
+    sources: Sources,
+    /// Of its worker, which is told when there are sources again; the service has none, and is always there.
+    sleep: Option<&'static Sleep>,
     /// Its worker has ended, and the service watches it.
     orphaned: AtomicBool,
     /// Which runtime's workers look at it: its address, or [`SERVICE_ALONE`].
@@ -130,7 +136,7 @@ fn readiness(flags: i32) -> [Option<Readiness>; 2] {
 }
 
 impl Poller {
-    fn new(runtime: usize) -> io::Result<Poller> {
+    fn new(runtime: usize, sleep: Option<&'static Sleep>) -> io::Result<Poller> {
         // SAFETY: no memory is passed.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -140,7 +146,8 @@ impl Poller {
         let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Poller {
             epoll,
-            registered: AtomicUsize::new(0),
+            sources: Sources::new(),
+            sleep,
             orphaned: AtomicBool::new(false),
             runtime: AtomicUsize::new(runtime),
         })
@@ -183,12 +190,13 @@ impl Poller {
     pub(crate) fn register(&'static self, fd: BorrowedFd<'_>, source: &'static Source) -> io::Result<()> {
         let all = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
         // Counted first: who sleeps elsewhere than in a poller that has sources would not be told.
-        let first = self.registered.fetch_add(1, Ordering::SeqCst) == 0;
+        let first = self.sources.add(self.sleep);
         let watched = self.watch(fd, all, ptr::from_ref(source).expose_provenance() as u64);
         if watched.is_err() {
-            self.registered.fetch_sub(1, Ordering::Relaxed);
-        } else if first {
-            // From now on somebody has to look here if the worker does not.
+            self.sources.remove();
+        }
+        if first {
+            // From now on somebody has to look here if the worker does not. (If it was refused, somebody else's may have been counted since.)
             super::with_worker(|worker| worker.map_or((), Worker::pass_watch_on));
         }
         watched
@@ -197,12 +205,12 @@ impl Poller {
     /// Undoes [`register`](Self::register).
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
         self.unwatch(fd);
-        self.registered.fetch_sub(1, Ordering::Relaxed);
+        self.sources.remove();
     }
 
     #[inline]
     fn has_sources(&self) -> bool {
-        self.registered.load(Ordering::Relaxed) > 0
+        self.sources.any()
     }
 
     /// Waits for events, for `timeout` or for ever.
@@ -285,14 +293,18 @@ impl Worker {
         self.poller().is_some_and(|poller| self.look_at(poller)) && self.has_work()
     }
 
-    /// A goroutine is about to go to another worker, for this one has more of them. Those whose sockets are ready, or at their end, are not
-    /// parked for long: whether there are some, which are to run before that is decided anew. (A server and its client that start in one
-    /// process stay together by that, when the connections of before have just been closed.) Once for each goroutine, so that it does not wait
-    /// for ever.
+    /// A goroutine of this `family` is about to go to another worker, for this one has more of them. Those whose sockets are ready, or at
+    /// their end, are not parked for long: whether there are some, which are to run before that is decided anew. (A server and its client that
+    /// start in one process stay together by that, when the connections of before have just been closed.)
+    ///
+    /// Every other time at most, so that nobody waits for ever where sockets are always ready. And once for all that one burst has started: else
+    /// they would go one by one, each after all that has become ready meanwhile, while the other worker has nothing to do.
     #[cold]
-    pub(super) fn hears_first(&self) -> bool {
-        let hears = !self.heard_first.replace(false) && self.poll_now();
-        self.heard_first.set(hears);
+    pub(super) fn hears_first(&self, family: u32) -> bool {
+        let (before, heard) = self.heard_first.get();
+        let is_first = family != before || family == NO_FAMILY;
+        let hears = is_first && !heard && self.poll_now();
+        self.heard_first.set((family, hears));
         hears
     }
 
@@ -397,7 +409,8 @@ impl Shared {
         (0..self.started_workers()).filter_map(|index| self.worker(index)).any(WorkerShared::has_sources)
     }
 
-    /// The poller of some worker that looks there: one without sources may sleep elsewhere.
+    /// The poller of some worker that looks there: one without sources may sleep elsewhere. What if the last one goes now: see
+    /// [`sources`](super::sources).
     fn any_poller(&self) -> Option<&'static Poller> {
         (0..self.started_workers())
             .find_map(|index| self.worker(index)?.poller.get().filter(|poller| poller.has_sources()))
@@ -407,7 +420,7 @@ impl Shared {
 impl super::WorkerShared {
     #[cold]
     fn make_poller(&'static self, runtime: &Arc<Shared>) -> io::Result<&'static Poller> {
-        let poller = Poller::new(address(runtime))?;
+        let poller = Poller::new(address(runtime), Some(&self.sleep))?;
         // It may be there from an attempt that failed later.
         let bell = match self.sleep.bell() {
             Some(bell) => bell,
@@ -493,7 +506,7 @@ fn service() -> io::Result<&'static Poller> {
     if let Some(service) = SERVICE.get() {
         return Ok(service);
     }
-    let made = Box::into_raw(Box::new(Poller::new(SERVICE_ALONE)?));
+    let made = Box::into_raw(Box::new(Poller::new(SERVICE_ALONE, None)?));
     // SAFETY: it is freed below alone, and then there is no thread that knows of it.
     let poller: &'static Poller = unsafe { &*made };
     let run = || {
@@ -513,5 +526,97 @@ fn service() -> io::Result<&'static Poller> {
             drop(unsafe { Box::from_raw(made) });
             Err(error)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Event, Runtime,
+        fd::{Fd, Side},
+        go, go_local,
+        net::UnixStream,
+        time::sleep,
+        yield_now,
+    };
+    use std::io::{Read, Write};
+
+    /// What `any_poller` can't rule out: a goroutine of another worker comes when the last source has gone, and the worker sleeps elsewhere.
+    #[test]
+    fn a_newcomer_is_heard_though_the_worker_sleeps_elsewhere() {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let poller = runtime.run(|| {
+            let (ours, _theirs) = UnixStream::pair().unwrap();
+            assert!(ours.read_event(&mut [0]).wait_timeout(Duration::from_millis(1)).is_none());
+            poller_here().unwrap()
+        });
+        assert!(!poller.has_sources());
+        // After that it has nothing to look after any more, and no limit to its sleep.
+        sleep(Duration::from_secs(1));
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        theirs.write_all(b"x").unwrap();
+        let ours = Fd::new(ours);
+        let before = ours.source().look(Side::Read);
+        poller.register(ours.io().as_fd(), ours.source()).unwrap();
+        let start = std::time::Instant::now();
+        while ours.source().look(Side::Read) == before {
+            assert!(start.elapsed() < Duration::from_secs(10), "nobody looks there");
+            sleep(Duration::from_millis(1));
+        }
+        poller.deregister(ours.io().as_fd());
+    }
+
+    /// Chains of readers, each of which makes the next one's socket ready: so a look always finds something.
+    #[test]
+    fn those_that_one_burst_has_started_go_to_another_worker_together_though_sockets_are_always_ready() {
+        const STARTED: u32 = 24;
+        const CHAINS: usize = 4;
+        const STEPS: usize = 16;
+        Runtime::builder().workers(2).build().unwrap().run(|| {
+            let here = crate::sched::with_worker(|worker| worker.unwrap().index);
+            let runtime = crate::sched::with_worker(|worker| worker.unwrap().runtime.clone());
+            // Keeps the other worker, so that what it is given stays there.
+            let (stop, (begun, begins)) = (Arc::new(AtomicBool::new(false)), std::sync::mpsc::channel());
+            let busy = go({
+                let stop = stop.clone();
+                move || {
+                    begun.send(()).unwrap();
+                    while !stop.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+            begins.recv().unwrap();
+            let given = move || runtime.worker(1 - here).unwrap().incoming.load(Ordering::Relaxed);
+            let (mut firsts, mut readers) = (Vec::new(), Vec::new());
+            for _ in 0..CHAINS {
+                let mut next = None;
+                for _ in 0..STEPS {
+                    let (mut ours, theirs) = UnixStream::pair().unwrap();
+                    let (given, after) = (given.clone(), next.replace(theirs));
+                    readers.push(go_local(move || {
+                        assert_eq!(ours.read(&mut [0]).unwrap(), 1);
+                        let given = given();
+                        if let Some(mut after) = after {
+                            after.write_all(b"x").unwrap();
+                        }
+                        given
+                    }));
+                }
+                firsts.extend(next);
+            }
+            // Until all wait, and this worker does not take its bursts for long ones, after which it would look all the time.
+            (0..2000).for_each(|_| yield_now());
+            let started: Vec<_> = (0..STARTED).map(|_| go(|| ())).collect();
+            firsts.iter_mut().for_each(|first| first.write_all(b"x").unwrap());
+            let mut given: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+            // Who has read first comes first.
+            given.sort_unstable();
+            stop.store(true, Ordering::Relaxed);
+            busy.join().unwrap();
+            started.into_iter().for_each(|one| one.join().unwrap());
+            assert!(given[CHAINS * STEPS / 4 * 3] == STARTED, "one by one: {given:?}");
+        });
     }
 }

@@ -143,12 +143,13 @@ pub(crate) struct Worker {
     /// One, and below that (see `poll_budget`): used up.
     budget: Cell<i32>,
     placer: Cell<Placer>,
-    /// Whether it has last looked for events before it gave a goroutine away, and found some: see `hears_first`.
-    pub(super) heard_first: Cell<bool>,
+    /// The family of the last goroutine that it was about to give away, and whether it has looked for events first and found some: see
+    /// `hears_first`.
+    pub(super) heard_first: Cell<(u32, bool)>,
     /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
-    family: Cell<u32>,
+    family: Cell<u64>,
     /// The last one whose parent has accepted a connection.
-    accepted: Cell<Option<u32>>,
+    accepted: Cell<Option<u64>>,
     siblings: Cell<u16>,
     pub(super) ids: Cell<(u64, u64)>,
     pub(super) random: RefCell<fastrand::Rng>,
@@ -238,8 +239,8 @@ impl Worker {
             fresh_turn: Cell::new(0),
             budget: Cell::new(BUDGET),
             placer: Cell::new(Placer::new(index)),
-            heard_first: Cell::new(false),
-            family: Cell::new(index as u32),
+            heard_first: Cell::new((0, false)),
+            family: Cell::new(index as u64),
             accepted: Cell::new(None),
             siblings: Cell::new(0),
             ids: Cell::new((0, 0)),
@@ -377,8 +378,9 @@ impl Worker {
                 },
             };
             // SAFETY: taken out of the deque: unstarted and ours.
-            let (placer, target) = (self.placer.get(), self.place(unsafe { task.as_ref() }));
-            if target != self.index && self.hears_first() {
+            let header = unsafe { task.as_ref() };
+            let (placer, target) = (self.placer.get(), self.place(header));
+            if target != self.index && self.hears_first(header.family.get()) {
                 self.placer.set(placer);
                 self.fresh.push(Fresh(task));
                 return None;

@@ -10,6 +10,7 @@ mod chan_order;
 mod chan_timeout;
 mod chan_values;
 mod drops;
+mod foreign_wakers;
 mod sink;
 #[path = "../worlds/mod.rs"]
 mod worlds;

@@ -234,7 +234,7 @@ impl Worker {
         published.spawned.store(published.spawned.load(Ordering::Relaxed) + 1, Ordering::Release);
         // SAFETY: just made, ours until it is queued.
         let header = unsafe { task.as_ref() };
-        header.family.set(self.family.get());
+        header.family.set(self.family.get() as u32);
         if self.accepted.get() == Some(self.family.get()) {
             header.flags.set(header.flags.get() | SERVES);
         }
@@ -316,5 +316,32 @@ impl Worker {
         }
         self.end_runners(self.runners.take().into_iter().chain(self.reserve.take()).collect());
         self.runtime.stacks.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Runtime, go};
+
+    /// Whether what the caller starts now is taken for what serves a connection.
+    fn serves() -> bool {
+        let asks = || {
+            let Goroutine(task) = crate::sched::current_goroutine().unwrap();
+            // SAFETY: it is the running goroutine's.
+            unsafe { task.as_ref() }.has_flag(SERVES)
+        };
+        go(asks).join().unwrap()
+    }
+
+    #[test]
+    fn what_is_started_in_the_burst_of_an_accept_serves_and_nothing_that_is_started_later() {
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            assert!(!serves());
+            crate::sched::note_accepted();
+            assert!(serves());
+            // To join it has ended the burst. Of each two bursts one is ours.
+            (0..40_000).for_each(|round| assert!(!serves(), "round {round}"));
+        });
     }
 }
