@@ -157,15 +157,15 @@ enum When {
 /// What happens to the operation in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    IsDropped,
-    IsServed,
-    IsServedAndDropped,
-    IsClosed,
+    Dropped,
+    Served,
+    ServedAndDropped,
+    Closed,
 }
 
 const ACTS: [Act; 5] = [Act::Panic, Act::TrySend, Act::TryRecv, Act::Both, Act::Close];
 const WHENS: [When; 5] = [When::FirstClone, When::SecondClone, When::SecondDrop, When::Wake, When::LastDrop];
-const ENDS: [End; 4] = [End::IsDropped, End::IsServed, End::IsServedAndDropped, End::IsClosed];
+const ENDS: [End; 4] = [End::Dropped, End::Served, End::ServedAndDropped, End::Closed];
 
 /// One course of events.
 #[derive(Clone, Copy, Debug)]
@@ -235,12 +235,12 @@ impl Stage {
             }
             self.arm(When::Wake, Moment::Wake);
             match self.course.end {
-                End::IsDropped => None,
-                End::IsServedAndDropped => {
+                End::Dropped => None,
+                End::ServedAndDropped => {
                     serve();
                     None
                 }
-                End::IsServed => {
+                End::Served => {
                     serve();
                     let output = self.poll(future.as_mut());
                     let output = output.or_else(|| {
@@ -251,7 +251,7 @@ impl Stage {
                     assert!(output.is_some(), "{:?}: it was served", self.course);
                     output
                 }
-                End::IsClosed => {
+                End::Closed => {
                     self.tx.close();
                     let output = self.poll(future.as_mut());
                     assert!(output.is_some(), "{:?}: it is closed", self.course);
