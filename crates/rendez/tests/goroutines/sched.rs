@@ -3,8 +3,12 @@
 
 use crate::setup::{in_time, in_worlds_of_time, runtime};
 use rendez::{
-    Builder, Placement, Runtime, chan, go, go_async, net::UnixStream, run, set_workers, sync::WaitGroup,
-    time::Instant, workers, yield_now,
+    Builder, Placement, Runtime, chan, go, go_async,
+    net::UnixStream,
+    run, set_workers,
+    sync::WaitGroup,
+    time::{Instant, sleep_until, sleep_until_async},
+    workers, yield_now,
 };
 use std::{
     cell::Cell,
@@ -12,8 +16,8 @@ use std::{
     hint,
     io::{Read, Write},
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -272,6 +276,49 @@ fn ten_thousand_sleepers_of_one_instant_wake_and_others_run_between() {
                 assert!(start.elapsed() >= Duration::from_millis(300));
             });
         }
+    });
+}
+
+#[test]
+fn a_million_sleepers_of_one_instant_wake_and_others_run_between() {
+    // The sanitizers surround each with memory of their own.
+    const SLEEPERS: u64 = if cfg!(rendez_sanitize) { 50_000 } else { 1_000_000 };
+    in_time(|| {
+        runtime(2).run(|| {
+            let (group, woken, at) =
+                (WaitGroup::new(), Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::new()));
+            let (gate, closed) = chan::bounded::<()>(0);
+            group.add(SLEEPERS as i64);
+            for _ in 0..SLEEPERS {
+                let (group, woken, at, closed) = (group.clone(), woken.clone(), at.clone(), closed.clone());
+                go_async(async move {
+                    assert!(closed.recv_async().await.is_err());
+                    let at: Instant = *at.get().unwrap();
+                    sleep_until_async(at).await;
+                    assert!(Instant::now() >= at);
+                    woken.fetch_add(1, Ordering::SeqCst);
+                    group.done();
+                });
+            }
+            // They have so long to fall asleep.
+            let at = *at.get_or_init(|| Instant::now() + Duration::from_secs(2));
+            drop(gate);
+            let (theirs, stop) = (woken.clone(), Arc::new(AtomicBool::new(false)));
+            let stopped = stop.clone();
+            let other = go(move || {
+                sleep_until(at);
+                let mut between = 0;
+                while !stopped.load(Ordering::SeqCst) {
+                    between += u64::from((1..SLEEPERS).contains(&theirs.load(Ordering::SeqCst)));
+                    yield_now();
+                }
+                between
+            });
+            group.wait();
+            stop.store(true, Ordering::SeqCst);
+            assert!(other.join().unwrap() > 0, "nobody ran between the first and the last");
+            assert_eq!(woken.load(Ordering::SeqCst), SLEEPERS);
+        });
     });
 }
 
