@@ -669,6 +669,7 @@ fn workers_that_are_not_wanted_any_more_start_what_they_spawn_where_spares_are_a
         busy.join().unwrap();
         // What it has spawned and not started when it looks around, every some dozens of switches, is handed on.
         let stayed = there.iter().filter(|&&there| there).count();
-        assert!(!there.is_empty() && stayed > there.len() / 4, "{there:?}");
+        // (After each long burst it looks around at once, and under a sanitizer nearly all are long.)
+        assert!(!there.is_empty() && (stayed > there.len() / 4 || cfg!(rendez_sanitize)), "{there:?}");
     });
 }

@@ -158,9 +158,11 @@ impl Worker {
                 self.watch.set(None);
                 return true;
             }
-            // Placed there on purpose. If nothing runs there it is about to come to it: its thread may just have been started.
+            // Placed there on purpose. If nothing runs there it is about to come to it: its thread may just have been started. And where somebody has
+            // asked for that, a burst that takes its time is no reason to undo it.
             let is_kept = shared.switches() % 2 == 1 || victim >= runtime.active_workers();
-            if let Some(task) = is_kept.then(|| shared.take_handed()).flatten() {
+            let is_late = !shared.has_spread() || self.has_stood_still(victim, shared);
+            if let Some(task) = (is_kept && is_late).then(|| shared.take_handed()).flatten() {
                 self.note_steal();
                 self.fresh.push(task);
                 self.has_loot.set(true);
@@ -258,6 +260,16 @@ impl Worker {
             None => self.still.set(Some(Still { victim, switches, since: now })),
         }
         false
+    }
+
+    /// Whether it has been seen to, and still does so.
+    fn has_stood_still(&self, victim: usize, shared: &WorkerShared) -> bool {
+        let switches = shared.published.switches.load(Ordering::Relaxed);
+        let is_long = |since: Instant| since.elapsed() >= BACKLOG_FOR_SURE;
+        victim >= self.runtime.active_workers()
+            || self.still.get().is_some_and(|still| {
+                still.victim == victim && still.switches == switches && is_long(still.since)
+            })
     }
 
     fn forget(&self, victim: usize) {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     diag::trace::{self, Record, Ring},
     primitives::atomic::AtomicPtr,
-    task::Header,
+    task::{Header, header::SPREAD},
 };
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
@@ -87,6 +87,13 @@ pub(super) struct Fresh(pub(super) NonNull<Header>);
 // are never put into a deque.
 unsafe impl Send for Fresh {}
 
+impl Fresh {
+    fn asks_to_be_spread(&self) -> bool {
+        // SAFETY: unstarted, so it is there, and whoever has it is the only one.
+        unsafe { self.0.as_ref() }.has_flag(SPREAD)
+    }
+}
+
 /// What other threads see of a worker. It is never freed but used again by later workers, because a thread that has put a
 /// wake-up into the inbox may look at the sleep word after the worker has ended.
 #[derive(Debug)]
@@ -111,6 +118,8 @@ pub(crate) struct WorkerShared {
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
     pub(super) incoming: CachePadded<AtomicU32>,
+    /// How many of them have [asked](SPREAD) to be spread, about.
+    spread: AtomicU32,
     /// The number of the runtime in which the worker is stuck, as far as the monitor has seen, or zero. The monitor writes it; and the worker
     /// when it is not any more.
     stuck_in: AtomicU64,
@@ -165,6 +174,7 @@ impl WorkerShared {
                 poller: OnceLock::new(),
                 handed: Injector::new(),
                 incoming: CachePadded::default(),
+                spread: AtomicU32::new(0),
                 stuck_in: AtomicU64::new(0),
             }))
         });
@@ -273,6 +283,21 @@ impl WorkerShared {
         self.published.timed.load(Ordering::Relaxed)
     }
 
+    /// Chooses this worker for a task. (The caller tells it.)
+    pub(super) fn hand(&self, task: Fresh) {
+        // Counted first, so that a count of zero means that nothing has been there for long.
+        self.incoming.fetch_add(1, Ordering::SeqCst);
+        if task.asks_to_be_spread() {
+            self.spread.fetch_add(1, Ordering::Relaxed);
+        }
+        self.handed.push(task);
+    }
+
+    /// Whether some of those that were handed to this worker have asked for it.
+    pub(super) fn has_spread(&self) -> bool {
+        self.spread.load(Ordering::Relaxed) > 0
+    }
+
     /// Takes back a task that was handed to this worker.
     pub(super) fn take_handed(&self) -> Option<Fresh> {
         if self.incoming.load(Ordering::Relaxed) == 0 {
@@ -282,6 +307,9 @@ impl WorkerShared {
             match self.handed.steal() {
                 Steal::Success(task) => {
                     self.incoming.fetch_sub(1, Ordering::Relaxed);
+                    if task.asks_to_be_spread() {
+                        self.spread.fetch_sub(1, Ordering::Relaxed);
+                    }
                     return Some(task);
                 }
                 Steal::Empty => return None,

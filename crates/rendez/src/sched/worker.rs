@@ -41,7 +41,7 @@ use crate::{
     task::{
         Goroutine, Header,
         fiber::{Fiber, Order, SEEN, Suspend},
-        header::{ASYNC, PINNED, SERVES},
+        header::{ASYNC, PINNED, SERVES, SPREAD},
         heap,
     },
     time::Instant,
@@ -429,9 +429,7 @@ impl Worker {
             let Some(other) = other.and_then(|other| self.runtime.worker(other)) else { return false };
             shared = other;
         }
-        // Counted first, so that a count of zero means that nothing has been there for long.
-        shared.incoming.fetch_add(1, Ordering::SeqCst);
-        shared.handed.push(task);
+        shared.hand(task);
         fence(Ordering::SeqCst);
         shared.notify();
         true

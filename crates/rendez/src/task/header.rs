@@ -65,6 +65,8 @@ pub(crate) const ASYNC: u8 = 2;
 pub(super) const ABANDONED: u8 = 4;
 /// Started in a burst that had accepted a connection, so probably to serve it.
 pub(crate) const SERVES: u8 = 8;
+/// Asked to be spread over the workers.
+pub(crate) const SPREAD: u8 = 16;
 
 /// A goroutine that has not finished, as queues and wakers hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,7 +72,8 @@ pub enum Placement {
     Auto,
     /// On the spawning worker: for goroutines that talk much and work little.
     Near,
-    /// On the worker with the fewest goroutines: for goroutines that work much and talk little.
+    /// On the worker with the fewest goroutines: for goroutines that work much and talk little. Another one takes it only where that worker
+    /// does not come to it for long (some 20 ms).
     Spread,
 }
 

@@ -342,6 +342,30 @@ fn a_sleeper_wakes_although_its_worker_is_busy_with_others() {
     });
 }
 
+// ---- placement ----
+
+#[test]
+fn those_that_are_to_be_spread_start_on_both_workers_though_who_starts_them_runs_on_for_a_moment() {
+    in_time(|| {
+        runtime(2).run(|| {
+            let are_apart = || {
+                let here = || thread::current().id();
+                let two = [(), ()].map(|()| Builder::new().placement(Placement::Spread).spawn(here).unwrap());
+                // Long enough for the other worker to see one lie here.
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_millis(2) {
+                    hint::spin_loop();
+                }
+                let [one, other] = two.map(|one| one.join().unwrap());
+                one != other
+            };
+            // Not each time: where the system takes the processor away for long the other worker may take both.
+            let apart = (0..50).filter(|_| are_apart()).count();
+            assert!(apart > 25, "they were apart {apart} times of 50");
+        });
+    });
+}
+
 // ---- nobody is starved ----
 
 #[test]

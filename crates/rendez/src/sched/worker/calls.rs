@@ -256,6 +256,7 @@ impl Worker {
                 }
                 crate::Placement::Near => self.queue.push(task.as_ptr()),
                 crate::Placement::Spread => {
+                    header.flags.set(header.flags.get() | SPREAD);
                     let workers = self.runtime.active_workers();
                     let load = |worker| match self.runtime.worker(worker) {
                         Some(shared) => shared.load(),
@@ -267,8 +268,7 @@ impl Worker {
                         self.runtime.worker(target).is_some_and(|shared| shared.sleep.looks_asleep());
                     if !self.hand_to(target, Fresh(task)) {
                         // Counted here too, or a batch that one burst spreads would all stay.
-                        self.shared.incoming.fetch_add(1, Ordering::SeqCst);
-                        self.shared.handed.push(Fresh(task));
+                        self.shared.hand(Fresh(task));
                     }
                     // Who has it now may be kept.
                     if !is_told && self.runtime.sleepers.want_to_know() {
