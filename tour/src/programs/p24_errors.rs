@@ -101,10 +101,8 @@ impl Server {
         // It ends with a connection that asks for nothing, which is how `drop` says so.
         thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept()
-                && let Ok(true) = serve(&stream)
-            {
-                requests.fetch_add(1, Ordering::SeqCst);
-            }
+                && let Ok(true) = serve(&stream, &requests)
+            {}
         });
         Ok(server)
     }
@@ -114,10 +112,12 @@ impl Server {
     }
 }
 
-/// Answers one request; whether there was one.
-fn serve(mut stream: &TcpStream) -> io::Result<bool> {
+/// Counts and answers one request; whether there was one.
+fn serve(mut stream: &TcpStream, requests: &AtomicUsize) -> io::Result<bool> {
     let mut lines = BufReader::new(stream).lines();
     let Some(request) = lines.next().transpose()? else { return Ok(false) };
+    // Before it is answered: who has the answer may ask how many there were.
+    requests.fetch_add(1, Ordering::SeqCst);
     // Read to the end of its head, or the client might be told that its request was cut off.
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
     let status = if request.contains("/missing ") { "404 Not Found" } else { "200 OK" };
