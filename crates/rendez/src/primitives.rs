@@ -3,17 +3,15 @@
 //! The modules that hold a lock-free protocol (`wait`, `chan`, `sync`, the inbox and the sleep word of `sched`) use
 //! only what is here, so that loom sees every access that another thread could race with.
 
+#[cfg(all(loom, test))]
+pub(crate) use loom::sync::Arc;
 #[cfg(loom)]
-pub(crate) use loom::sync::{Arc, atomic};
+pub(crate) use loom::sync::atomic;
 /// The same atomics, for protocols that need the one order of all sequentially consistent accesses.
 #[cfg(not(loom))]
 pub(crate) use std::sync::{Condvar, Mutex, atomic as total_order};
 #[cfg(not(loom))]
-pub(crate) use std::{
-    hint,
-    sync::{Arc, atomic},
-    thread,
-};
+pub(crate) use std::{hint, sync::atomic, thread};
 
 /// Has the processor fetch a line that will be wanted soon.
 #[inline(always)]

@@ -15,12 +15,12 @@ use std::{
 /// Under loom a limit may pass at any moment, whatever it says.
 const LIMIT: Duration = Duration::from_secs(1);
 
-fn explore(model: impl Fn() + Sync + Send + 'static) {
+pub(super) fn explore(model: impl Fn() + Sync + Send + 'static) {
     explore_with(2, model);
 }
 
 /// With at most so many unforced switches.
-fn explore_with(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+pub(super) fn explore_with(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let interleavings = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = interleavings.clone();
     let mut builder = loom::model::Builder::new();
@@ -33,7 +33,7 @@ fn explore_with(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 }
 
 /// A value whose accesses loom checks.
-struct Checked(UnsafeCell<usize>);
+pub(super) struct Checked(UnsafeCell<usize>);
 
 // SAFETY: loom tells of every race.
 unsafe impl Send for Checked {}
@@ -41,7 +41,7 @@ unsafe impl Send for Checked {}
 unsafe impl Sync for Checked {}
 
 impl Checked {
-    fn new() -> Checked {
+    pub(super) fn new() -> Checked {
         Checked(UnsafeCell::new(0))
     }
 
@@ -50,7 +50,13 @@ impl Checked {
         self.0.with_mut(|value| unsafe { *value += 1 });
     }
 
-    fn get(&self) -> usize {
+    /// By whoever is the only one to.
+    pub(super) fn add_alone(&self) {
+        // SAFETY: loom checks it.
+        self.0.with_mut(|value| unsafe { *value += 1 });
+    }
+
+    pub(super) fn get(&self) -> usize {
         // SAFETY: loom checks it.
         self.0.with(|value| unsafe { *value })
     }

@@ -1,29 +1,20 @@
-//! `WaitGroup`: Go's counter that can be waited for (`sync/waitgroup.go`).
-//!
-//! # Protocol
-//!
-//! One word holds the counter (high half) and the number of waiters (low half), so that `add` and `done` are one
-//! compare-exchange while nobody waits, and a bad call changes nothing. Waiters register in the word by compare-exchange while the counter is not zero,
-//! under the queue's lock, and are queued before that lock is left. Whoever brings the counter to zero with waiters
-//! registered clears the word under the same lock and wakes them. So a waiter either sees zero, or is registered before
-//! the word turns zero and then is found in the queue.
+//! `WaitGroup`: Go's counter that can be waited for (`sync/waitgroup.go`). How it counts: see [`counter`].
+
+mod counter;
+#[cfg(all(test, loom))]
+mod loom_tests;
+
+use self::counter::{Counter, Handle, out_of_range};
 
 use crate::{
-    label::Label,
-    lock::SpinLock,
-    primitives::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        prefetch_to_write,
-    },
     select::{Event, Occurrence, Occurs, park_for},
-    wait::{Awaited, End, Node, Reason, Status, Tells, Thing, WaitQueue, Waiter, word_of_arc},
+    wait::{Awaited, Node, Reason, Tells, Thing, Waiter},
 };
 use std::{
     fmt,
     future::Future,
     marker::PhantomPinned,
-    panic::{Location, RefUnwindSafe, UnwindSafe},
+    panic::{RefUnwindSafe, UnwindSafe},
     pin::Pin,
     ptr,
     task::{Context, Poll},
@@ -47,147 +38,16 @@ use std::{
 /// ```
 #[derive(Clone)]
 pub struct WaitGroup {
-    inner: Arc<Inner>,
+    inner: Handle,
 }
 
 // A panic leaves the word and the queue as they were or wholly changed, and no user code runs under the lock.
 impl UnwindSafe for WaitGroup {}
 impl RefUnwindSafe for WaitGroup {}
 
-struct Inner {
-    /// Counter in the high 32 bits (signed), registered waiters in the low 32.
-    state: AtomicU64,
-    waiters: SpinLock<WaitQueue>,
-    label: Label,
-    made: &'static Location<'static>,
-}
-
-const ONE: u64 = 1 << 32;
-const WAITERS: u64 = ONE - 1;
-
-fn counter(state: u64) -> i32 {
-    (state >> 32) as i32
-}
-
-#[cold]
-#[track_caller]
-fn out_of_range() -> ! {
-    panic!("sync: WaitGroup counter out of range: it has 32 bits")
-}
-
-impl Inner {
-    /// Compares before it exchanges, so that a call that panics has changed nothing: with a plain addition others would see
-    /// the bad sum, panic too, or wait for a zero that never comes.
-    #[track_caller]
-    fn add(&self, delta: i32) {
-        prefetch_to_write(&self.state);
-        let mut state = self.state.load(Ordering::Relaxed);
-        loop {
-            let Some(now) = counter(state).checked_add(delta) else { out_of_range() };
-            if now < 0 {
-                panic!("sync: negative WaitGroup counter");
-            }
-            let waiters = state & WAITERS;
-            if waiters != 0 && delta > 0 && now == delta {
-                panic!("sync: WaitGroup misuse: Add called concurrently with Wait");
-            }
-            let sum = u64::from(now as u32) << 32 | waiters;
-            match self.state.compare_exchange_weak(state, sum, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) if now == 0 && waiters != 0 => return self.release(),
-                Ok(_) => return,
-                Err(changed) => state = changed,
-            }
-        }
-    }
-
-    /// The counter is zero and somebody was registered: wakes everybody, as long as that is still so.
-    fn release(&self) {
-        // All are popped under one hold of the lock, so that nobody who registers for a next round is among them.
-        let mut wakeups = Vec::new();
-        let mut waiters = self.waiters.lock();
-        let state = self.state.load(Ordering::Acquire);
-        // Either the last waiter had given up meanwhile, and then somebody may have added again; or another release was
-        // faster.
-        if counter(state) != 0 || state & WAITERS == 0 {
-            return;
-        }
-        // Nothing can come between: at zero with waiters no `add` has an effect, and waiters leave under the lock.
-        self.state.store(0, Ordering::Release);
-        while let Some(winner) = waiters.pop_winner() {
-            wakeups.push(winner.complete(Status::Done));
-        }
-        drop(waiters);
-        drop(wakeups);
-    }
-
-    fn is_zero(&self) -> bool {
-        counter(self.state.load(Ordering::Acquire)) == 0
-    }
-
-    fn check_reuse(&self) {
-        if self.state.load(Ordering::Acquire) & WAITERS != 0 {
-            panic!("sync: WaitGroup is reused before previous Wait has returned");
-        }
-    }
-}
-
 impl Tells for WaitGroup {
     fn tell(&self, things: &mut Vec<Thing>) {
-        let inner = &*self.inner;
-        let count = counter(inner.state.load(Ordering::Relaxed));
-        let end = End::Handles { count, handles: Arc::strong_count(&self.inner), word: word_of_arc(inner) };
-        things.push(Thing {
-            name: inner.label.get(),
-            made: Some(inner.made),
-            ..Thing::new("wait group", end)
-        });
-    }
-}
-
-/// Where only the counter is at hand.
-impl Tells for Inner {
-    fn tell(&self, things: &mut Vec<Thing>) {
-        things.push(Thing {
-            name: self.label.get(),
-            made: Some(self.made),
-            ..Thing::new("wait group", End::Anybody)
-        });
-    }
-}
-
-// SAFETY: all of it is made for any thread; waiters are decided under the queue's lock, by `release`.
-unsafe impl Occurs for Inner {
-    fn has_occurred(&self) -> bool {
-        self.is_zero()
-    }
-
-    unsafe fn queue(&self, node: &Node) -> bool {
-        if counter(self.state.load(Ordering::Acquire)) == 0 {
-            return false;
-        }
-        let mut waiters = self.waiters.lock();
-        let mut state = self.state.load(Ordering::Acquire);
-        loop {
-            if counter(state) == 0 {
-                return false;
-            }
-            match self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => break,
-                Err(changed) => state = changed,
-            }
-        }
-        // SAFETY: passed on.
-        unsafe { waiters.push(node) };
-        true
-    }
-
-    unsafe fn leave(&self, node: &Node) {
-        let mut waiters = self.waiters.lock();
-        // SAFETY: passed on. A node that was still queued is still counted: `release` clears the count and empties the
-        // queue in one go as far as nodes queued before it are concerned.
-        if unsafe { waiters.remove(node) } && self.state.load(Ordering::Acquire) & WAITERS != 0 {
-            self.state.fetch_sub(1, Ordering::AcqRel);
-        }
+        things.push(self.inner.thing(true));
     }
 }
 
@@ -195,14 +55,7 @@ impl WaitGroup {
     /// A group whose counter is zero.
     #[track_caller]
     pub fn new() -> Self {
-        WaitGroup {
-            inner: Arc::new(Inner {
-                state: AtomicU64::new(0),
-                waiters: SpinLock::new(WaitQueue::new()),
-                label: Label::new(),
-                made: Location::caller(),
-            }),
-        }
+        WaitGroup { inner: Handle::new() }
     }
 
     /// Adds `delta`, which may be negative, to the counter. At zero everybody who waits goes on.
@@ -218,7 +71,7 @@ impl WaitGroup {
     pub fn add(&self, delta: i64) {
         crate::wait::point();
         match i32::try_from(delta) {
-            Ok(delta) => self.inner.add(delta),
+            Ok(delta) => _ = self.inner.add(delta),
             Err(_) => out_of_range(),
         }
     }
@@ -258,7 +111,7 @@ impl WaitGroup {
     /// The counter.
     #[cfg(not(loom))]
     pub(crate) fn count(&self) -> i32 {
-        counter(self.inner.state.load(Ordering::Relaxed))
+        self.inner.count()
     }
 
     /// [`done`](Self::done), of a child for which only [`wait_for_children`](Self::wait_for_children) waits: nobody can see when
@@ -313,17 +166,10 @@ impl WaitGroup {
     where
         F: FnOnce() + Send + 'static,
     {
-        struct Done(WaitGroup);
-        impl Drop for Done {
-            fn drop(&mut self) {
-                self.0.done();
-            }
-        }
-        let handle = self.clone();
-        self.add(1);
-        let done = Done(handle);
+        crate::wait::point();
+        let child = self.inner.start_child();
         drop(crate::go(move || {
-            let _done = done;
+            let _counted = child;
             f();
         }));
     }
@@ -338,10 +184,9 @@ impl Default for WaitGroup {
 
 impl fmt::Debug for WaitGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.inner.state.load(Ordering::Relaxed);
         f.debug_struct("WaitGroup")
-            .field("counter", &counter(state))
-            .field("waiters", &(state & WAITERS))
+            .field("counter", &self.inner.count())
+            .field("waiters", &self.inner.waiters())
             .finish()
     }
 }
@@ -372,7 +217,7 @@ impl<'a> Event for &'a WaitGroup {
 /// The future of [`WaitGroup::wait_async`].
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitGroupFuture<'a> {
-    inner: &'a Inner,
+    inner: &'a Counter,
     waiter: Option<Waiter>,
     node: Node,
     finished: bool,

@@ -146,11 +146,6 @@ pub(crate) fn word_of_arc<T>(at: &T) -> usize {
     ptr::from_ref(at).addr() - counts.next_multiple_of(align_of::<T>())
 }
 
-#[cfg(loom)]
-pub(crate) fn word_of_arc<T>(_: &T) -> usize {
-    0
-}
-
 const _: () = {
     let mut i = 0;
     while i < Reason::ALL.len() {

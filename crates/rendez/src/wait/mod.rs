@@ -87,9 +87,9 @@ impl Here {
     }
 }
 
+pub(crate) use awaited::{Awaited, End, Tells, Thing};
 #[cfg(not(loom))]
-pub(crate) use awaited::Kind;
-pub(crate) use awaited::{Awaited, End, Tells, Thing, word_of_arc};
+pub(crate) use awaited::{Kind, word_of_arc};
 pub(crate) use batch::WakeBatch;
 pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};

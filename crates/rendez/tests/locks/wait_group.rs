@@ -191,6 +191,128 @@ fn go_may_be_called_by_the_goroutines_of_the_group() {
     });
 }
 
+/// Counts how many of them there are.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(alive: &Arc<AtomicUsize>) -> Counted {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Counted(alive.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Enough that those who end are counted apart from those who start.
+const CROWD: usize = 1000;
+
+#[test]
+fn a_crowd_is_waited_for_in_every_world_round_after_round() {
+    in_every_world(|crew| {
+        let (group, alive) = (WaitGroup::new(), Arc::new(AtomicUsize::new(0)));
+        for round in 1..4 {
+            for _ in 0..CROWD * round {
+                let one = Counted::new(&alive);
+                group.go(move || drop(one));
+            }
+            let waits = || {
+                let (group, alive) = (group.clone(), alive.clone());
+                crew.start(move |ops| async move {
+                    ops.wait(&group).await;
+                    assert_eq!(alive.load(Ordering::Relaxed), 0);
+                })
+            };
+            let others: Vec<_> = (0..3).map(|_| waits()).collect();
+            group.wait();
+            assert_eq!(alive.load(Ordering::Relaxed), 0);
+            // The next round must not begin before they have returned.
+            others.into_iter().for_each(|other| other.join());
+        }
+        assert!(format!("{group:?}").contains("counter: 0"), "{group:?}");
+    });
+}
+
+#[test]
+fn who_looks_and_who_gives_up_beside_a_crowd_disturb_nobody() {
+    in_every_world(|_| {
+        let group = WaitGroup::new();
+        let open = Arc::new(AtomicBool::new(false));
+        let waits = {
+            let open = open.clone();
+            move || crate::worlds::until(|| open.load(Ordering::Relaxed))
+        };
+        group.go(waits);
+        for i in 0..CROWD {
+            group.go(|| ());
+            if i % 50 == 0 {
+                assert!(poll_once(pin!(group.wait_async())).is_none(), "one is out");
+                let is_over = rendez::select! { wait(&group) -> () => true, default => false };
+                assert!(!is_over, "one is out");
+            }
+        }
+        open.store(true, Ordering::Relaxed);
+        group.wait();
+        assert_eq!(poll_once(pin!(group.wait_async())), Some(()));
+    });
+}
+
+#[test]
+fn a_crowd_that_its_group_is_dropped_before_ends_all_the_same() {
+    in_every_world(|_| {
+        let (group, alive) = (WaitGroup::new(), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..CROWD {
+            let one = Counted::new(&alive);
+            group.go(move || drop(one));
+        }
+        drop(group);
+        crate::worlds::until(|| alive.load(Ordering::Relaxed) == 0);
+    });
+}
+
+#[test]
+fn what_is_added_by_hand_beside_a_crowd_is_counted_exactly() {
+    in_every_world(|_| {
+        let group = WaitGroup::new();
+        group.add(CROWD as i64);
+        for i in 0..CROWD {
+            group.go(|| ());
+            if i % 3 == 0 {
+                group.done();
+            }
+        }
+        let done = CROWD.div_ceil(3);
+        assert!(poll_once(pin!(group.wait_async())).is_none());
+        group.add(done as i64 - CROWD as i64);
+        group.wait();
+        assert_eq!(panic_of(|| group.done()), "sync: negative WaitGroup counter");
+    });
+}
+
+#[test]
+fn a_crowd_of_which_each_panics_or_is_unwound_is_counted_to_the_end() {
+    const FEW: usize = 200;
+    let group = WaitGroup::new();
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    let parked = Arc::new(AtomicUsize::new(0));
+    runtime.run(|| {
+        for _ in 0..FEW {
+            let parked = parked.clone();
+            group.go(move || {
+                parked.fetch_add(1, Ordering::Relaxed);
+                let _ = chan::never::<()>().recv();
+            });
+        }
+        crate::worlds::until(|| parked.load(Ordering::Relaxed) == FEW);
+    });
+    assert!(format!("{group:?}").contains("counter: 200"), "{group:?}");
+    runtime.shutdown();
+    group.wait();
+}
+
 #[test]
 fn a_counter_below_zero_panics_in_gos_words_and_stays_as_it_was() {
     assert_eq!(panic_of(|| WaitGroup::new().done()), "sync: negative WaitGroup counter");

@@ -1,0 +1,121 @@
+//! Children of a group that are counted apart, under loom: with every second one that starts, there.
+
+use super::{
+    WaitGroup,
+    counter::{Child, Handle},
+};
+use crate::sync::loom_tests::{Checked, explore, explore_with};
+use loom::{sync::Arc, thread};
+
+/// So many children of one group.
+fn family(children: usize) -> (WaitGroup, Vec<Child>) {
+    let group = WaitGroup { inner: Handle::new() };
+    let children = (0..children).map(|_| group.inner.start_child()).collect();
+    (group, children)
+}
+
+/// Ends each on a thread of its own, when it has used what is its.
+fn end(children: Vec<Child>) -> (Vec<Arc<Checked>>, Vec<thread::JoinHandle<()>>) {
+    let start = |child| {
+        let value = Arc::new(Checked::new());
+        let theirs = value.clone();
+        let run = move || {
+            theirs.add_alone();
+            drop(child);
+        };
+        (value, thread::spawn(run))
+    };
+    children.into_iter().map(start).unzip()
+}
+
+#[test]
+fn who_waits_sees_what_children_have_done_that_are_counted_apart() {
+    explore(|| {
+        let (group, children) = family(2);
+        let (values, threads) = end(children);
+        group.wait();
+        values.iter().for_each(|value| assert_eq!(value.get(), 1));
+        assert_eq!(group.inner.count(), 0);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn a_group_is_freed_with_the_last_of_handles_and_children() {
+    explore(|| {
+        let (group, children) = family(2);
+        let (_, threads) = end(children);
+        drop(group);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn two_who_wait_and_one_who_looks_let_nothing_be_lost() {
+    explore_with(2, || {
+        let (group, mut children) = family(2);
+        let other = thread::spawn({
+            let group = group.clone();
+            move || group.wait()
+        });
+        let last = children.pop().unwrap();
+        let one = thread::spawn(move || drop(children));
+        // It may have to take off the first.
+        let is_zero = group.inner.is_zero();
+        assert!(!is_zero, "one is out");
+        drop(last);
+        group.wait();
+        other.join().unwrap();
+        one.join().unwrap();
+    });
+}
+
+#[test]
+fn counting_apart_begins_again_beside_who_ends_and_who_gathers() {
+    explore_with(2, || {
+        let (group, mut children) = family(2);
+        let looker = thread::spawn({
+            let group = group.clone();
+            move || _ = group.inner.is_zero()
+        });
+        let last = children.pop().unwrap();
+        let one = thread::spawn(move || drop(children));
+        // The counter comes by two again if one has been taken off.
+        let more = group.inner.start_child();
+        looker.join().unwrap();
+        drop((last, more));
+        group.wait();
+        one.join().unwrap();
+    });
+}
+
+#[test]
+fn who_is_about_to_wait_is_not_forgotten_when_counting_apart_begins() {
+    explore(|| {
+        let (group, mut children) = family(1);
+        let waiter = thread::spawn({
+            let group = group.clone();
+            move || group.wait()
+        });
+        children.push(group.inner.start_child());
+        drop(children);
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_done_by_hand_beside_children_is_exact() {
+    explore(|| {
+        let (group, mut children) = family(1);
+        group.add(1);
+        children.push(group.inner.start_child());
+        children.push(group.inner.start_child());
+        let theirs = children.pop();
+        let one = thread::spawn(move || drop(theirs));
+        group.done();
+        drop(children);
+        group.wait();
+        one.join().unwrap();
+        assert_eq!(group.inner.count(), 0);
+    });
+}
