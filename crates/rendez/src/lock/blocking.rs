@@ -31,6 +31,13 @@ impl<T> SpinLock<T> {
         SpinGuard(guard)
     }
 
+    #[cfg_attr(not(test), allow(dead_code, reason = "its user is a model"))]
+    pub(crate) fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
+        let guard = self.value.try_lock().ok()?;
+        self.trace.with_mut(|_| ());
+        Some(SpinGuard(guard))
+    }
+
     /// Has loom check that all that was done under the lock was done before this, which takes it not.
     pub(crate) fn check_exclusive(&mut self) {
         self.trace.with_mut(|_| ());

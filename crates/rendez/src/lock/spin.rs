@@ -38,6 +38,16 @@ impl<T> SpinLock<T> {
         SpinGuard { lock: self }
     }
 
+    /// `None` if somebody holds it.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
+        (!self.held.load(Ordering::Relaxed) && self.try_hold()).then(|| {
+            count_held(1);
+            SpinGuard { lock: self }
+        })
+    }
+
     #[cfg(not(loom))]
     #[inline(always)]
     fn try_hold(&self) -> bool {

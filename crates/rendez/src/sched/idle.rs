@@ -37,16 +37,17 @@
 
 use super::{
     alarms::OVERDUE,
+    deque::{self, Steal},
     monitor,
     placement::SLACK,
     poller::Events,
     runtime::{Shared, Victim},
-    shared::WorkerShared,
+    shared::{Fresh, WorkerShared},
     sleep::Slept,
     worker::Worker,
 };
-use crate::time::Instant;
-use crossbeam_deque::Steal;
+use crate::{primitives::prefetch_whole, time::Instant};
+use crossbeam_deque::Steal as Injected;
 use std::{cell::Cell, hint, sync::atomic::Ordering, thread, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
@@ -117,17 +118,7 @@ impl Worker {
         if self.is_surplus() {
             return false;
         }
-        loop {
-            match runtime.injector.steal_batch_and_pop(&self.fresh) {
-                Steal::Success(task) => {
-                    self.fresh.push(task);
-                    return true;
-                }
-                Steal::Empty => break,
-                Steal::Retry => {}
-            }
-        }
-        if self.take_woken() {
+        if self.take_injected() || self.take_woken() {
             return true;
         }
         if self.rests_from_stealing() {
@@ -173,23 +164,38 @@ impl Worker {
                 self.watch.set(None);
                 return true;
             }
-            loop {
-                match fresh.steal_batch_and_pop(&self.fresh) {
-                    Steal::Success(task) => {
-                        self.note_steal();
-                        self.note_loot(len);
-                        self.fresh.push(task);
-                        self.fetch_loot();
-                        self.watch.set(None);
-                        self.has_loot.set(true);
-                        return true;
-                    }
-                    Steal::Empty => break,
-                    Steal::Retry => {}
-                }
+            let take = |Fresh(task): Fresh| {
+                // All at once: each would else be waited for in its turn, from another processor's cache.
+                prefetch_whole(task.as_ptr());
+                self.fresh.push(Fresh(task));
+            };
+            if fresh.steal(take) == Steal::Taken {
+                self.note_steal();
+                self.note_loot(len);
+                self.watch.set(None);
+                self.has_loot.set(true);
+                return true;
             }
         }
         false
+    }
+
+    /// Takes what was started elsewhere than in a goroutine: the oldest will run first.
+    fn take_injected(&self) -> bool {
+        let mut taken = [const { None }; deque::BATCH];
+        let mut count = 0;
+        while count < taken.len() {
+            match self.runtime.injector.steal() {
+                Injected::Success(task) => {
+                    taken[count] = Some(task);
+                    count += 1;
+                }
+                Injected::Empty => break,
+                Injected::Retry => {}
+            }
+        }
+        taken.into_iter().rev().flatten().for_each(|task| self.fresh.push(task));
+        count > 0
     }
 
     /// Whether somebody else who is awake has something that this worker may take in the end.

@@ -36,6 +36,8 @@ mod bell {
         }
     }
 }
+#[allow(dead_code, reason = "who uses it is not here")]
+mod deque;
 #[allow(dead_code, reason = "the run queue is for one thread")]
 mod queue;
 mod sleep;

@@ -10,8 +10,8 @@
 //! nobody for [`REST`] times as long as they took, and [`LONGEST_REST`] at most. Then it tries again: so it finds out when larger ones come, and what lies behind somebody
 //! who runs on for long is taken in its turn. It does not go to sleep for that, since a rest is shorter than a spin. Nor does it rest where so [`MANY`] lie that their memory counts.
 
-use super::{shared::Fresh, worker::Worker};
-use crate::{primitives::prefetch_whole, time::Instant};
+use super::worker::Worker;
+use crate::time::Instant;
 use std::{cell::Cell, sync::atomic::Ordering, time::Duration};
 
 /// What each of a batch takes a thief at most, with its share of the theft, where it had better been left: some 60 ns are its own.
@@ -23,8 +23,6 @@ const REST: u32 = 8;
 const LONGEST_REST: Duration = Duration::from_micros(40);
 /// Of unstarted tasks at a victim: some megabytes, which is what a cache holds.
 const MANY: usize = 1 << 15;
-/// As many as a thief takes at once.
-const FETCHED: usize = 32;
 
 /// What a thief has taken and runs.
 #[derive(Clone, Copy, Debug)]
@@ -69,20 +67,6 @@ impl Worker {
     pub(super) fn note_loot(&self, len: usize) {
         let batch = Batch { since: Instant::now(), finished: self.finished(), load: self.load() };
         self.loot.batch.set((len < MANY).then_some(batch));
-    }
-
-    /// Has the processor fetch what it has taken, all at once: each would else be waited for in its turn, from another processor's cache.
-    pub(super) fn fetch_loot(&self) {
-        let mut tasks = [const { None }; FETCHED];
-        let mut len = 0;
-        while len < FETCHED
-            && let Some(Fresh(task)) = self.fresh.pop()
-        {
-            prefetch_whole(task.as_ptr());
-            tasks[len] = Some(Fresh(task));
-            len += 1;
-        }
-        tasks.into_iter().rev().flatten().for_each(|task| self.fresh.push(task));
     }
 
     /// Has nothing to run. Whether it leaves alone what others have.

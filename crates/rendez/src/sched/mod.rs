@@ -21,6 +21,7 @@ mod config;
 pub(crate) mod counters;
 mod deadlines;
 pub(crate) mod deadlock;
+mod deque;
 mod ending;
 pub(crate) mod figures;
 mod given;

@@ -17,7 +17,9 @@
 use super::{
     PanicPolicy, census,
     config::{self, Config},
-    deadlock, harness, monitor,
+    deadlock,
+    deque::{self, Deque},
+    harness, monitor,
     queue::Inbox,
     shared::{Fresh, WorkerShared},
     sleepers::Sleepers,
@@ -31,7 +33,7 @@ use crate::{
     sync::WaitGroup,
     task::{AsyncTasks, ForcedUnwind, Header, header, spawn},
 };
-use crossbeam_deque::{Injector, Stealer, Worker as Deque};
+use crossbeam_deque::{Injector, Worker as Fifo};
 use crossbeam_utils::CachePadded;
 use std::{
     any::Any,
@@ -106,8 +108,8 @@ pub(crate) struct Shared {
 
 struct Slot {
     shared: &'static WorkerShared,
-    stealer: Stealer<Fresh>,
-    polls: Stealer<Fresh>,
+    stealer: deque::Stealer<Fresh>,
+    polls: crossbeam_deque::Stealer<Fresh>,
     /// Whether it became active as a [spare](super::spares) when it last did. Written under the lock of `threads`.
     is_spare: AtomicBool,
 }
@@ -119,9 +121,9 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Victim<'a> {
     pub(super) shared: &'static WorkerShared,
     /// Its unstarted tasks.
-    pub(super) fresh: &'a Stealer<Fresh>,
+    pub(super) fresh: &'a deque::Stealer<Fresh>,
     /// Its async goroutines that have been woken.
-    pub(super) polls: &'a Stealer<Fresh>,
+    pub(super) polls: &'a crossbeam_deque::Stealer<Fresh>,
 }
 
 impl Shared {
@@ -217,12 +219,12 @@ impl Shared {
         beside: Option<&'static WorkerShared>,
     ) -> io::Result<()> {
         let index = self.started_workers();
-        let deque = Deque::new_lifo();
+        let fresh = Deque::new();
         let shared = WorkerShared::obtain(self.number);
-        let polls = Deque::new_fifo();
+        let polls = Fifo::new_fifo();
         let slot = Slot {
             shared,
-            stealer: deque.stealer(),
+            stealer: fresh.stealer(),
             polls: polls.stealer(),
             is_spare: AtomicBool::new(false),
         };
@@ -238,7 +240,7 @@ impl Shared {
                 shared.adopt_poller(&runtime);
             }
             let harness = harness.map(|start| start.attach(shared));
-            super::enter(Worker::new(index, runtime, shared, deque, polls, harness));
+            super::enter(Worker::new(index, runtime, shared, fresh, polls, harness));
             alive.done();
         };
         match thread::Builder::new().name(format!("rendez-{index}")).spawn(body) {

@@ -23,7 +23,9 @@ mod observed;
 mod tested;
 
 use super::{
-    clock, harness, high_water,
+    clock,
+    deque::Deque,
+    harness, high_water,
     idle::{Spins, Still, Watch},
     loot::Loot,
     monitor,
@@ -47,7 +49,7 @@ use crate::{
     time::Instant,
     wait::{Awaited, Reason, Waiter},
 };
-use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use crossbeam_deque::{Steal, Worker as Fifo};
 use observed::{LastRecord, TRACED};
 use std::{
     cell::{Cell, RefCell},
@@ -117,7 +119,6 @@ pub(crate) struct Worker {
     streak: Cell<u32>,
     pub(super) fresh: Deque<Fresh>,
     lately: high_water::Lately,
-    own_stealer: Stealer<Fresh>,
     /// Tasks for which there was no stack and that must start here.
     pub(super) starved: RunQueue<Header>,
     /// What runs now: null while the loop does.
@@ -203,7 +204,7 @@ impl Worker {
         runtime: Arc<Shared>,
         shared: &'static WorkerShared,
         fresh: Deque<Fresh>,
-        polls: Deque<Fresh>,
+        polls: Fifo<Fresh>,
         harness: Option<harness::Attached>,
     ) -> Worker {
         let random =
@@ -220,7 +221,6 @@ impl Worker {
             last_record: Cell::default(),
             recorded_wake: Cell::new(None),
             streak: Cell::new(0),
-            own_stealer: fresh.stealer(),
             fresh,
             lately: high_water::Lately::new(),
             starved: RunQueue::new(),
@@ -371,10 +371,9 @@ impl Worker {
         loop {
             let Fresh(task) = match oldest {
                 false => self.fresh.pop()?,
-                true => match self.own_stealer.steal() {
-                    Steal::Success(task) => task,
-                    Steal::Empty => return Some(self.shared.take_handed()?.0.as_ptr()),
-                    Steal::Retry => continue,
+                true => match self.fresh.pop_oldest() {
+                    Some(task) => task,
+                    None => return Some(self.shared.take_handed()?.0.as_ptr()),
                 },
             };
             // SAFETY: taken out of the deque: unstarted and ours.
