@@ -58,7 +58,7 @@ const BRIEF: Duration = Duration::from_micros(5);
 /// Looks that are further apart tell nothing of the time between.
 const CLOSE_LOOKS: Duration = Duration::from_micros(20);
 /// Time after which a victim that has not switched is robbed whether it has run or not: the kernel has taken the processor
-/// away, and for long.
+/// away, and for long. So is one that has not come to what was spread.
 const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 const LEFT_ALONE: usize = 15;
 /// So many may spin in any case; more, as long as there are so many others awake for each of them. (Go has one for each, and not more: with
@@ -147,14 +147,12 @@ impl Worker {
                 continue;
             }
             // Of what was put there on purpose it is asked however much else there is.
-            let stands = handed > 0
-                && shared.has_spread()
-                && self.stands_still(victim, shared.switches(), Instant::now());
+            let waits = handed > 0 && shared.spread_waits_for(BACKLOG_FOR_SURE);
             // What lies behind a long poll is better off here, be it a single one.
             let behind = !polls.is_empty() && shared.published.works.load(Ordering::Relaxed);
             let plenty = behind || len > LEFT_ALONE && !self.is_loaded_beyond(victim);
             let only_polls = fresh.is_empty() && handed == 0;
-            if !plenty && !stands && !self.is_backlogged(victim, shared, only_polls.then_some(len)) {
+            if !plenty && !waits && !self.is_backlogged(victim, shared, only_polls.then_some(len)) {
                 continue;
             }
             if behind && self.polls.steal_from(polls) {
@@ -163,10 +161,10 @@ impl Worker {
                 return true;
             }
             // Placed there on purpose. If nothing runs there it is about to come to it: its thread may just have been started. And where somebody has
-            // asked for that, a burst that takes its time is no reason to undo it.
+            // asked for that, it is undone only where nobody comes to it for long.
             let is_surplus = victim >= runtime.active_workers();
             let is_kept = shared.switches() % 2 == 1 || is_surplus;
-            let is_late = stands || is_surplus || !shared.has_spread();
+            let is_late = waits || is_surplus || !shared.has_spread();
             if let Some(task) = (is_kept && is_late).then(|| shared.take_handed()).flatten() {
                 self.note_steal();
                 self.fresh.push(task);

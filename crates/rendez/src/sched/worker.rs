@@ -365,7 +365,7 @@ impl Worker {
     /// was handed, of which there may always be some.
     #[inline]
     fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
-        if !oldest && let Some(Fresh(task)) = self.shared.take_handed() {
+        if !oldest && let Some(Fresh(task)) = self.shared.come_to_handed() {
             return Some(task.as_ptr());
         }
         loop {
@@ -373,7 +373,7 @@ impl Worker {
                 false => self.fresh.pop()?,
                 true => match self.own_stealer.steal() {
                     Steal::Success(task) => task,
-                    Steal::Empty => return Some(self.shared.take_handed()?.0.as_ptr()),
+                    Steal::Empty => return Some(self.shared.come_to_handed()?.0.as_ptr()),
                     Steal::Retry => continue,
                 },
             };
