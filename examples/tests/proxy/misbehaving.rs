@@ -2,7 +2,7 @@
 
 use super::*;
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind::ConnectionReset, Read, Write},
     net::{TcpListener, TcpStream},
     sync::mpsc::{self, Receiver},
     thread,
@@ -292,4 +292,19 @@ fn a_connection_that_still_takes_a_request_is_not_used_for_another_one() {
     assert_eq!(slow.answer().text(), "ok");
     assert_eq!(Wire::to(proxy.addr()).get("/").text(), "ok");
     drop(slow);
+}
+
+#[test]
+fn a_client_that_has_its_answer_and_still_sends_is_not_waited_for() {
+    let (hasty, _) = upstream(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        let mut stream = stream.try_clone().unwrap();
+        thread::spawn(move || stream.read_to_end(&mut Vec::new()));
+    });
+    let proxy = proxy(&["--timeout", "0.5", "--body-timeout", "0.5", "--health-interval", "1000"], &[hasty]);
+    let mut wire = Wire::to(proxy.addr());
+    wire.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx");
+    assert_eq!(wire.answer().text(), "ok");
+    let ended = wire.stream.read(&mut [0]);
+    assert!(matches!(&ended, Ok(0)) || ended.is_err_and(|error| error.kind() == ConnectionReset));
 }

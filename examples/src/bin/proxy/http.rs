@@ -44,7 +44,12 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// The body of a request that is passed on; none, where it may have to be sent again.
 pub(crate) enum Outgoing {
-    Passed { body: Incoming, upload: Arc<Upload> },
+    Passed {
+        body: Incoming,
+        upload: Arc<Upload>,
+        /// When it has taken too long, be it that the answer is there already.
+        alarm: Pin<Box<SleepFuture>>,
+    },
     Empty,
 }
 
@@ -64,22 +69,24 @@ fn is_last(frame: Option<&Result<Frame<Bytes>, hyper::Error>>) -> bool {
 
 impl body::Body for Outgoing {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
-            Outgoing::Passed { body, upload } => {
+            Outgoing::Passed { body, upload, alarm } => {
                 let polled = Pin::new(&mut *body).poll_frame(cx);
                 upload.waits.store(polled.is_pending(), Ordering::Relaxed);
-                if let Poll::Ready(frame) = &polled {
-                    upload.pulse.beat();
-                    let is_whole = is_last(frame.as_ref()) || body.is_end_stream();
-                    upload.is_whole.store(is_whole, Ordering::Relaxed);
-                }
-                polled
+                let Poll::Ready(frame) = polled else {
+                    let too_late = || Some(Err("the client takes too long to send its request".into()));
+                    return alarm.as_mut().poll(cx).map(|()| too_late());
+                };
+                upload.pulse.beat();
+                let is_whole = is_last(frame.as_ref()) || body.is_end_stream();
+                upload.is_whole.store(is_whole, Ordering::Relaxed);
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Outgoing::Empty => Poll::Ready(None),
         }
@@ -235,12 +242,13 @@ impl Proxy {
             waits: AtomicBool::new(false),
             is_whole: AtomicBool::new(is_empty),
         });
+        let limit = self.times.body + self.times.answer;
         let body = match is_empty {
             true => Outgoing::Empty,
-            false => Outgoing::Passed { body, upload: upload.clone() },
+            false => Outgoing::Passed { body, upload: upload.clone(), alarm: Box::pin(sleep_async(limit)) },
         };
         let mut request = Some(Request::from_parts(head.clone(), body));
-        let (ctx, _cancel) = connection.context().with_timeout(self.times.body + self.times.answer);
+        let (ctx, _cancel) = connection.context().with_timeout(limit);
         let mut attempts = self.upstreams.attempts();
         let mut last: Option<(Response<Incoming>, Lease)> = None;
         let mut why = Failure::Unreachable("no upstream is left".into());
