@@ -2,7 +2,7 @@
 
 use super::*;
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind::ConnectionReset, Read, Write},
     net::{TcpListener, TcpStream},
     sync::mpsc::{self, Receiver},
     thread,
@@ -229,4 +229,82 @@ fn a_connection_that_was_kept_and_is_gone_costs_no_answer() {
         assert_eq!(wire.get("/").text(), "ok");
     }
     assert_eq!(heads.try_iter().count(), 4);
+}
+
+#[test]
+fn an_upstream_is_to_blame_that_has_a_request_in_chunks_and_does_not_answer() {
+    let (silent, _) = upstream(|stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let proxy = proxy(&["--timeout", "0.5", "--health-interval", "1000"], &[silent]);
+    for trailers in ["", "x-sum: 1\r\n"] {
+        let mut wire = Wire::to(proxy.addr());
+        wire.send(format!(
+            "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n{trailers}\r\n"
+        ));
+        assert_eq!(wire.answer().status(), 504, "{trailers}");
+    }
+}
+
+#[test]
+fn an_upstream_is_to_blame_that_does_not_take_what_the_client_sends() {
+    let (done, wait) = mpsc::channel::<()>();
+    let (deaf, _) = upstream(move |_| _ = wait.recv());
+    let proxy = proxy(&["--timeout", "0.5", "--health-interval", "1000"], &[deaf]);
+    let mut wire = TcpStream::connect(proxy.addr()).unwrap();
+    wire.write_all(format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {LARGE}\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut body = wire.try_clone().unwrap();
+    thread::spawn(move || body.write_all(&vec![b'x'; LARGE]));
+    let mut status = [0; 12];
+    wire.read_exact(&mut status).unwrap();
+    assert_eq!(text(&status), "HTTP/1.1 504");
+    drop(done);
+}
+
+#[test]
+fn a_connection_is_used_again_after_an_answer_in_chunks() {
+    let (addr, _) = upstream(|stream| {
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n")
+            .unwrap();
+        if stream.read(&mut [0; 1024]).is_ok_and(|len| len > 0) {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecond").unwrap();
+        }
+    });
+    let proxy = proxy(&SELDOM, &[addr]);
+    let mut wire = Wire::to(proxy.addr());
+    assert_eq!(wire.get("/").text(), "first");
+    assert_eq!(wire.get("/").text(), "second");
+}
+
+#[test]
+fn a_connection_that_still_takes_a_request_is_not_used_for_another_one() {
+    // It answers before it has the whole of it.
+    let (hasty, _) = upstream(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        let mut stream = stream.try_clone().unwrap();
+        thread::spawn(move || stream.read_to_end(&mut Vec::new()));
+    });
+    let proxy = proxy(&SELDOM, &[hasty]);
+    let mut slow = Wire::to(proxy.addr());
+    slow.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx");
+    assert_eq!(slow.answer().text(), "ok");
+    assert_eq!(Wire::to(proxy.addr()).get("/").text(), "ok");
+    drop(slow);
+}
+
+#[test]
+fn a_client_that_has_its_answer_and_still_sends_is_not_waited_for() {
+    let (hasty, _) = upstream(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        let mut stream = stream.try_clone().unwrap();
+        thread::spawn(move || stream.read_to_end(&mut Vec::new()));
+    });
+    let proxy = proxy(&["--timeout", "0.5", "--body-timeout", "0.5", "--health-interval", "1000"], &[hasty]);
+    let mut wire = Wire::to(proxy.addr());
+    wire.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx");
+    assert_eq!(wire.answer().text(), "ok");
+    let ended = wire.stream.read(&mut [0]);
+    assert!(matches!(&ended, Ok(0)) || ended.is_err_and(|error| error.kind() == ConnectionReset));
 }

@@ -21,7 +21,8 @@ use std::{
 /// A stream with the `AsyncRead` and `AsyncWrite` of the `futures` crates, to be used on any executor. Behind the feature
 /// `futures-io`.
 ///
-/// Time-outs of the stream don't count here. Closing it (`poll_close`) ends the direction in which it writes.
+/// Time-outs of the stream don't count here. Closing it (`poll_close`) ends the direction in which it writes; but what a process reads ends
+/// when the pipe to it is dropped.
 ///
 /// # Examples
 /// ```

@@ -111,10 +111,13 @@ pub(super) unsafe fn offer(fiber: &Fiber, site: &'static Location<'static>) {
         return;
     }
     let Ok(mut marks) = MARKS.try_lock() else { return };
-    let is_full = marks.live.len() >= MOST_LIVE;
+    // (Who comes then does not count: the first of its site are those that can be measured.)
+    if marks.live.len() >= MOST_LIVE {
+        return;
+    }
     let mark = marks.sites.entry(site).or_default();
     mark.offered += 1;
-    if is_full || mark.offered > FIRST && !mark.offered.is_multiple_of(EVERY) {
+    if mark.offered > FIRST && !mark.offered.is_multiple_of(EVERY) {
         return;
     }
     let (stack, (limit, size)) = (fiber.stack(), fiber.bounds());
@@ -148,4 +151,40 @@ pub(crate) fn high_water() -> Vec<(&'static Location<'static>, HighWater)> {
     let mut known: Vec<_> = sites.into_iter().filter(|(_, mark)| mark.measured > 0).collect();
     known.sort_by_key(|(_, mark)| std::cmp::Reverse(mark.deepest));
     known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Builder, Runtime};
+
+    /// One with a stack of its own size, which is always offered; how many of its site have been measured.
+    fn start() -> u64 {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        // (What others measure at the moment is in the way.)
+        let site = runtime.run(|| {
+            let one = Builder::new().stack_size(64 << 10).spawn(own_site).unwrap();
+            one.join().unwrap()
+        });
+        high_water().into_iter().find(|(other, _)| ptr::eq(*other, site)).map_or(0, |(_, mark)| mark.measured)
+    }
+
+    fn own_site() -> &'static Location<'static> {
+        let crate::task::Goroutine(task) = crate::sched::current_goroutine().unwrap();
+        // SAFETY: it is the running goroutine's.
+        unsafe { task.as_ref() }.site
+    }
+
+    #[test]
+    fn a_site_that_comes_while_too_many_are_measured_is_known_as_soon_as_there_is_room() {
+        let site = Location::caller();
+        let others =
+            (0..MOST_LIVE).map(|_| Live { fiber: ptr::null(), site, pages: Pages::of(0, 8192), size: 0 });
+        marks().live.extend(others);
+        let before = (0..FIRST + 4).map(|_| start()).sum::<u64>();
+        marks().live.retain(|live| !live.fiber.is_null());
+        assert_eq!(before, 0);
+        // Fewer than it takes until it is one's turn again.
+        assert!((0..8).any(|_| start() > 0));
+    }
 }

@@ -59,7 +59,7 @@ const BRIEF: Duration = Duration::from_micros(5);
 /// Looks that are further apart tell nothing of the time between.
 const CLOSE_LOOKS: Duration = Duration::from_micros(20);
 /// Time after which a victim that has not switched is robbed whether it has run or not: the kernel has taken the processor
-/// away, and for long.
+/// away, and for long. So is one that has not come to what was spread.
 const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 const LEFT_ALONE: usize = 15;
 /// So many may spin in any case; more, as long as there are so many others awake for each of them. (Go has one for each, and not more: with
@@ -137,11 +137,13 @@ impl Worker {
                 self.forget(victim);
                 continue;
             }
+            // Of what was put there on purpose it is asked however much else there is.
+            let waits = handed > 0 && shared.spread_waits_for(BACKLOG_FOR_SURE);
             // What lies behind a long poll is better off here, be it a single one.
             let behind = !polls.is_empty() && shared.published.works.load(Ordering::Relaxed);
             let plenty = behind || len > LEFT_ALONE && !self.is_loaded_beyond(victim);
             let only_polls = fresh.is_empty() && handed == 0;
-            if !plenty && !self.is_backlogged(victim, shared, only_polls.then_some(len)) {
+            if !plenty && !waits && !self.is_backlogged(victim, shared, only_polls.then_some(len)) {
                 continue;
             }
             if behind && self.polls.steal_from(polls) {
@@ -150,9 +152,10 @@ impl Worker {
                 return true;
             }
             // Placed there on purpose. If nothing runs there it is about to come to it: its thread may just have been started. And where somebody has
-            // asked for that, a burst that takes its time is no reason to undo it.
-            let is_kept = shared.switches() % 2 == 1 || victim >= runtime.active_workers();
-            let is_late = !shared.has_spread() || self.has_stood_still(victim, shared);
+            // asked for that, it is undone only where nobody comes to it for long.
+            let is_surplus = victim >= runtime.active_workers();
+            let is_kept = shared.switches() % 2 == 1 || is_surplus;
+            let is_late = waits || is_surplus || !shared.has_spread();
             if let Some(task) = (is_kept && is_late).then(|| shared.take_handed()).flatten() {
                 self.note_steal();
                 self.fresh.push(task);
@@ -218,7 +221,7 @@ impl Worker {
 
     /// Whether unstarted tasks have been waiting at `victim` for a while. Either it has had some at every look, and the looks
     /// were close together (two looks far apart may see two bursts), or it has not switched since. Needs to be asked
-    /// repeatedly; one victim is watched at a time. Beside it one is remembered that stands still: it would not be watched for long enough
+    /// repeatedly; one victim is watched at a time. Beside it those are remembered that stand still: they would not be watched for long enough
     /// where others have some at every look.
     ///
     /// If there are only woken async goroutines, `polls` of them, they may be others at each look: a few that hand over to each other, one
@@ -256,35 +259,27 @@ impl Worker {
 
     /// Whether a victim, which has something, has not switched for so long that it may be robbed.
     fn stands_still(&self, victim: usize, switches: u32, now: Instant) -> bool {
-        match self.still.get() {
-            Some(still) if still.victim != victim => return false,
-            Some(still) if still.switches == switches => {
-                return now.duration_since(still.since) >= BACKLOG_FOR_SURE;
-            }
-            // It makes room for another one.
-            Some(_) => self.still.set(None),
-            None => self.still.set(Some(Still { victim, switches, since: now })),
+        let mut all = self.still.borrow_mut();
+        if all.len() <= victim {
+            all.resize(victim + 1, None);
         }
-        false
-    }
-
-    /// Whether it has been seen to, and still does so.
-    fn has_stood_still(&self, victim: usize, shared: &WorkerShared) -> bool {
-        let switches = shared.published.switches.load(Ordering::Relaxed);
-        let is_long = |since: Instant| since.elapsed() >= BACKLOG_FOR_SURE;
-        victim >= self.runtime.active_workers()
-            || self.still.get().is_some_and(|still| {
-                still.victim == victim && still.switches == switches && is_long(still.since)
-            })
+        let still = all[victim].filter(|still| still.switches == switches);
+        all[victim] = Some(still.unwrap_or(Still { switches, since: now }));
+        still.is_some_and(|still| now.duration_since(still.since) >= BACKLOG_FOR_SURE)
     }
 
     fn forget(&self, victim: usize) {
         if self.watch.get().is_some_and(|watch| watch.victim == victim) {
             self.watch.set(None);
         }
-        if self.still.get().is_some_and(|still| still.victim == victim) {
-            self.still.set(None);
+        if let Some(still) = self.still.borrow_mut().get_mut(victim) {
+            *still = None;
         }
+    }
+
+    /// Whether somebody has had something at the last look.
+    fn has_seen_some(&self) -> bool {
+        self.watch.get().is_some() || self.still.borrow().iter().any(Option::is_some)
     }
 
     /// Waits for something to do. Returns whether the worker is to end.
@@ -329,8 +324,7 @@ impl Worker {
             }
             let lingers = quiet < SENTINEL_QUIET;
             // What lies somewhere is soon looked at again.
-            let rests =
-                (quiet >= QUIET && self.watch.get().is_none() && self.still.get().is_none()).then_some(rest);
+            let rests = (quiet >= QUIET && !self.has_seen_some()).then_some(rest);
             match self.sleep(period, retry, tidy_at, lingers, rests) {
                 Woken::Work | Woken::Notified => return,
                 Woken::Timer => {
@@ -659,10 +653,9 @@ pub(super) struct Watch {
     polled: u64,
 }
 
-/// A victim that had something, and had switched so often.
+/// When a victim first had something after so many switches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Still {
-    victim: usize,
     switches: u32,
     since: Instant,
 }

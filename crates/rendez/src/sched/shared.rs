@@ -12,6 +12,7 @@ use crate::{
     diag::trace::{self, Record, Ring},
     primitives::atomic::AtomicPtr,
     task::{Header, header::SPREAD},
+    time::Instant,
 };
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
@@ -118,8 +119,10 @@ pub(crate) struct WorkerShared {
     pub(super) handed: Injector<Fresh>,
     /// How many there are, about.
     pub(super) incoming: CachePadded<AtomicU32>,
-    /// How many of them have [asked](SPREAD) to be spread, about.
+    /// How many of them have [asked](SPREAD) to be spread, about; and since when those have been there, or when the worker last came to
+    /// what it was handed, in the clock's nanoseconds.
     spread: AtomicU32,
+    came: AtomicU64,
     /// The number of the runtime in which the worker is stuck, as far as the monitor has seen, or zero. The monitor writes it; and the worker
     /// when it is not any more.
     stuck_in: AtomicU64,
@@ -175,6 +178,7 @@ impl WorkerShared {
                 handed: Injector::new(),
                 incoming: CachePadded::default(),
                 spread: AtomicU32::new(0),
+                came: AtomicU64::new(0),
                 stuck_in: AtomicU64::new(0),
             }))
         });
@@ -288,14 +292,39 @@ impl WorkerShared {
         // Counted first, so that a count of zero means that nothing has been there for long.
         self.incoming.fetch_add(1, Ordering::SeqCst);
         if task.asks_to_be_spread() {
-            self.spread.fetch_add(1, Ordering::Relaxed);
+            if !self.has_spread() {
+                self.note_came();
+            }
+            // Who sees that there is one sees since when.
+            self.spread.fetch_add(1, Ordering::Release);
         }
         self.handed.push(task);
     }
 
+    fn note_came(&self) {
+        self.came.store(Instant::now().nanos(), Ordering::Relaxed);
+    }
+
     /// Whether some of those that were handed to this worker have asked for it.
     pub(super) fn has_spread(&self) -> bool {
-        self.spread.load(Ordering::Relaxed) > 0
+        self.spread.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether the worker has not come to them for so long, be it kept by one goroutine or by many.
+    pub(super) fn spread_waits_for(&self, time: Duration) -> bool {
+        self.has_spread() && {
+            let came = Duration::from_nanos(self.came.load(Ordering::Relaxed));
+            Duration::from_nanos(Instant::now().nanos()).saturating_sub(came) >= time
+        }
+    }
+
+    /// The worker comes to what it was handed.
+    pub(super) fn come_to_handed(&self) -> Option<Fresh> {
+        let task = self.take_handed()?;
+        if self.has_spread() {
+            self.note_came();
+        }
+        Some(task)
     }
 
     /// Takes back a task that was handed to this worker.

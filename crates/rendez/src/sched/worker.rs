@@ -156,8 +156,8 @@ pub(crate) struct Worker {
     pub(super) random: RefCell<fastrand::Rng>,
     /// The victim that a thief watches.
     pub(super) watch: Cell<Option<Watch>>,
-    /// One that has not switched since it was looked at.
-    pub(super) still: Cell<Option<Still>>,
+    /// Of each that had something when it was looked at last.
+    pub(super) still: RefCell<Vec<Option<Still>>>,
     /// Above zero if the bursts that were timed last were long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<u32>,
     /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
@@ -246,7 +246,7 @@ impl Worker {
             ids: Cell::new((0, 0)),
             random: RefCell::new(random),
             watch: Cell::new(None),
-            still: Cell::new(None),
+            still: RefCell::default(),
             slow: Cell::new(0),
             curious: Cell::new(0),
             polls_work: Cell::new(0),
@@ -365,7 +365,7 @@ impl Worker {
     /// was handed, of which there may always be some.
     #[inline]
     fn next_fresh(&self, oldest: bool) -> Option<*mut Header> {
-        if !oldest && let Some(Fresh(task)) = self.shared.take_handed() {
+        if !oldest && let Some(Fresh(task)) = self.shared.come_to_handed() {
             return Some(task.as_ptr());
         }
         loop {
@@ -373,7 +373,7 @@ impl Worker {
                 false => self.fresh.pop()?,
                 true => match self.fresh.pop_oldest() {
                     Some(task) => task,
-                    None => return Some(self.shared.take_handed()?.0.as_ptr()),
+                    None => return Some(self.shared.come_to_handed()?.0.as_ptr()),
                 },
             };
             // SAFETY: taken out of the deque: unstarted and ours.

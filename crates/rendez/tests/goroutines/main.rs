@@ -11,6 +11,7 @@ mod async_wakers;
 mod block_on;
 mod blocking;
 mod blocking_wakers;
+mod kept;
 mod local;
 mod sched;
 mod scope;

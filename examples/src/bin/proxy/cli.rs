@@ -35,7 +35,7 @@ Answers of its own:
   408 the client took longer than --body-timeout to send a request, or sent nothing of
       it for --timeout
   502 no upstream could be reached, or the connection broke
-  504 the upstream had the request and took longer than --timeout
+  504 the upstream took longer than --timeout to take the request, or to answer it
   An answer that breaks off, or of which nothing comes for --timeout, is broken off.
 
 Ending:

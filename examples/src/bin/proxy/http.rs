@@ -44,7 +44,12 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// The body of a request that is passed on; none, where it may have to be sent again.
 pub(crate) enum Outgoing {
-    Passed { body: Incoming, upload: Arc<Upload> },
+    Passed {
+        body: Incoming,
+        upload: Arc<Upload>,
+        /// When it has taken too long, be it that the answer is there already.
+        alarm: Pin<Box<SleepFuture>>,
+    },
     Empty,
 }
 
@@ -52,25 +57,36 @@ pub(crate) enum Outgoing {
 #[derive(Debug)]
 pub(crate) struct Upload {
     pulse: Pulse,
+    /// Whether the client is waited for, and not the upstream.
+    waits: AtomicBool,
     is_whole: AtomicBool,
+}
+
+/// Whether nothing comes after that. (The length of a body in chunks is not known before.)
+fn is_last(frame: Option<&Result<Frame<Bytes>, hyper::Error>>) -> bool {
+    frame.is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers))
 }
 
 impl body::Body for Outgoing {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
-            Outgoing::Passed { body, upload } => {
-                let frame = Pin::new(&mut *body).poll_frame(cx);
-                if frame.is_ready() {
-                    upload.pulse.beat();
-                    upload.is_whole.store(body.is_end_stream(), Ordering::Relaxed);
-                }
-                frame
+            Outgoing::Passed { body, upload, alarm } => {
+                let polled = Pin::new(&mut *body).poll_frame(cx);
+                upload.waits.store(polled.is_pending(), Ordering::Relaxed);
+                let Poll::Ready(frame) = polled else {
+                    let too_late = || Some(Err("the client takes too long to send its request".into()));
+                    return alarm.as_mut().poll(cx).map(|()| too_late());
+                };
+                upload.pulse.beat();
+                let is_whole = is_last(frame.as_ref()) || body.is_end_stream();
+                upload.is_whole.store(is_whole, Ordering::Relaxed);
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Outgoing::Empty => Poll::Ready(None),
         }
@@ -95,6 +111,7 @@ impl body::Body for Outgoing {
 pub(crate) enum Answered {
     Passed {
         body: Incoming,
+        is_whole: bool,
         /// The connection that it comes over, kept for another request when it has come to its end.
         lease: Option<Lease>,
         /// How long nothing may come of it, and what tells that while nothing comes.
@@ -109,11 +126,15 @@ pub(crate) struct Lease {
     sender: SendRequest<Outgoing>,
     upstreams: Arc<Upstreams>,
     index: usize,
+    upload: Arc<Upload>,
 }
 
 impl Lease {
     fn give_back(self) {
-        self.upstreams.all()[self.index].give_back(self.sender);
+        // An upstream may answer before it has the whole request: whoever had the connection next would wait for that.
+        if self.upload.is_whole.load(Ordering::Relaxed) {
+            self.upstreams.all()[self.index].give_back(self.sender);
+        }
     }
 }
 
@@ -126,8 +147,9 @@ impl body::Body for Answered {
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
-            Answered::Passed { body, limit, alarm, .. } => {
-                if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+            Answered::Passed { body, is_whole, limit, alarm, .. } => {
+                if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+                    *is_whole = is_last(frame.as_ref()) || body.is_end_stream();
                     *alarm = None;
                     return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
                 }
@@ -158,8 +180,7 @@ impl body::Body for Answered {
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        if let Answered::Passed { body, lease, .. } = self
-            && body::Body::is_end_stream(body)
+        if let Answered::Passed { is_whole: true, lease, .. } = self
             && let Some(lease) = lease.take()
         {
             lease.give_back();
@@ -216,14 +237,18 @@ impl Proxy {
         let may_repeat = body::Body::is_end_stream(&body) && head.method.is_idempotent();
         prepare(&mut head, connection.peer());
         let is_empty = body::Body::is_end_stream(&body);
-        let upload =
-            Arc::new(Upload { pulse: Pulse::new(self.times.answer), is_whole: AtomicBool::new(is_empty) });
+        let upload = Arc::new(Upload {
+            pulse: Pulse::new(self.times.answer),
+            waits: AtomicBool::new(false),
+            is_whole: AtomicBool::new(is_empty),
+        });
+        let limit = self.times.body + self.times.answer;
         let body = match is_empty {
             true => Outgoing::Empty,
-            false => Outgoing::Passed { body, upload: upload.clone() },
+            false => Outgoing::Passed { body, upload: upload.clone(), alarm: Box::pin(sleep_async(limit)) },
         };
         let mut request = Some(Request::from_parts(head.clone(), body));
-        let (ctx, _cancel) = connection.context().with_timeout(self.times.body + self.times.answer);
+        let (ctx, _cancel) = connection.context().with_timeout(limit);
         let mut attempts = self.upstreams.attempts();
         let mut last: Option<(Response<Incoming>, Lease)> = None;
         let mut why = Failure::Unreachable("no upstream is left".into());
@@ -231,7 +256,7 @@ impl Proxy {
             let Some(sent) = request.take() else { break };
             match self.attempt(&ctx, upstream, sent, &upload, may_repeat.then_some(&head)) {
                 Attempt::Answered(response, sender) => {
-                    let lease = self.lease(upstream, sender);
+                    let lease = self.lease(upstream, sender, upload.clone());
                     if !(may_repeat && is_passing(response.status())) {
                         return self.passed(response, lease, &head.method);
                     }
@@ -261,10 +286,10 @@ impl Proxy {
         }
     }
 
-    fn lease(&self, upstream: &Upstream, sender: SendRequest<Outgoing>) -> Lease {
+    fn lease(&self, upstream: &Upstream, sender: SendRequest<Outgoing>, upload: Arc<Upload>) -> Lease {
         let all = self.upstreams.all();
         let index = all.iter().position(|other| std::ptr::eq(other, upstream)).expect("one of them");
-        Lease { sender, upstreams: self.upstreams.clone(), index }
+        Lease { sender, upstreams: self.upstreams.clone(), index, upload }
     }
 
     /// Sends the request, over a connection that is there or a new one.
@@ -327,8 +352,8 @@ impl Proxy {
                 false => upload.pulse.left().min(self.times.body.saturating_sub(began.elapsed())),
             };
             if left.is_zero() {
-                let why = if is_whole { Failure::TooLate } else { Failure::SlowClient };
-                return Attempt::Failed(why);
+                let waits = upload.waits.load(Ordering::Relaxed);
+                return Attempt::Failed(if waits { Failure::SlowClient } else { Failure::TooLate });
             }
             let (limited, _cancel) = ctx.with_timeout(left);
             match block_on(limited.within(sending.as_mut())) {
@@ -360,7 +385,10 @@ impl Proxy {
             return Response::from_parts(head, Answered::Own(Body::empty()));
         }
         let limit = self.times.answer;
-        Response::from_parts(head, Answered::Passed { body, lease: Some(lease), limit, alarm: None })
+        Response::from_parts(
+            head,
+            Answered::Passed { body, is_whole: false, lease: Some(lease), limit, alarm: None },
+        )
     }
 }
 
