@@ -230,3 +230,34 @@ fn a_connection_that_was_kept_and_is_gone_costs_no_answer() {
     }
     assert_eq!(heads.try_iter().count(), 4);
 }
+
+#[test]
+fn a_client_that_still_sends_what_has_been_answered_keeps_nobody_waiting_and_has_an_end() {
+    // It answers before it has the body, and keeps the connection up.
+    let (ended, ends) = mpsc::channel();
+    let (early, heads) = upstream(move |stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        let (mut stream, ended) = (stream.try_clone().unwrap(), ended.clone());
+        thread::spawn(move || {
+            while matches!(stream.read(&mut [0; 64]), Ok(1..)) {}
+            let _ = ended.send(());
+        });
+    });
+    let proxy = proxy(&["--body-timeout", "3", "--health-interval", "1000"], &[early]);
+    let mut slow = Wire::to(proxy.addr());
+    slow.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx");
+    assert_eq!(slow.answer().text(), "ok");
+    assert_eq!(Wire::to(proxy.addr()).get("/").text(), "ok");
+    assert_eq!(heads.try_iter().count(), 2);
+    ends.recv_timeout(server::PATIENCE).expect("the upload is broken off");
+}
+
+#[test]
+fn there_are_no_tunnels() {
+    let (addr, heads) = upstream(says(OK));
+    let proxy = proxy(&SELDOM, &[addr]);
+    let mut wire = Wire::to(proxy.addr());
+    wire.send("CONNECT there:80 HTTP/1.1\r\nhost: there:80\r\n\r\n");
+    assert_eq!(wire.answer().status(), 501);
+    assert_eq!(heads.try_iter().count(), 0);
+}

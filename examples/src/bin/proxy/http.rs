@@ -14,7 +14,9 @@ use hyper::{
     http::request,
 };
 use rendez::{
-    Context, Event, block_on, go_async,
+    Context, Event, block_on,
+    context::CancelFunc,
+    go_async,
     net::{SocketAddr, TcpStream},
     time::{Instant, SleepFuture, sleep_async},
 };
@@ -66,9 +68,9 @@ impl body::Body for Outgoing {
         match &mut *self {
             Outgoing::Passed { body, upload } => {
                 let frame = Pin::new(&mut *body).poll_frame(cx);
-                if frame.is_ready() {
+                if let Poll::Ready(frame) = &frame {
                     upload.pulse.beat();
-                    upload.is_whole.store(body.is_end_stream(), Ordering::Relaxed);
+                    upload.is_whole.store(frame.is_none() || body.is_end_stream(), Ordering::Relaxed);
                 }
                 frame
             }
@@ -104,16 +106,49 @@ pub(crate) enum Answered {
     Own(Body),
 }
 
+/// A connection to an upstream. When this is dropped, it is broken off with whatever is under way on it.
+pub(crate) struct Link {
+    sender: SendRequest<Outgoing>,
+    cut: CancelFunc,
+}
+
+impl Link {
+    /// Whether nothing can be sent over it any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// For no further request. What is under way has that long.
+    fn retire(self, limit: Duration) {
+        let Link { sender, cut } = self;
+        // The connection ends with the request, then.
+        drop(sender);
+        go_async(async move {
+            sleep_async(limit).await;
+            cut.cancel();
+        });
+    }
+}
+
 /// A connection in use.
 pub(crate) struct Lease {
-    sender: SendRequest<Outgoing>,
+    link: Link,
+    upload: Arc<Upload>,
+    /// How long the client may go on to send what has been answered already.
+    limit: Duration,
     upstreams: Arc<Upstreams>,
     index: usize,
 }
 
 impl Lease {
+    /// The answer has come to its end.
     fn give_back(self) {
-        self.upstreams.all()[self.index].give_back(self.sender);
+        if self.upload.is_whole.load(Ordering::Relaxed) {
+            self.upstreams.all()[self.index].give_back(self.link);
+        } else {
+            // Another's request would have to wait for this client.
+            self.link.retire(self.limit);
+        }
     }
 }
 
@@ -185,7 +220,7 @@ pub(crate) struct Proxy {
 
 /// What became of an attempt.
 enum Attempt {
-    Answered(Response<Incoming>, SendRequest<Outgoing>),
+    Answered(Response<Incoming>, Link),
     /// Nothing has been sent, and here it is again.
     Unsent(Request<Outgoing>, Failure),
     /// It may have been received.
@@ -201,6 +236,8 @@ enum Failure {
     SlowClient,
     /// The client did not say to which host its request is.
     Unaddressed,
+    /// The client wants a tunnel.
+    Tunnel,
 }
 
 impl Proxy {
@@ -212,6 +249,9 @@ impl Proxy {
         let (mut head, body) = request.into_parts();
         if !host::is_told(head.version, &head.headers) {
             return failed(&Failure::Unaddressed);
+        }
+        if head.method == Method::CONNECT {
+            return failed(&Failure::Tunnel);
         }
         let may_repeat = body::Body::is_end_stream(&body) && head.method.is_idempotent();
         prepare(&mut head, connection.peer());
@@ -230,8 +270,8 @@ impl Proxy {
         while let Some(upstream) = attempts.next() {
             let Some(sent) = request.take() else { break };
             match self.attempt(&ctx, upstream, sent, &upload, may_repeat.then_some(&head)) {
-                Attempt::Answered(response, sender) => {
-                    let lease = self.lease(upstream, sender);
+                Attempt::Answered(response, link) => {
+                    let lease = self.lease(upstream, link, &upload);
                     if !(may_repeat && is_passing(response.status())) {
                         return self.passed(response, lease, &head.method);
                     }
@@ -261,10 +301,11 @@ impl Proxy {
         }
     }
 
-    fn lease(&self, upstream: &Upstream, sender: SendRequest<Outgoing>) -> Lease {
+    fn lease(&self, upstream: &Upstream, link: Link, upload: &Arc<Upload>) -> Lease {
         let all = self.upstreams.all();
         let index = all.iter().position(|other| std::ptr::eq(other, upstream)).expect("one of them");
-        Lease { sender, upstreams: self.upstreams.clone(), index }
+        let (upload, limit) = (upload.clone(), self.times.body);
+        Lease { link, upload, limit, upstreams: self.upstreams.clone(), index }
     }
 
     /// Sends the request, over a connection that is there or a new one.
@@ -278,11 +319,11 @@ impl Proxy {
     ) -> Attempt {
         request = addressed(request, upstream);
         // One that was kept may turn out to have been closed meanwhile: then the next, and at last a new one.
-        while let Some(mut sender) = upstream.idle() {
-            if !matches!(block_on(ctx.within(sender.ready())), Ok(Ok(()))) {
+        while let Some(mut link) = upstream.idle() {
+            if !matches!(block_on(ctx.within(link.sender.ready())), Ok(Ok(()))) {
                 continue;
             }
-            match (self.send(ctx, sender, request, upload), again) {
+            match (self.send(ctx, link, request, upload), again) {
                 (Attempt::Unsent(unsent, _), _) => request = unsent,
                 // It was closed just now. That says nothing of the upstream, so it does not count as an attempt.
                 (Attempt::Failed(Failure::Unreachable(_)), Some(head)) => {
@@ -293,32 +334,27 @@ impl Proxy {
             }
         }
         match self.connect(ctx, upstream.addr) {
-            Ok(sender) => self.send(ctx, sender, request, upload),
+            Ok(link) => self.send(ctx, link, request, upload),
             Err(error) => Attempt::Unsent(request, Failure::Unreachable(error.to_string())),
         }
     }
 
-    fn connect(&self, ctx: &Context, addr: SocketAddr) -> io::Result<SendRequest<Outgoing>> {
+    fn connect(&self, ctx: &Context, addr: SocketAddr) -> io::Result<Link> {
         let (ctx, _cancel) = ctx.with_timeout(self.times.connect);
         let too_late = |ended| io::Error::new(io::ErrorKind::TimedOut, format!("{addr}: {ended}"));
         let stream = ctx.bound(TcpStream::connect_event(addr)).wait().map_err(too_late)??;
         stream.set_nodelay(true)?;
         let (sender, connection) = block_on(http1::handshake(Io::from(stream))).map_err(io::Error::other)?;
+        let (life, cut) = Context::background().with_cancel();
         // It tells its errors to whoever waits for an answer.
-        go_async(async { drop(connection.await) });
-        Ok(sender)
+        go_async(async move { drop(life.within(connection).await) });
+        Ok(Link { sender, cut })
     }
 
-    fn send(
-        &self,
-        ctx: &Context,
-        mut sender: SendRequest<Outgoing>,
-        request: Request<Outgoing>,
-        upload: &Upload,
-    ) -> Attempt {
+    fn send(&self, ctx: &Context, mut link: Link, request: Request<Outgoing>, upload: &Upload) -> Attempt {
         upload.pulse.beat();
         let began = Instant::now();
-        let mut sending = pin!(sender.try_send_request(request));
+        let mut sending = pin!(link.sender.try_send_request(request));
         let sent = loop {
             // As long as the client sends, the upstream can't answer.
             let is_whole = upload.is_whole.load(Ordering::Relaxed);
@@ -338,7 +374,7 @@ impl Proxy {
             }
         };
         match sent {
-            Ok(response) => Attempt::Answered(response, sender),
+            Ok(response) => Attempt::Answered(response, link),
             Err(mut failed) => {
                 let why = Failure::Unreachable(failed.error().to_string());
                 match failed.take_message() {
@@ -426,6 +462,7 @@ fn failed(why: &Failure) -> Response<Answered> {
         }
         Failure::TooLate => (StatusCode::GATEWAY_TIMEOUT, "the upstream takes too long\n"),
         Failure::Unaddressed => (StatusCode::BAD_REQUEST, "to which host is it?\n"),
+        Failure::Tunnel => (StatusCode::NOT_IMPLEMENTED, "there are no tunnels here\n"),
         Failure::SlowClient => (StatusCode::REQUEST_TIMEOUT, "the request takes too long\n"),
     };
     let response =

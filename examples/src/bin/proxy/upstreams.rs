@@ -1,6 +1,5 @@
 //! The upstreams: whose turn it is, who is well, how often one may try again.
 
-use hyper::client::conn::http1::SendRequest;
 use rendez::{Context, Event, net::TcpStream, sync::Mutex, time::Ticker};
 use std::{
     fmt,
@@ -10,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::http::Outgoing;
+use crate::http::Link;
 
 /// So many idle connections are kept for each upstream.
 const IDLE: usize = 64;
@@ -24,7 +23,7 @@ pub(crate) struct Upstream {
     /// How many checks in a row have failed.
     failed: AtomicU32,
     /// Connections on which a request has been answered to its end, the last one last.
-    idle: Mutex<Vec<SendRequest<Outgoing>>>,
+    idle: Mutex<Vec<Link>>,
 }
 
 impl Upstream {
@@ -38,21 +37,21 @@ impl Upstream {
     }
 
     /// A connection that was used before and, for all that is known, is still there.
-    pub(crate) fn idle(&self) -> Option<SendRequest<Outgoing>> {
+    pub(crate) fn idle(&self) -> Option<Link> {
         let mut idle = self.idle.lock();
-        while let Some(sender) = idle.pop() {
-            if !sender.is_closed() {
-                return Some(sender);
+        while let Some(link) = idle.pop() {
+            if !link.is_closed() {
+                return Some(link);
             }
         }
         None
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn give_back(&self, sender: SendRequest<Outgoing>) {
+    pub(crate) fn give_back(&self, link: Link) {
         let mut idle = self.idle.lock();
-        if idle.len() < IDLE && !sender.is_closed() {
-            idle.push(sender);
+        if idle.len() < IDLE && !link.is_closed() {
+            idle.push(link);
         }
     }
 
