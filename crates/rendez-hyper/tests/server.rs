@@ -337,6 +337,29 @@ fn a_client_that_resets_ends_its_connection_and_no_other() {
 }
 
 #[test]
+fn who_sends_a_large_body_that_nobody_wants_gets_the_answer_all_the_same() {
+    run(|| {
+        let refuse = |_: Request<Incoming>| Response::builder().status(413).body("no".into()).unwrap();
+        let served = Served::by(Server::new(), refuse);
+        let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", 20 << 20);
+        let piece = "x".repeat(1 << 20);
+        for has_been_answered in [false, true] {
+            let mut client = served.client();
+            client.send(&head);
+            if has_been_answered {
+                // The answer is there, and then the body comes all the same.
+                client.stream().peek(&mut [0]).unwrap();
+            }
+            // It does not look at answers before it has sent all.
+            (0..20).for_each(|_| client.send(&piece));
+            assert_eq!(client.answer(), "no");
+            assert_eq!(client.rest(), "");
+        }
+        served.drain(2, 0);
+    });
+}
+
+#[test]
 fn no_more_connections_than_are_allowed() {
     run(|| {
         let served = Served::by(Server::new().max_connections(2), tell);

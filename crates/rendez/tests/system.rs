@@ -7,7 +7,7 @@ mod setup;
 use child::{end, is_child, must_succeed_in_a_child, start};
 use rendez::{
     Context, Event, chan,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     go, go_async,
     process::{Command, Stdio},
     select,
@@ -194,6 +194,79 @@ fn files_have_times_places_owners_and_options() {
         let echo = Command::new("echo").arg("hi").stdout(file).status().unwrap();
         assert!(echo.success());
         assert_eq!(fs::read(&path).unwrap(), b"hi\nhello");
+    });
+}
+
+#[test]
+fn a_locked_file_is_locked_for_others_and_not_for_clones() {
+    in_every_world(|| {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("file");
+        let (ours, theirs) = (File::create(&path).unwrap(), File::open(&path).unwrap());
+        ours.lock().unwrap();
+        ours.try_clone().unwrap().try_lock().unwrap();
+        let refused = theirs.try_lock_shared().unwrap_err();
+        assert!(matches!(refused, TryLockError::WouldBlock), "{refused}");
+        assert_eq!(std::io::Error::from(refused).kind(), ErrorKind::WouldBlock);
+        ours.unlock().unwrap();
+        ours.unlock().unwrap();
+        theirs.lock_shared().unwrap();
+        ours.lock_shared().unwrap();
+        assert!(matches!(ours.try_lock(), Err(TryLockError::WouldBlock)));
+        // The last handle's end unlocks.
+        let third = File::open(&path).unwrap();
+        drop(ours);
+        assert!(matches!(third.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(theirs);
+        third.try_lock().unwrap();
+        // Other processes are others.
+        let another_can =
+            || Command::new("flock").arg("--nonblock").arg(&path).arg("true").status().unwrap().success();
+        assert!(!another_can());
+        third.unlock().unwrap();
+        assert!(another_can());
+    });
+}
+
+#[test]
+fn who_waits_for_a_locked_file_gets_it_when_it_is_unlocked_and_more_may_wait_than_the_pool_has_threads() {
+    in_time(|| {
+        runtime(1).run(|| {
+            let scratch = Scratch::new();
+            let path = scratch.0.join("file");
+            let mut ours = File::create(&path).unwrap();
+            ours.lock().unwrap();
+            let (waits, waiting) = chan::unbounded();
+            let others: Vec<_> = (0..600)
+                .map(|_| {
+                    let (path, waits) = (path.clone(), waits.clone());
+                    go(move || {
+                        let file = File::options().append(true).open(path).unwrap();
+                        waits.send(()).unwrap();
+                        file.lock_shared().map(|()| file.metadata().unwrap().len())
+                    })
+                })
+                .collect();
+            (0..600).for_each(|_| waiting.recv().unwrap());
+            ours.write_all(b"done").unwrap();
+            ours.unlock().unwrap();
+            others.into_iter().for_each(|other| assert_eq!(other.join().unwrap().unwrap(), 4));
+        });
+    });
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_a_locked_file() {
+    in_time(|| {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("file");
+        let ours = File::create(&path).unwrap();
+        ours.lock().unwrap();
+        let runtime = runtime(1);
+        let theirs = runtime.spawn(move || File::open(path).unwrap().lock());
+        runtime.run(|| rendez::sleep(Duration::from_millis(2)));
+        runtime.shutdown();
+        assert!(theirs.join().unwrap_err().is_cancelled());
     });
 }
 

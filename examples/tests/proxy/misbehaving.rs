@@ -308,3 +308,13 @@ fn a_client_that_has_its_answer_and_still_sends_is_not_waited_for() {
     let ended = wire.stream.read(&mut [0]);
     assert!(matches!(&ended, Ok(0)) || ended.is_err_and(|error| error.kind() == ConnectionReset));
 }
+
+#[test]
+fn there_are_no_tunnels() {
+    let (addr, heads) = upstream(says(OK));
+    let proxy = proxy(&SELDOM, &[addr]);
+    let mut wire = Wire::to(proxy.addr());
+    wire.send("CONNECT there:80 HTTP/1.1\r\nhost: there:80\r\n\r\n");
+    assert_eq!(wire.answer().status(), 501);
+    assert_eq!(heads.try_iter().count(), 0);
+}

@@ -14,7 +14,10 @@ use std::{
     future::{Future, poll_fn},
     io,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -91,7 +94,10 @@ where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
 {
     let Some((io, service)) = established(establish, &ends).await? else { return Ok(()) };
-    let connection = limits.http.serve_connection(Paced::new(io, limits.write), service);
+    let expects = Arc::new(AtomicBool::new(false));
+    let io = Paced::new(io, limits.write, expects.clone());
+    let service = Watched { service, expects: expects.clone() };
+    let connection = limits.http.serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut drain = pin!(ends.drain.done().recv_async());
     let mut cut = pin!(ends.cut.done().recv_async());
@@ -108,10 +114,29 @@ where
                 return Poll::Pending;
             }
             draining = true;
+            // Of the idle ones nothing is to be expected, and no drain takes longer for them.
+            expects.store(false, Ordering::Relaxed);
             connection.as_mut().graceful_shutdown();
         }
     })
     .await
+}
+
+/// A service, and whether the last request to it had a body, of which something may still be to come.
+struct Watched<S> {
+    service: S,
+    expects: Arc<AtomicBool>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Watched<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.expects.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        self.service.call(request)
+    }
 }
 
 /// What there is to speak HTTP over; `None` if the server drains before that is known.

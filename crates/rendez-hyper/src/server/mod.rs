@@ -65,6 +65,9 @@ type OnError = Arc<dyn Fn(&(dyn Error + 'static)) + Send + Sync>;
 /// Defaults: a request's head has to be there within 30 s, as has the next request on an idle connection; 10,000 connections at once; the
 /// other side has to take something of a response within 30 s; a drain takes 30 s at most. hyper's own limits hold besides.
 ///
+/// A client that sends on although its request has been answered and the connection ends, as a large body that nobody wants, is read from for
+/// 5 s at most, so that it gets the answer and not a reset.
+///
 /// # Examples
 /// ```
 /// use hyper::{Request, Response, body::Incoming};

@@ -8,13 +8,16 @@
 
 mod error;
 mod event;
+mod flock;
 #[cfg(feature = "futures-io")]
 mod poll;
+mod raw;
 mod source;
 
 pub(crate) use error::named;
 pub use event::IoEvent;
 pub(crate) use event::is_exhausted;
+pub(crate) use flock::{Flock, flock};
 #[cfg(feature = "futures-io")]
 pub(crate) use poll::{Descriptor, Polled};
 pub(crate) use source::{Queued, Readiness, Side, Source};

@@ -83,7 +83,7 @@ impl File {
     }
 
     /// Makes a call on the pool.
-    fn call<R: Send>(
+    pub(super) fn call<R: Send>(
         &self,
         operation: &'static str,
         call: impl FnOnce(&fs::File) -> io::Result<R> + Send,

@@ -26,9 +26,11 @@
 
 mod dir;
 mod file;
+mod lock;
 
 pub use dir::{DirBuilder, DirEntry, ReadDir, read_dir};
 pub use file::{File, OpenOptions};
+pub use lock::TryLockError;
 pub use std::fs::{FileTimes, FileType, Metadata, Permissions};
 
 use crate::{blocking, fd::named};

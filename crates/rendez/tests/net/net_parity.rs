@@ -10,7 +10,10 @@ use std::{
     env, fs,
     io::{ErrorKind, IoSlice, IoSliceMut, Read, Write},
     net::Ipv4Addr,
-    os::{fd::AsRawFd, linux::net::SocketAddrExt},
+    os::{
+        fd::{AsRawFd, FromRawFd, IntoRawFd},
+        linux::net::SocketAddrExt,
+    },
     path::PathBuf,
     thread,
     time::Duration,
@@ -179,5 +182,41 @@ fn vectored_reads_and_writes_are_events_too() {
         assert_eq!(sent, 6);
         assert_eq!(theirs.read_vectored_event(&mut bufs).wait().unwrap(), 6);
         assert_eq!((&a[..], &b[..4]), (&b"on"[..], &b"etwo"[..]));
+    });
+}
+
+#[test]
+fn sockets_and_files_go_through_raw_descriptors() {
+    in_every_world(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        // SAFETY: each descriptor was just given away.
+        let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
+        let client = go(move || {
+            let stream = TcpStream::connect(addr).unwrap();
+            // SAFETY: as above.
+            unsafe { TcpStream::from_raw_fd(stream.into_raw_fd()) }.write_all(b"hello")
+        });
+        let mut text = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello");
+        client.join().unwrap().unwrap();
+
+        let (a, b) = UnixStream::pair().unwrap();
+        // SAFETY: as above.
+        let (mut a, mut b) = unsafe {
+            let b = std::os::unix::net::UnixStream::from_raw_fd(b.into_raw_fd());
+            (UnixStream::from_raw_fd(a.into_raw_fd()), b)
+        };
+        // It blocks, as the standard library's do.
+        let late = go(move || a.write_all(b"late"));
+        let mut text = [0; 4];
+        rendez::blocking(|| b.read_exact(&mut text)).unwrap();
+        late.join().unwrap().unwrap();
+
+        let null = rendez::fs::File::open("/dev/null").unwrap();
+        // SAFETY: as above.
+        let mut null = unsafe { rendez::fs::File::from_raw_fd(null.into_raw_fd()) };
+        assert_eq!(null.read(&mut text).unwrap(), 0);
     });
 }

@@ -34,6 +34,7 @@ Answers of its own:
   400 the request does not say to which host it is
   408 the client took longer than --body-timeout to send a request, or sent nothing of
       it for --timeout
+  501 CONNECT
   502 no upstream could be reached, or the connection broke
   504 the upstream took longer than --timeout to take the request, or to answer it
   An answer that breaks off, or of which nothing comes for --timeout, is broken off.

@@ -222,6 +222,8 @@ enum Failure {
     SlowClient,
     /// The client did not say to which host its request is.
     Unaddressed,
+    /// The client wants a tunnel.
+    Tunnel,
 }
 
 impl Proxy {
@@ -233,6 +235,9 @@ impl Proxy {
         let (mut head, body) = request.into_parts();
         if !host::is_told(head.version, &head.headers) {
             return failed(&Failure::Unaddressed);
+        }
+        if head.method == Method::CONNECT {
+            return failed(&Failure::Tunnel);
         }
         let may_repeat = body::Body::is_end_stream(&body) && head.method.is_idempotent();
         prepare(&mut head, connection.peer());
@@ -453,6 +458,7 @@ fn failed(why: &Failure) -> Response<Answered> {
             (StatusCode::BAD_GATEWAY, "no upstream has answered\n")
         }
         Failure::TooLate => (StatusCode::GATEWAY_TIMEOUT, "the upstream takes too long\n"),
+        Failure::Tunnel => (StatusCode::NOT_IMPLEMENTED, "there are no tunnels here\n"),
         Failure::Unaddressed => (StatusCode::BAD_REQUEST, "to which host is it?\n"),
         Failure::SlowClient => (StatusCode::REQUEST_TIMEOUT, "the request takes too long\n"),
     };
