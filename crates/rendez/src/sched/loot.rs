@@ -1,10 +1,10 @@
 //! Whether it pays to steal: what a thief learns from what it has taken.
 //!
-//! To take a task from another worker costs both of them: its header, its closure and what it shares with whoever started it move from one
+//! To take a task from another worker costs both of them: its header and its closure move from one
 //! processor's cache to the other's, and so does its memory when it has ended. And to look whether there is something to take costs who is
 //! looked at, since the lines that are read are those that it writes at each turn. So goroutines that do next to nothing and end are run faster by the one
-//! worker that starts them than by two. (Measured with 10,000 that one goroutine starts, by the work of each: two workers took 2.5 times as long as one where
-//! it was none, as long where it was 110 ns, and .6 of it where it was a microsecond.)
+//! worker that starts them than by two. (Measured with batches that one goroutine starts, two workers to one: a hundred that do nothing take 2.2 times as long, a thousand 2, ten thousand 1.2;
+//! as long where each of the hundred works for 110 ns, and of the ten thousand for 30 ns.)
 //!
 //! So a thief looks at the clock when it has taken some and when it has nothing to run any more. If all have ended, and each took less than [`TINY`], it looks at
 //! nobody for [`REST`] times as long as they took, and [`LONGEST_REST`] at most. Then it tries again: so it finds out when larger ones come, and what lies behind somebody

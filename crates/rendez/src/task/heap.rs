@@ -17,6 +17,7 @@
 //! What is larger than [`LARGEST`] or aligned to more than a block is, and everything under a sanitizer (which could not see
 //! into the chunks), comes from the global allocator.
 
+use crate::primitives::prefetch_to_write;
 use std::{
     alloc::{self, Layout},
     cell::UnsafeCell,
@@ -185,6 +186,8 @@ fn take(class: usize) -> NonNull<Block> {
             let block = NonNull::new_unchecked(list.first);
             list.first = block.as_ref().next;
             list.len -= 1;
+            // Another thread may have written to it last.
+            prefetch_to_write(list.first);
             block
         }
     });
