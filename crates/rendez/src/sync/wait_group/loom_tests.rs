@@ -47,6 +47,24 @@ fn who_waits_sees_what_children_have_done_that_are_counted_apart() {
 }
 
 #[test]
+fn who_finds_zero_sees_what_children_have_done_whom_somebody_else_has_taken_off() {
+    explore(|| {
+        let (group, mut children) = family(2);
+        drop(children.pop());
+        let (values, mut threads) = end(children);
+        threads.push(thread::spawn({
+            let group = group.clone();
+            move || _ = group.inner.is_zero()
+        }));
+        if group.inner.is_zero() {
+            values.iter().for_each(|value| assert_eq!(value.get(), 1));
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(group.inner.is_zero());
+    });
+}
+
+#[test]
 fn a_group_is_freed_with_the_last_of_handles_and_children() {
     explore(|| {
         let (group, children) = family(2);
@@ -192,6 +210,16 @@ fn who_gives_up_beside_counting_apart_leaves_all_as_it_was() {
         assert_eq!((group.inner.count(), group.inner.waiters()), (1, 0));
         drop(children);
         group.wait();
+    });
+}
+
+#[test]
+fn who_takes_off_more_than_is_out_is_told_although_children_are_counted_apart() {
+    explore(|| {
+        let (group, children) = family(2);
+        drop(children);
+        assert!(catch_unwind(AssertUnwindSafe(|| group.done())).is_err());
+        assert!(is_over(&group));
     });
 }
 
