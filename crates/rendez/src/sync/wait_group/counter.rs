@@ -26,8 +26,8 @@
 //!
 //! Nothing begins to be counted apart while somebody is registered, and nobody registers before he has gathered, both under the lock. So while
 //! children are counted apart nobody waits, and who gathers wakes nobody. (He may be a select that stands in other queues already, and
-//! must call no [waker](crate::wait).) And who has the lock sees no counter that is in the hands of another who gathers. Who looks without it may, and then it
-//! is as if those children ended a moment later.
+//! must call no [waker](crate::wait).) And who has the lock sees no counter that another who gathers has yet to take from; who looks without it is told by the
+//! word that there is one ([`IN_HAND`]), and waits for the lock.
 //!
 //! (A program that takes off more than it has added may take off what children have yet to, who are counted apart. The counter then
 //! stays at zero, and nobody is told.)
@@ -48,6 +48,8 @@ const ONE: u64 = 1 << 32;
 const WAITERS: u64 = ONE - 1;
 /// Of `ended`.
 const AT_ONCE: u64 = 1 << 63;
+/// Of `ended`, with the former: who gathers has yet to take off what he has found.
+const IN_HAND: u64 = 1 << 62;
 /// Children begin to be counted apart where the counter comes by a multiple of this.
 const MANY: i32 = if cfg!(loom) { 2 } else { 64 };
 /// More references than that are some that were forgotten.
@@ -109,8 +111,7 @@ impl Counter {
         }
         let mut changed = self.change(delta);
         if changed == Err(Refused::OutOfRange) {
-            // In any case under the lock: somebody else may be about to make room.
-            self.gather_under(&self.waiters.lock());
+            self.gather();
             changed = self.change(delta);
         }
         match changed {
@@ -171,7 +172,10 @@ impl Counter {
 
     pub(super) fn is_zero(&self) -> bool {
         let is_zero = || counter(self.state.load(Ordering::Acquire)) == 0;
-        is_zero() || self.gather() && is_zero()
+        is_zero() || {
+            self.gather();
+            is_zero()
+        }
     }
 
     /// As far as one can say without a change.
@@ -197,15 +201,13 @@ impl Counter {
         self.ended.load(Ordering::Acquire) & AT_ONCE == 0
     }
 
-    /// Has children end at once from now on, and takes off those that have not. Whether there may have been any.
+    /// Has children end at once from now on, and takes off those that have not, or waits for who does.
     ///
     /// The caller has a reference, and not the lock.
-    fn gather(&self) -> bool {
-        let is_apart = self.is_apart();
-        if is_apart {
+    fn gather(&self) {
+        if self.ended.load(Ordering::Acquire) & (AT_ONCE | IN_HAND) != AT_ONCE {
             self.gather_under(&self.waiters.lock());
         }
-        is_apart
     }
 
     /// As [`gather`](Self::gather), for who has the lock.
@@ -218,10 +220,7 @@ impl Counter {
             waiters.is_empty() && self.waiters() == 0,
             "nobody waits while children are counted apart"
         );
-        let ended = self.ended.swap(AT_ONCE, Ordering::AcqRel);
-        if ended == 0 {
-            return;
-        }
+        let ended = self.ended.swap(AT_ONCE | IN_HAND, Ordering::AcqRel);
         let before = self.references.fetch_sub(ended as usize, Ordering::Release);
         debug_assert!(before > ended as usize, "the caller has one");
         let mut state = self.state.load(Ordering::Relaxed);
@@ -229,10 +228,11 @@ impl Counter {
             // It is less only in a program that takes off too much. (There are no waiters in it.)
             let rest = (state >> 32).saturating_sub(ended) << 32;
             match self.state.compare_exchange_weak(state, rest, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(changed) => state = changed,
             }
         }
+        self.ended.fetch_and(!IN_HAND, Ordering::Release);
     }
 
     /// So many are out that it pays to count apart those that end.

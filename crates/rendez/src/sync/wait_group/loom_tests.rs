@@ -65,6 +65,27 @@ fn who_finds_zero_sees_what_children_have_done_whom_somebody_else_has_taken_off(
 }
 
 #[test]
+fn who_finds_zero_sees_what_came_before_it_was_made() {
+    explore(|| {
+        let (group, children) = family(2);
+        let value = Arc::new(Checked::new());
+        // Last in loom's first order, so that it finds what is made here.
+        let looker = thread::spawn({
+            let (group, value) = (group.clone(), value.clone());
+            move || {
+                if group.inner.is_zero() {
+                    assert_eq!(value.get(), 1);
+                }
+            }
+        });
+        value.add_alone();
+        drop(children);
+        assert!(group.inner.is_zero());
+        looker.join().unwrap();
+    });
+}
+
+#[test]
 fn a_group_is_freed_with_the_last_of_handles_and_children() {
     explore(|| {
         let (group, children) = family(2);
@@ -231,6 +252,17 @@ fn a_program_that_takes_off_too_much_is_left_with_zero_and_frees_all() {
         let threads: Vec<_> = children.into_iter().map(|child| thread::spawn(end(child))).collect();
         _ = catch_unwind(AssertUnwindSafe(|| group.done()));
         threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(is_over(&group));
+    });
+    explore(|| {
+        let (group, mut children) = family(2);
+        group.done();
+        children.push(group.inner.start_child());
+        // Three, of whom two are in the counter.
+        let last = children.pop();
+        let other = thread::spawn(move || drop(children));
+        drop(last);
+        other.join().unwrap();
         assert!(is_over(&group));
     });
 }
