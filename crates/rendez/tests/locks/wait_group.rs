@@ -274,6 +274,40 @@ fn a_crowd_that_its_group_is_dropped_before_ends_all_the_same() {
 }
 
 #[test]
+fn crowds_that_several_start_beside_who_looks_and_drops_handles_are_counted_and_freed() {
+    in_every_world(|crew| {
+        let (group, alive) = (WaitGroup::new(), Arc::new(AtomicUsize::new(0)));
+        let starters: Vec<_> = (0..4)
+            .map(|_| {
+                let (group, alive) = (group.clone(), alive.clone());
+                group.add(1);
+                crew.start(move |ops| async move {
+                    for i in 0..CROWD {
+                        let one = Counted::new(&alive);
+                        match i % 97 {
+                            0 => {
+                                let own = group.clone();
+                                group.go(move || drop((one, own)));
+                            }
+                            _ => group.go(move || drop(one)),
+                        }
+                        if i % 101 == 0 {
+                            assert!(poll_once(pin!(group.wait_async())).is_none(), "one is out");
+                            ops.pause().await;
+                        }
+                    }
+                    group.done();
+                })
+            })
+            .collect();
+        group.wait();
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+        starters.into_iter().for_each(|starter| starter.join());
+        assert_eq!(panic_of(|| group.done()), "sync: negative WaitGroup counter");
+    });
+}
+
+#[test]
 fn what_is_added_by_hand_beside_a_crowd_is_counted_exactly() {
     in_every_world(|_| {
         let group = WaitGroup::new();

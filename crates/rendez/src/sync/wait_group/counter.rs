@@ -15,18 +15,22 @@
 //!
 //! | `ended` | meaning | becomes so by |
 //! | --- | --- | --- |
-//! | [`AT_ONCE`] and anything | who ends takes one off the counter, and gives its reference back | who gathers, by a swap |
+//! | [`AT_ONCE`] and anything | who ends takes one off the counter, and gives its reference back | who gathers, by a swap: under the lock |
 //! | a number | so many have ended, are still in the counter, and have left their references | `go`, when many are out and nobody waits: under the lock |
 //!
 //! A child adds one to the word and learns from what was there which of the two holds: the first, and it goes on as everybody does (what
 //! it has added says nothing there); the second, and that was all, and it touches nothing of this any more. So the counter in `state` is never too low, and zero
-//! there is zero. It may be too high while children are counted apart, or in the hands of who gathers. Therefore everybody *gathers* first for whom that makes a difference:
-//! who looks for zero, who is about to queue (and looks again under the lock, without which nothing begins to be counted apart, nor at all while somebody waits), who
-//! takes off, and a handle that is dropped, so that the references of children are given back. From then on children end at once. What a gatherer has swapped out and not yet
-//! taken off is as if those children ended a moment later: if somebody registers meanwhile, the gatherer wakes him.
+//! there is zero. It is too high while children are counted apart. Therefore everybody *gathers* first for whom that makes a difference:
+//! who looks for zero, who is about to queue, who takes off, and a handle that is dropped, so that the references of children are given back. From then
+//! on children end at once.
 //!
-//! (A program that takes off more than it has added may do so between a gatherer and the children that it has not seen. The
-//! counter then stays at zero, and nobody is told.)
+//! Nothing begins to be counted apart while somebody is registered, and nobody registers before he has gathered, both under the lock. So while
+//! children are counted apart nobody waits, and who gathers wakes nobody. (He may be a select that stands in other queues already, and
+//! must call no [waker](crate::wait).) And who has the lock sees no counter that another who gathers has yet to take from; who looks without it is told by the
+//! word that there is one ([`IN_HAND`]), and waits for the lock.
+//!
+//! (A program that takes off more than it has added may take off what children have yet to, who are counted apart. The counter then
+//! stays at zero, and nobody is told.)
 
 use crate::{
     label::Label,
@@ -44,6 +48,8 @@ const ONE: u64 = 1 << 32;
 const WAITERS: u64 = ONE - 1;
 /// Of `ended`.
 const AT_ONCE: u64 = 1 << 63;
+/// Of `ended`, with the former: who gathers has yet to take off what he has found.
+const IN_HAND: u64 = 1 << 62;
 /// Children begin to be counted apart where the counter comes by a multiple of this.
 const MANY: i32 = if cfg!(loom) { 2 } else { 64 };
 /// More references than that are some that were forgotten.
@@ -86,6 +92,16 @@ pub(super) struct Counter {
     _freed: loom::alloc::Track<()>,
 }
 
+/// Has loom check that every use of it came before its end.
+#[cfg(loom)]
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.state.with_mut(|_| ());
+        self.ended.with_mut(|_| ());
+        self.references.with_mut(|_| ());
+    }
+}
+
 impl Counter {
     /// The new word.
     #[track_caller]
@@ -94,7 +110,8 @@ impl Counter {
             self.gather();
         }
         let mut changed = self.change(delta);
-        if changed == Err(Refused::OutOfRange) && self.gather() {
+        if changed == Err(Refused::OutOfRange) {
+            self.gather();
             changed = self.change(delta);
         }
         match changed {
@@ -155,7 +172,10 @@ impl Counter {
 
     pub(super) fn is_zero(&self) -> bool {
         let is_zero = || counter(self.state.load(Ordering::Acquire)) == 0;
-        is_zero() || self.gather() && is_zero()
+        is_zero() || {
+            self.gather();
+            is_zero()
+        }
     }
 
     /// As far as one can say without a change.
@@ -181,24 +201,38 @@ impl Counter {
         self.ended.load(Ordering::Acquire) & AT_ONCE == 0
     }
 
-    /// Has children end at once from now on, and takes off those that have not. Whether there were any.
+    /// Has children end at once from now on, and takes off those that have not, or waits for who does.
     ///
     /// The caller has a reference, and not the lock.
-    fn gather(&self) -> bool {
+    fn gather(&self) {
+        if self.ended.load(Ordering::Acquire) & (AT_ONCE | IN_HAND) != AT_ONCE {
+            self.gather_under(&self.waiters.lock());
+        }
+    }
+
+    /// As [`gather`](Self::gather), for who has the lock.
+    fn gather_under(&self, waiters: &WaitQueue) {
+        // Only under the lock does that change.
         if !self.is_apart() {
-            return false;
+            return;
         }
-        let ended = self.ended.swap(AT_ONCE, Ordering::AcqRel);
-        if ended & AT_ONCE != 0 || ended == 0 {
-            return false;
-        }
-        let mut delta = -(ended as i32);
-        while self.change(delta) == Err(Refused::Negative) {
-            delta = -counter(self.state.load(Ordering::Relaxed));
-        }
+        debug_assert!(
+            waiters.is_empty() && self.waiters() == 0,
+            "nobody waits while children are counted apart"
+        );
+        let ended = self.ended.swap(AT_ONCE | IN_HAND, Ordering::AcqRel);
         let before = self.references.fetch_sub(ended as usize, Ordering::Release);
         debug_assert!(before > ended as usize, "the caller has one");
-        true
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            // It is less only in a program that takes off too much. (There are no waiters in it.)
+            let rest = (state >> 32).saturating_sub(ended) << 32;
+            match self.state.compare_exchange_weak(state, rest, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(changed) => state = changed,
+            }
+        }
+        self.ended.fetch_and(!IN_HAND, Ordering::Release);
     }
 
     /// So many are out that it pays to count apart those that end.
@@ -224,16 +258,10 @@ impl Counter {
         0
     }
 
-    fn handles(&self) -> usize {
-        let apart = match self.ended.load(Ordering::Relaxed) {
-            ended if ended & AT_ONCE == 0 => ended as usize,
-            _ => 0,
-        };
-        self.references.load(Ordering::Relaxed).saturating_sub(apart)
-    }
-
     pub(super) fn thing(&self, is_known: bool) -> Thing {
-        let handles = End::Handles { count: self.count(), handles: self.handles(), word: self.word() };
+        // What is told of is a wait that is open, beside which nothing is counted apart.
+        let handles = self.references.load(Ordering::Relaxed);
+        let handles = End::Handles { count: self.count(), handles, word: self.word() };
         let end = if is_known { handles } else { End::Anybody };
         Thing { name: self.label.get(), made: Some(self.made), ..Thing::new("wait group", end) }
     }
@@ -253,29 +281,24 @@ unsafe impl Occurs for Counter {
     }
 
     unsafe fn queue(&self, node: &Node) -> bool {
+        if counter(self.state.load(Ordering::Acquire)) == 0 {
+            return false;
+        }
+        let mut waiters = self.waiters.lock();
+        self.gather_under(&waiters);
+        let mut state = self.state.load(Ordering::Acquire);
         loop {
-            // Before the lock: it may be for this one to wake others.
-            if self.is_zero() {
+            if counter(state) == 0 {
                 return false;
             }
-            let mut waiters = self.waiters.lock();
-            if self.is_apart() {
-                continue;
+            match self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(changed) => state = changed,
             }
-            let mut state = self.state.load(Ordering::Acquire);
-            loop {
-                if counter(state) == 0 {
-                    return false;
-                }
-                match self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => break,
-                    Err(changed) => state = changed,
-                }
-            }
-            // SAFETY: passed on.
-            unsafe { waiters.push(node) };
-            return true;
         }
+        // SAFETY: passed on.
+        unsafe { waiters.push(node) };
+        true
     }
 
     unsafe fn leave(&self, node: &Node) {

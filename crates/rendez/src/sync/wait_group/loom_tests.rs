@@ -6,6 +6,12 @@ use super::{
 };
 use crate::sync::loom_tests::{Checked, explore, explore_with};
 use loom::{sync::Arc, thread};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::{Context, Waker},
+};
 
 /// So many children of one group.
 fn family(children: usize) -> (WaitGroup, Vec<Child>) {
@@ -37,6 +43,45 @@ fn who_waits_sees_what_children_have_done_that_are_counted_apart() {
         values.iter().for_each(|value| assert_eq!(value.get(), 1));
         assert_eq!(group.inner.count(), 0);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn who_finds_zero_sees_what_children_have_done_whom_somebody_else_has_taken_off() {
+    explore(|| {
+        let (group, mut children) = family(2);
+        drop(children.pop());
+        let (values, mut threads) = end(children);
+        threads.push(thread::spawn({
+            let group = group.clone();
+            move || _ = group.inner.is_zero()
+        }));
+        if group.inner.is_zero() {
+            values.iter().for_each(|value| assert_eq!(value.get(), 1));
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(group.inner.is_zero());
+    });
+}
+
+#[test]
+fn who_finds_zero_sees_what_came_before_it_was_made() {
+    explore(|| {
+        let (group, children) = family(2);
+        let value = Arc::new(Checked::new());
+        // Last in loom's first order, so that it finds what is made here.
+        let looker = thread::spawn({
+            let (group, value) = (group.clone(), value.clone());
+            move || {
+                if group.inner.is_zero() {
+                    assert_eq!(value.get(), 1);
+                }
+            }
+        });
+        value.add_alone();
+        drop(children);
+        assert!(group.inner.is_zero());
+        looker.join().unwrap();
     });
 }
 
@@ -117,5 +162,107 @@ fn what_is_done_by_hand_beside_children_is_exact() {
         group.wait();
         one.join().unwrap();
         assert_eq!(group.inner.count(), 0);
+    });
+}
+
+/// Whether the counter is zero, of who is there for a moment only.
+fn is_over(group: &WaitGroup) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    pin!(group.wait_async()).poll(&mut context).is_ready()
+}
+
+#[test]
+fn nobody_waits_for_children_that_have_ended_nor_wakes_one_who_does() {
+    explore(|| {
+        let (group, children) = family(2);
+        drop(children);
+        let other = thread::spawn({
+            let group = group.clone();
+            move || assert!(is_over(&group))
+        });
+        assert!(is_over(&group));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn children_that_have_ended_leave_room_for_others() {
+    explore(|| {
+        let (group, children) = family(2);
+        group.add(i64::from(i32::MAX) - 2);
+        drop(children);
+        let start = |group: WaitGroup| move || drop(group.inner.start_child());
+        let other = thread::spawn(start(group.clone()));
+        start(group.clone())();
+        other.join().unwrap();
+        assert_eq!(group.inner.count(), i32::MAX - 2);
+    });
+}
+
+#[test]
+fn a_group_is_freed_although_counting_apart_begins_beside_a_handle_that_is_dropped() {
+    explore(|| {
+        let (group, children) = family(1);
+        let other = thread::spawn({
+            let group = group.clone();
+            move || {
+                let more = group.inner.start_child();
+                drop(group);
+                drop(more);
+            }
+        });
+        drop(group);
+        drop(children);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn who_gives_up_beside_counting_apart_leaves_all_as_it_was() {
+    explore(|| {
+        let (group, mut children) = family(1);
+        let other = thread::spawn({
+            let group = group.clone();
+            move || assert!(!is_over(&group), "one is out")
+        });
+        children.push(group.inner.start_child());
+        drop(children.pop());
+        other.join().unwrap();
+        assert_eq!((group.inner.count(), group.inner.waiters()), (1, 0));
+        drop(children);
+        group.wait();
+    });
+}
+
+#[test]
+fn who_takes_off_more_than_is_out_is_told_although_children_are_counted_apart() {
+    explore(|| {
+        let (group, children) = family(2);
+        drop(children);
+        assert!(catch_unwind(AssertUnwindSafe(|| group.done())).is_err());
+        assert!(is_over(&group));
+    });
+}
+
+#[test]
+fn a_program_that_takes_off_too_much_is_left_with_zero_and_frees_all() {
+    explore(|| {
+        let (group, children) = family(2);
+        let end = |child| move || _ = catch_unwind(AssertUnwindSafe(|| drop(child)));
+        let threads: Vec<_> = children.into_iter().map(|child| thread::spawn(end(child))).collect();
+        _ = catch_unwind(AssertUnwindSafe(|| group.done()));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(is_over(&group));
+    });
+    explore(|| {
+        let (group, mut children) = family(2);
+        group.done();
+        children.push(group.inner.start_child());
+        // Three, of whom two are in the counter.
+        let last = children.pop();
+        let other = thread::spawn(move || drop(children));
+        drop(last);
+        other.join().unwrap();
+        assert!(is_over(&group));
     });
 }
