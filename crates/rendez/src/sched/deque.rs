@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn numbers_may_wrap_around() {
-        // The first pop is from across the end, with a thief's claim on either side; then more than the slots lie across it.
+        // One on either side of the end; then so many across it that the slots are replaced.
         let deque = Deque::from_number(usize::MAX);
         let (stealer, mut stolen) = (deque.stealer(), Vec::new());
         (0..2).for_each(|task| deque.push(task));
@@ -471,7 +471,8 @@ mod loom_tests {
         builder.preemption_bound = Some(5);
         builder.check(move || {
             counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let deque = Deque::new();
+            // The numbers wrap around beside the thieves.
+            let deque = Deque::from_number(usize::MAX);
             (0..before).for_each(|task| deque.push(task));
             let all: Vec<_> = (0..thieves)
                 .map(|_| {
@@ -545,6 +546,16 @@ mod loom_tests {
             deque.push(3);
             deque.push(4);
             Vec::new()
+        });
+    }
+
+    #[test]
+    fn slots_are_given_back_beside_a_thief() {
+        explore(3, 1, 2, |deque| {
+            let had = std::iter::from_fn(|| deque.pop()).collect();
+            assert_eq!(deque.slots.get().count(), KEPT_SLOTS);
+            deque.push(3);
+            had
         });
     }
 }
