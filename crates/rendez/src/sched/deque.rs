@@ -148,11 +148,16 @@ fn distance(front: usize, back: usize) -> usize {
 
 impl<T: Copy + Send> Deque<T> {
     pub(super) fn new() -> Deque<T> {
+        Deque::from_number(0)
+    }
+
+    fn from_number(first: usize) -> Deque<T> {
         let slots = Slots::allocate(FEWEST_SLOTS);
-        let claims =
-            Claims { front: AtomicUsize::new(0), released: AtomicUsize::new(0), slots: SpinLock::new(slots) };
-        let inner = Inner { back: CachePadded::new(AtomicUsize::new(0)), claims: CachePadded::new(claims) };
-        Deque { inner: Arc::new(inner), slots: Cell::new(slots), released: Cell::new(0), _owner: PhantomData }
+        let [back, front, released] = [first; 3].map(AtomicUsize::new);
+        let claims = Claims { front, released, slots: SpinLock::new(slots) };
+        let inner = Inner { back: CachePadded::new(back), claims: CachePadded::new(claims) };
+        let released = Cell::new(first);
+        Deque { inner: Arc::new(inner), slots: Cell::new(slots), released, _owner: PhantomData }
     }
 
     pub(super) fn stealer(&self) -> Stealer<T> {
@@ -192,6 +197,9 @@ impl<T: Copy + Send> Deque<T> {
     pub(super) fn pop(&self) -> Option<T> {
         let (inner, end) = (&*self.inner, self.back());
         if inner.claims.released.load(Ordering::Acquire) == end {
+            if self.slots.get().count() > KEPT_SLOTS {
+                self.keep_few(&mut inner.claims.slots.lock());
+            }
             return None;
         }
         let newest = end.wrapping_sub(1);
@@ -213,7 +221,7 @@ impl<T: Copy + Send> Deque<T> {
         let mut slots = claims.slots.lock();
         if claims.front.load(Ordering::Relaxed) == end {
             if slots.count() > KEPT_SLOTS {
-                self.replace(&mut slots, FEWEST_SLOTS);
+                self.keep_few(&mut slots);
             }
             return None;
         }
@@ -250,6 +258,12 @@ impl<T: Copy + Send> Deque<T> {
         if distance(self.released.get(), back) == count {
             self.replace(&mut claims.slots.lock(), count * 2);
         }
+    }
+
+    /// There are no tasks.
+    #[cold]
+    fn keep_few(&self, slots: &mut Slots<T>) {
+        self.replace(slots, KEPT_SLOTS);
     }
 
     /// Moves what is there into so many slots, which are enough for that.
@@ -365,12 +379,29 @@ mod tests {
             (0..many).for_each(|task| deque.push(task));
             assert!(deque.slots.get().count() >= many);
             (0..many).rev().for_each(|task| assert_eq!(deque.pop(), Some(task)));
-            // The last one may have been a thief's.
-            deque.push(0);
-            let stealer = deque.stealer();
-            assert_eq!(stealer.steal(|_| ()), Steal::Taken);
             assert_eq!(deque.pop(), None);
+            assert_eq!(deque.slots.get().count(), KEPT_SLOTS, "whoever had the last one");
         }
+        (0..many).for_each(|task| deque.push(task));
+        let stealer = deque.stealer();
+        while stealer.steal(|_| ()) == Steal::Taken {}
+        assert_eq!(deque.pop(), None);
+        assert_eq!(deque.slots.get().count(), KEPT_SLOTS);
+    }
+
+    #[test]
+    fn numbers_may_wrap_around() {
+        // One on either side of the end; then so many across it that the slots are replaced.
+        let deque = Deque::from_number(usize::MAX);
+        let (stealer, mut stolen) = (deque.stealer(), Vec::new());
+        (0..2).for_each(|task| deque.push(task));
+        assert_eq!((deque.len(), deque.pop(), deque.pop(), deque.pop()), (2, Some(1), Some(0), None));
+        (0..FEWEST_SLOTS * 2).for_each(|task| deque.push(task));
+        assert_eq!((deque.len(), deque.slots.get().count()), (FEWEST_SLOTS * 2, FEWEST_SLOTS * 2));
+        assert_eq!((deque.pop_oldest(), deque.pop()), (Some(0), Some(FEWEST_SLOTS * 2 - 1)));
+        while stealer.steal(|task| stolen.push(task)) == Steal::Taken {}
+        assert_eq!(stolen, (1..FEWEST_SLOTS * 2 - 1).collect::<Vec<_>>());
+        assert_eq!((deque.pop(), deque.pop_oldest(), deque.len()), (None, None, 0));
     }
 
     #[test]
@@ -386,7 +417,7 @@ mod tests {
     fn each_task_is_had_by_one() {
         const TASKS: usize = if cfg!(rendez_sanitize) { 20_000 } else { 200_000 };
         const THIEVES: usize = 3;
-        let deque = Deque::new();
+        let deque = Deque::from_number(usize::MAX - TASKS / 2);
         let had: Vec<AtomicU8> = (0..TASKS).map(|_| AtomicU8::new(0)).collect();
         let is_over = AtomicBool::new(false);
         let have = |task: usize| assert_eq!(had[task].fetch_add(1, Ordering::Relaxed), 0);
@@ -440,7 +471,8 @@ mod loom_tests {
         builder.preemption_bound = Some(5);
         builder.check(move || {
             counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let deque = Deque::new();
+            // The numbers wrap around beside the thieves.
+            let deque = Deque::from_number(usize::MAX);
             (0..before).for_each(|task| deque.push(task));
             let all: Vec<_> = (0..thieves)
                 .map(|_| {
@@ -514,6 +546,16 @@ mod loom_tests {
             deque.push(3);
             deque.push(4);
             Vec::new()
+        });
+    }
+
+    #[test]
+    fn slots_are_given_back_beside_a_thief() {
+        explore(3, 1, 2, |deque| {
+            let had = std::iter::from_fn(|| deque.pop()).collect();
+            assert_eq!(deque.slots.get().count(), KEPT_SLOTS);
+            deque.push(3);
+            had
         });
     }
 }

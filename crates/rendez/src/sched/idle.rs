@@ -47,7 +47,7 @@ use super::{
     worker::Worker,
 };
 use crate::{primitives::prefetch_whole, time::Instant};
-use crossbeam_deque::Steal as Injected;
+use crossbeam_deque::{Injector, Steal as Injected};
 use std::{cell::Cell, hint, sync::atomic::Ordering, thread, time::Duration};
 
 const SPIN: Duration = Duration::from_micros(60);
@@ -183,20 +183,10 @@ impl Worker {
         false
     }
 
-    /// Takes what was started elsewhere than in a goroutine: the oldest will run first.
+    /// Takes some of what was started elsewhere than in a goroutine: the oldest will run first.
     fn take_injected(&self) -> bool {
         let mut taken = [const { None }; deque::BATCH];
-        let mut count = 0;
-        while count < taken.len() {
-            match self.runtime.injector.steal() {
-                Injected::Success(task) => {
-                    taken[count] = Some(task);
-                    count += 1;
-                }
-                Injected::Empty => break,
-                Injected::Retry => {}
-            }
-        }
+        let count = take_half(&self.runtime.injector, &mut taken);
         taken.into_iter().rev().flatten().for_each(|task| self.fresh.push(task));
         count > 0
     }
@@ -609,6 +599,24 @@ impl Shared {
     }
 }
 
+/// Takes the oldest half of what is there, the oldest first, as far as there is room; says how many. (Who takes it keeps the last few for a
+/// while, see [`LEFT_ALONE`]. So the other half is for others who are idle.)
+fn take_half<T>(injector: &Injector<T>, to: &mut [Option<T>]) -> usize {
+    let wanted = injector.len().div_ceil(2).min(to.len());
+    let mut count = 0;
+    while count < wanted {
+        match injector.steal() {
+            Injected::Success(task) => {
+                to[count] = Some(task);
+                count += 1;
+            }
+            Injected::Empty => break,
+            Injected::Retry => {}
+        }
+    }
+    count
+}
+
 /// Lets another thread run, if the processor is wanted; whether it was.
 fn is_wanted() -> bool {
     let asked = Instant::now();
@@ -668,4 +676,28 @@ enum Woken {
     Sentinel,
     Deputy,
     Rested,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_what_was_injected_is_left_for_others() {
+        let injector = Injector::new();
+        (0..100).for_each(|task| injector.push(task));
+        let mut counts = Vec::new();
+        let mut next = 0;
+        loop {
+            let mut taken = [None; deque::BATCH];
+            let count = take_half(&injector, &mut taken);
+            if count == 0 {
+                break;
+            }
+            assert!(taken.into_iter().flatten().eq(next..next + count), "the oldest, in order");
+            next += count;
+            counts.push(count);
+        }
+        assert_eq!(counts, [32, 32, 18, 9, 5, 2, 1, 1]);
+    }
 }
