@@ -278,14 +278,19 @@ fn a_connection_is_used_again_after_an_answer_in_chunks() {
     assert_eq!(wire.get("/").text(), "second");
 }
 
-#[test]
-fn a_connection_that_still_takes_a_request_is_not_used_for_another_one() {
-    // It answers before it has the whole of it.
-    let (hasty, _) = upstream(|stream| {
+/// One that answers before it has the whole request, and reads on.
+fn hasty_upstream() -> SocketAddr {
+    let (addr, _) = upstream(|stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
         let mut stream = stream.try_clone().unwrap();
         thread::spawn(move || stream.read_to_end(&mut Vec::new()));
     });
+    addr
+}
+
+#[test]
+fn a_connection_that_still_takes_a_request_is_not_used_for_another_one() {
+    let hasty = hasty_upstream();
     let proxy = proxy(&SELDOM, &[hasty]);
     let mut slow = Wire::to(proxy.addr());
     slow.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx");
@@ -296,11 +301,7 @@ fn a_connection_that_still_takes_a_request_is_not_used_for_another_one() {
 
 #[test]
 fn a_client_that_has_its_answer_and_still_sends_is_not_waited_for() {
-    let (hasty, _) = upstream(|stream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
-        let mut stream = stream.try_clone().unwrap();
-        thread::spawn(move || stream.read_to_end(&mut Vec::new()));
-    });
+    let hasty = hasty_upstream();
     let proxy = proxy(&["--timeout", "0.5", "--body-timeout", "0.5", "--health-interval", "1000"], &[hasty]);
     let mut wire = Wire::to(proxy.addr());
     wire.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx");

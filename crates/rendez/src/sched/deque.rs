@@ -197,9 +197,7 @@ impl<T: Copy + Send> Deque<T> {
     pub(super) fn pop(&self) -> Option<T> {
         let (inner, end) = (&*self.inner, self.back());
         if inner.claims.released.load(Ordering::Acquire) == end {
-            if self.slots.get().count() > KEPT_SLOTS {
-                self.keep_few(&mut inner.claims.slots.lock());
-            }
+            self.keep_few();
             return None;
         }
         let newest = end.wrapping_sub(1);
@@ -218,11 +216,10 @@ impl<T: Copy + Send> Deque<T> {
     #[cold]
     fn pop_contested(&self, end: usize) -> Option<T> {
         let claims = &self.inner.claims;
-        let mut slots = claims.slots.lock();
+        let slots = claims.slots.lock();
         if claims.front.load(Ordering::Relaxed) == end {
-            if slots.count() > KEPT_SLOTS {
-                self.keep_few(&mut slots);
-            }
+            drop(slots);
+            self.keep_few();
             return None;
         }
         let newest = end.wrapping_sub(1);
@@ -256,19 +253,23 @@ impl<T: Copy + Send> Deque<T> {
         self.released.set(claims.released.load(Ordering::Acquire));
         let count = self.slots.get().count();
         if distance(self.released.get(), back) == count {
-            self.replace(&mut claims.slots.lock(), count * 2);
+            self.replace(count * 2);
         }
     }
 
     /// There are no tasks.
-    #[cold]
-    fn keep_few(&self, slots: &mut Slots<T>) {
-        self.replace(slots, KEPT_SLOTS);
+    #[inline]
+    fn keep_few(&self) {
+        if self.slots.get().count() > KEPT_SLOTS {
+            self.replace(KEPT_SLOTS);
+        }
     }
 
     /// Moves what is there into so many slots, which are enough for that.
-    fn replace(&self, slots: &mut Slots<T>, count: usize) {
+    #[cold]
+    fn replace(&self, count: usize) {
         let new = Slots::allocate(count);
+        let mut slots = self.inner.claims.slots.lock();
         let mut number = self.inner.claims.front.load(Ordering::Relaxed);
         self.released.set(number);
         while number != self.back() {
@@ -276,7 +277,7 @@ impl<T: Copy + Send> Deque<T> {
             unsafe { new.write(number, slots.read(number)) };
             number = number.wrapping_add(1);
         }
-        let old = std::mem::replace(slots, new);
+        let old = std::mem::replace(&mut *slots, new);
         self.slots.set(new);
         // SAFETY: thieves look at them under the lock, and find others now; so does the owner.
         unsafe { old.free() };
@@ -456,6 +457,7 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
+    use crate::sync::loom_tests::explore_with;
     use loom::thread;
 
     /// Every interleaving of the owner with thieves that try so often each; every task comes to one.
@@ -465,12 +467,7 @@ mod loom_tests {
         tries: usize,
         owner: impl Fn(&Deque<usize>) -> Vec<usize> + Sync + Send + 'static,
     ) {
-        let interleavings = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let counted = interleavings.clone();
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(5);
-        builder.check(move || {
-            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        explore_with(5, move || {
             // The numbers wrap around beside the thieves.
             let deque = Deque::from_number(usize::MAX);
             (0..before).for_each(|task| deque.push(task));
@@ -494,7 +491,6 @@ mod loom_tests {
             assert_eq!(had, (0..last).collect::<Vec<_>>());
             assert!(last >= before);
         });
-        println!("{} interleavings", interleavings.load(std::sync::atomic::Ordering::Relaxed));
     }
 
     #[test]

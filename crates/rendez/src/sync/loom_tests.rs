@@ -20,7 +20,7 @@ pub(super) fn explore(model: impl Fn() + Sync + Send + 'static) {
 }
 
 /// With at most so many unforced switches.
-pub(super) fn explore_with(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn explore_with(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let interleavings = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = interleavings.clone();
     let mut builder = loom::model::Builder::new();

@@ -6,7 +6,7 @@ mod cond;
 #[cfg(not(loom))]
 mod group;
 #[cfg(all(test, loom))]
-mod loom_tests;
+pub(crate) mod loom_tests;
 mod mutex;
 mod once;
 #[cfg(not(loom))]

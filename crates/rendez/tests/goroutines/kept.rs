@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use crate::setup::{in_time, runtime};
-use rendez::{Builder, Placement, chan, go, time::Instant, yield_now};
+use rendez::{Builder, JoinHandle, Placement, chan, go, time::Instant, yield_now};
 use std::{
     hint,
     sync::{
@@ -12,6 +12,16 @@ use std::{
     thread,
     time::Duration,
 };
+
+/// Starts it here.
+pub(crate) fn near(f: impl FnOnce() + Send + 'static) {
+    drop(Builder::new().placement(Placement::Near).spawn(f).unwrap());
+}
+
+/// Starts it where the fewest are.
+pub(crate) fn spread<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
+    Builder::new().placement(Placement::Spread).spawn(f).unwrap()
+}
 
 fn flag() -> (Arc<AtomicBool>, impl FnOnce() + Send) {
     let flag = Arc::new(AtomicBool::new(false));
@@ -102,12 +112,6 @@ fn what_lies_at_one_worker_that_is_kept_is_taken_though_another_one_that_is_kept
 
 #[test]
 fn those_that_are_to_be_spread_do_not_wait_for_many_long_bursts_while_another_worker_has_nothing_to_do() {
-    fn near(f: impl FnOnce() + Send + 'static) {
-        drop(Builder::new().placement(Placement::Near).spawn(f).unwrap());
-    }
-    fn spread<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> rendez::JoinHandle<R> {
-        Builder::new().placement(Placement::Spread).spawn(f).unwrap()
-    }
     in_time(|| {
         runtime(2).run(|| {
             let here = thread::current().id();

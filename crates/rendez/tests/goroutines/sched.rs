@@ -1,6 +1,7 @@
 //! The scheduler: yielding, sleeping, workers that come and go, and nobody starved.
 #![cfg(not(loom))]
 
+use crate::kept::{near, spread};
 use crate::setup::{in_time, in_worlds_of_time, runtime};
 use rendez::{
     Builder, Placement, Runtime, chan, go, go_async,
@@ -455,12 +456,6 @@ fn what_has_not_started_does_so_whatever_the_mixture_of_those_that_are_always_re
 #[test]
 fn what_others_hand_over_does_not_keep_a_worker_from_what_it_has_itself() {
     static HANDED: AtomicUsize = AtomicUsize::new(0);
-    fn near(f: fn()) {
-        drop(Builder::new().placement(Placement::Near).spawn(f).unwrap());
-    }
-    fn spread<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> rendez::JoinHandle<R> {
-        Builder::new().placement(Placement::Spread).spawn(f).unwrap()
-    }
     in_time(|| {
         runtime(2).run(|| {
             let here = thread::current().id();
