@@ -7,10 +7,11 @@
 //!
 //! ```text
 //! limit                                                        base      limit + size
-//! | guard page | ............ usable, grows downwards ......... | colour |
+//! | guard page | ............ usable, grows downwards ......... | colour | (spare page) |
 //! ```
 //!
-//! The colour (`slab::COLOUR_STEP`) keeps the hot ends of many stacks out of each other's cache sets.
+//! The colour (`slab::COLOUR_STEP`) keeps the hot ends of many stacks out of each other's cache sets, and the spare page
+//! (`slab::slot_bytes`) their pages out of each other's sets of translations. It is never touched.
 //!
 //! # The life of a slot
 //! ```text

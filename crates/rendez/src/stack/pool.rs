@@ -13,7 +13,7 @@ use super::error::Limit;
 use super::guard::{Budget, GuardError, GuardMode};
 use super::ledger::{Found, Ledger};
 use super::mem::{Mapping, Part};
-use super::slab::{Books, SLAB_SLOTS_MAX, SLABS_MAX, Slab};
+use super::slab::{Books, SLAB_SLOTS_MAX, SLABS_MAX, Slab, slot_bytes};
 use super::{Stack, StackError, check_size};
 
 /// The first slab's number of stacks.
@@ -171,7 +171,7 @@ impl Pool {
         // As many as there are already: doubling.
         let mut slots = mapped.next_power_of_two().max(SLAB_SLOTS_MIN).min(most);
         let mapping = loop {
-            let tried = Mapping::new(slots * self.size).and_then(|mapping| {
+            let tried = Mapping::new(slots * slot_bytes(self.size)).and_then(|mapping| {
                 Mapping::new(HEADROOM)?;
                 Ok(mapping)
             });

@@ -163,6 +163,11 @@ fn tops_are_aligned_and_spread_over_the_cache_sets() {
         colours.insert(colour);
     }
     assert_eq!(colours.len(), COLOURS);
+    // Those of the first slab.
+    let first = &stacks[..16];
+    let pages: HashSet<usize> =
+        first.iter().map(|stack| stack.limit().get() / page_size() % first.len()).collect();
+    assert_eq!(pages.len(), first.len(), "each page in a set of its own");
 }
 
 #[test]
