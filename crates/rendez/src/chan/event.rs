@@ -397,8 +397,7 @@ impl<T> Operation for SendTakeEvent<'_, T> {
 
 /// The offer of a send whose value comes when it has been chosen: an arm of [`Select`](crate::Select).
 ///
-/// It lives in a box: from when it is chosen until it is carried out or undone, a receiver that was promised to it knows
-/// where it is.
+/// From when it is chosen until it is carried out or undone, a receiver that was promised to it knows where it is.
 pub(crate) struct Offer<'a, T> {
     sender: &'a Sender<T>,
     registered: bool,
@@ -407,14 +406,16 @@ pub(crate) struct Offer<'a, T> {
 }
 
 impl<'a, T> Offer<'a, T> {
-    pub(crate) fn new(sender: &'a Sender<T>) -> Box<Self> {
-        Box::new(Offer { sender, registered: false, node: unaimed(), ticket: None })
+    /// # Safety
+    /// From its first use as an arm on it stays where it is, until it is dropped there.
+    pub(crate) unsafe fn new(sender: &'a Sender<T>) -> Self {
+        Offer { sender, registered: false, node: unaimed(), ticket: None }
     }
 
     /// Takes what it needs, if that is there.
     fn reserve(&mut self) -> bool {
-        // SAFETY: the node stands in no queue, and stays in its box until the ticket has been redeemed or given up, at the
-        // latest when the box is dropped.
+        // SAFETY: the node stands in no queue, and stays in its place until the ticket has been redeemed or given up, at the
+        // latest when the offer is dropped.
         self.ticket = unsafe { self.sender.channel.reserve(&self.node) };
         self.ticket.is_some()
     }

@@ -616,6 +616,14 @@ pub(crate) fn random_below(n: usize) -> usize {
     })
 }
 
+/// What random numbers can be made from; `None` where somebody decides each of them ([`random_below`]).
+pub(crate) fn random_seed() -> Option<u64> {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.random_seed(),
+        None => Some(fastrand::u64(..)),
+    })
+}
+
 /// Sleeps until `deadline`, or for ever: parks the goroutine, or blocks the OS thread.
 pub(crate) fn sleep_until(deadline: Option<Instant>) {
     if current_goroutine().is_none() {

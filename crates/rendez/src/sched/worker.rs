@@ -440,11 +440,6 @@ impl Worker {
         self.harness.as_ref().is_some_and(|harness| harness.is_exploring())
     }
 
-    pub(super) fn random_below(&self, n: usize) -> usize {
-        let decided = self.harness.as_ref().and_then(|harness| harness.pick(n));
-        decided.unwrap_or_else(|| self.random.borrow_mut().usize(..n))
-    }
-
     /// Shows the stacks of all goroutines that have parked and not ended, but for the one that runs.
     ///
     /// # Safety

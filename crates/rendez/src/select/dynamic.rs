@@ -1,22 +1,19 @@
 //! `Select`: arms that are known only at run time.
 //!
-//! The select is decided before the caller says with which values: a receive has its value by then and keeps it in the
-//! [`SelectedOperation`]; a send has *reserved* what it needs, a slot of the buffer or a waiting receiver, and sends when
-//! it is given the value. A select that offers a send and finds nobody there queues up without a value, and is promised
-//! the receiver, or kept the slot, that comes by (see `chan::channel`).
+//! What is chosen is carried out by who asked for it, see [`selected`](super::selected).
 //!
 //! A future of `wait_async` only borrows the arms, and may be forgotten while they stand in queues. So what it waits with
 //! lies beside them, in the `Select`, and whoever uses that next, or drops it, first ends the wait.
 
 use super::{
-    arm::{Arm, Registered, Sealed, Waiting},
+    arm::Arm,
     future::Registration,
     run::{self, Arms, Patience},
+    selected::{ArmBox, SelectedOperation},
 };
 use crate::{
-    chan::{Offer, Receiver, RecvError, RecvEvent, SendError, Sender},
+    chan::{Receiver, Sender},
     time::Instant,
-    wait::Thing,
 };
 use std::{
     fmt,
@@ -55,14 +52,9 @@ pub struct Select<'a> {
 #[derive(Default)]
 struct Places<'a> {
     /// Their numbers rise.
-    list: Vec<Place<'a>>,
+    list: Vec<ArmBox<'a>>,
     next: usize,
     order: Vec<u32>,
-}
-
-struct Place<'a> {
-    number: usize,
-    arm: Box<dyn DynArm<'a> + 'a>,
 }
 
 // SAFETY: the arms hold references to channels and, between being chosen and completed, a value on its way. They may be
@@ -72,85 +64,6 @@ unsafe impl Send for Select<'_> {}
 // SAFETY: nothing can be done through a shared reference.
 unsafe impl Sync for Select<'_> {}
 
-/// An arm, with what is needed to find out whose it is.
-trait DynArm<'a>: Arm {
-    /// The same alternative, idle.
-    fn renewed(&self) -> Box<dyn DynArm<'a> + 'a>;
-    /// What it does, and with the channel at which address.
-    fn kind(&self) -> (Kind, *const ());
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Recv,
-    Send,
-}
-
-struct RecvArm<'a, T> {
-    receiver: &'a Receiver<T>,
-    event: RecvEvent<'a, T>,
-}
-
-impl<'a, T> RecvArm<'a, T> {
-    fn new(receiver: &'a Receiver<T>) -> Self {
-        RecvArm { receiver, event: RecvEvent::new(Some(receiver)) }
-    }
-}
-
-impl<T> Sealed for RecvArm<'_, T> {}
-
-impl<T> Arm for RecvArm<'_, T> {
-    fn attempt(&mut self) -> bool {
-        self.event.attempt()
-    }
-
-    unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
-        // SAFETY: passed on.
-        unsafe { self.event.register(waiting, first) }
-    }
-
-    unsafe fn unregister(&mut self) {
-        // SAFETY: passed on.
-        unsafe { self.event.unregister() }
-    }
-
-    fn conclude(&mut self, leaf: usize) -> bool {
-        self.event.conclude(leaf)
-    }
-
-    fn undo(&mut self) {
-        self.event.undo();
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.event.deadline()
-    }
-
-    fn tell(&self, things: &mut Vec<Thing>) {
-        self.event.tell(things);
-    }
-}
-
-impl<'a, T> DynArm<'a> for RecvArm<'a, T> {
-    fn renewed(&self) -> Box<dyn DynArm<'a> + 'a> {
-        Box::new(RecvArm::new(self.receiver))
-    }
-
-    fn kind(&self) -> (Kind, *const ()) {
-        (Kind::Recv, self.receiver.address())
-    }
-}
-
-impl<'a, T> DynArm<'a> for Offer<'a, T> {
-    fn renewed(&self) -> Box<dyn DynArm<'a> + 'a> {
-        Offer::new(self.sender())
-    }
-
-    fn kind(&self) -> (Kind, *const ()) {
-        (Kind::Send, self.sender().address())
-    }
-}
-
 impl<'a> Select<'a> {
     /// A select without arms.
     pub fn new() -> Self {
@@ -159,7 +72,7 @@ impl<'a> Select<'a> {
 
     /// Adds a receive, and returns its number. Numbers rise, and are not used again.
     pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
-        self.add(Box::new(RecvArm::new(receiver)))
+        self.add(|number| ArmBox::recv(number, receiver))
     }
 
     /// Adds a send, whose value comes when it has been chosen, and returns its number.
@@ -167,15 +80,15 @@ impl<'a> Select<'a> {
     /// On a rendezvous channel it meets receivers that wait. Who only looks (`try_recv`, a select with `default`) finds
     /// nothing there, for there is no value yet.
     pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
-        self.add(Offer::new(sender))
+        self.add(|number| ArmBox::send(number, sender))
     }
 
-    fn add(&mut self, arm: Box<dyn DynArm<'a> + 'a>) -> usize {
+    fn add(&mut self, arm: impl FnOnce(usize) -> ArmBox<'a>) -> usize {
         let places = self.idle();
         let number = places.next;
         places.next += 1;
         places.order.push(places.list.len() as u32);
-        places.list.push(Place { number, arm });
+        places.list.push(arm(number));
         number
     }
 
@@ -184,7 +97,7 @@ impl<'a> Select<'a> {
         if let Some(registration) = &mut self.registration
             && let Some(place) = registration.withdraw(&mut self.places)
         {
-            self.places.list[place].arm.undo();
+            self.places.list[place].undo();
         }
         &mut self.places
     }
@@ -195,7 +108,7 @@ impl<'a> Select<'a> {
     /// If there is none, or no longer.
     pub fn remove(&mut self, index: usize) {
         let places = self.idle();
-        let Ok(place) = places.list.binary_search_by_key(&index, |place| place.number) else {
+        let Ok(place) = places.list.binary_search_by_key(&index, |arm| arm.number()) else {
             panic!("rendez: there is no arm {index} in this `Select`: numbers come from `recv` and `send`");
         };
         drop(places.list.remove(place));
@@ -250,7 +163,7 @@ impl<'a> Select<'a> {
     fn select(&mut self, patience: Patience) -> Option<SelectedOperation<'a>> {
         let places = self.idle();
         let chosen = run::run(places, false, patience)?;
-        Some(places.selected(chosen))
+        Some(places.list[chosen].leave())
     }
 
     /// Waits in an async task.
@@ -269,26 +182,17 @@ impl Drop for Select<'_> {
     }
 }
 
-impl<'a> Places<'a> {
-    /// The chosen arm leaves with what it holds; one like it takes its place.
-    fn selected(&mut self, place: usize) -> SelectedOperation<'a> {
-        let place = &mut self.list[place];
-        let idle = place.arm.renewed();
-        SelectedOperation { index: place.number, arm: mem::replace(&mut place.arm, idle) }
-    }
-}
-
 impl Arms for Places<'_> {
     fn len(&self) -> usize {
         self.list.len()
     }
 
     fn arm(&mut self, index: usize) -> Option<&mut dyn Arm> {
-        Some(&mut *self.list[index].arm as &mut dyn Arm)
+        Some(&mut *self.list[index])
     }
 
     fn look(&self, index: usize) -> Option<&dyn Arm> {
-        Some(&*self.list[index].arm as &dyn Arm)
+        Some(&*self.list[index])
     }
 
     fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R {
@@ -296,73 +200,6 @@ impl Arms for Places<'_> {
         let result = f(self, &mut order);
         self.order = order;
         result
-    }
-}
-
-/// An operation that a [`Select`] has chosen. Complete it soon: somebody may be waiting at the other side.
-///
-/// Dropping it undoes it: a value that was received goes back to the front of its channel, and a send does not
-/// take place.
-///
-/// A receiver that waits for it may time out, be dropped or be ended meanwhile. The value then stays in the channel, even
-/// one without a buffer, for the next receiver.
-#[must_use = "complete it with `recv` or `send`"]
-pub struct SelectedOperation<'a> {
-    index: usize,
-    arm: Box<dyn DynArm<'a> + 'a>,
-}
-
-// SAFETY: as for `Select`.
-unsafe impl Send for SelectedOperation<'_> {}
-// SAFETY: as for `Select`.
-unsafe impl Sync for SelectedOperation<'_> {}
-
-impl SelectedOperation<'_> {
-    /// The number of its arm.
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// Completes a receive.
-    ///
-    /// # Errors
-    /// [`RecvError`] if the channel is closed and drained.
-    ///
-    /// # Panics
-    /// If the arm is not a receive from this receiver's channel.
-    #[track_caller]
-    pub fn recv<'r, T>(mut self, receiver: &'r Receiver<T>) -> Result<T, RecvError> {
-        crate::wait::point();
-        let is_same = self.arm.kind() == (Kind::Recv, receiver.address());
-        assert!(
-            is_same,
-            "rendez: `recv` with a receiver that is not the one of the selected arm {}",
-            self.index
-        );
-        let arm = (&raw mut *self.arm).cast::<RecvArm<'r, T>>();
-        // SAFETY: the arm receives from the very channel of `receiver`, which is of `T`: so it is what it is taken for.
-        unsafe { (*arm).event.take() }
-    }
-
-    /// Completes a send.
-    ///
-    /// # Errors
-    /// [`SendError`] gives the value back if the channel is closed.
-    ///
-    /// # Panics
-    /// If the arm is not a send to this sender's channel.
-    #[track_caller]
-    pub fn send<'s, T>(mut self, sender: &'s Sender<T>, value: T) -> Result<(), SendError<T>> {
-        crate::wait::point();
-        let is_same = self.arm.kind() == (Kind::Send, sender.address());
-        assert!(
-            is_same,
-            "rendez: `send` with a sender that is not the one of the selected arm {}",
-            self.index
-        );
-        let arm = (&raw mut *self.arm).cast::<Offer<'s, T>>();
-        // SAFETY: the arm sends to the very channel of `sender`, which is of `T`: so it is what it is taken for.
-        unsafe { (*arm).send(value) }
     }
 }
 
@@ -381,7 +218,7 @@ impl<'a> Future for SelectFuture<'_, 'a> {
         // SAFETY: the arms and the registration lie each in a box of the `Select`. If this future is forgotten, they are
         // withdrawn before anything else is done with them, or they end: by `idle`.
         match unsafe { registration.poll(places, cx) } {
-            Poll::Ready(place) => Poll::Ready(places.selected(place)),
+            Poll::Ready(place) => Poll::Ready(places.list[place].leave()),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -396,12 +233,6 @@ impl Drop for SelectFuture<'_, '_> {
 impl fmt::Debug for Select<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Select").field("arms", &self.len()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for SelectedOperation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
     }
 }
 

@@ -232,6 +232,7 @@ macro_rules! delegate {
         }
     };
 }
+pub(super) use delegate;
 
 /// An event whose result goes through a function; see [`Event::map`].
 #[must_use = "an event does nothing unless it is waited for"]

@@ -28,11 +28,13 @@ mod loom_tests;
 pub mod macros;
 mod occurrence;
 mod run;
+#[cfg(not(loom))]
+mod selected;
 
 pub(crate) use arm::Sealed;
 pub use arm::{Arm, Operation, Registered, Waiting};
 #[cfg(not(loom))]
-pub use dynamic::{Select, SelectFuture, SelectedOperation};
+pub use dynamic::{Select, SelectFuture};
 pub(crate) use event::wait;
 pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
@@ -42,14 +44,33 @@ pub(crate) use occurrence::{Occurs, park, park_for};
 pub(crate) use run::Patience;
 #[cfg(all(test, loom))]
 pub(crate) use run::run;
+#[cfg(not(loom))]
+pub use selected::SelectedOperation;
 
-/// A random number below `n`.
-fn random_below(n: usize) -> usize {
-    #[cfg(not(loom))]
-    return crate::sched::random_below(n);
-    #[cfg(loom)]
-    {
-        let _ = n;
-        0
+/// Random numbers, one after another.
+struct Draws(#[cfg(not(loom))] Option<fastrand::Rng>);
+
+impl Draws {
+    fn new() -> Self {
+        Draws(
+            #[cfg(not(loom))]
+            crate::sched::random_seed().map(fastrand::Rng::with_seed),
+        )
+    }
+
+    /// A number below `n`.
+    #[inline]
+    fn below(&mut self, n: usize) -> usize {
+        #[cfg(not(loom))]
+        return match &mut self.0 {
+            Some(random) => random.usize(..n),
+            // Who chooses the schedules chooses here, too.
+            None => crate::sched::random_below(n),
+        };
+        #[cfg(loom)]
+        {
+            let _ = n;
+            0
+        }
     }
 }

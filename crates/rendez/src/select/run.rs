@@ -174,9 +174,10 @@ pub(crate) fn attempt<A: Arms + ?Sized>(arms: &mut A, biased: bool) -> Option<us
     if biased || len <= 1 {
         return (0..len).find(|&i| arms.arm(i).is_some_and(Arm::attempt));
     }
+    let mut draws = super::Draws::new();
     arms.with_order(|arms, order| {
         for left in (1..=len).rev() {
-            let drawn = super::random_below(left);
+            let drawn = draws.below(left);
             let index = order[drawn] as usize;
             order.swap(drawn, left - 1);
             if arms.arm(index).is_some_and(Arm::attempt) {

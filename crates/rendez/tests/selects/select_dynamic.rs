@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use crate::{
-    setup::{Drops, in_time, runtime, text},
+    setup::{Drops, Token, in_time, runtime, text},
     worlds::{Crew, Ops, Role, in_every_world, in_worlds_of_time, on_one_worker, until},
 };
 use rendez::{
@@ -13,7 +13,7 @@ use rendez::{
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    thread,
+    ptr, thread,
     time::Duration,
 };
 
@@ -158,6 +158,75 @@ fn a_receive_that_is_given_up_goes_back_to_the_front() {
         assert!(tx.try_send(9).is_err());
         assert_eq!(rx.try_iter().collect::<Vec<_>>(), (0..=capacity).collect::<Vec<_>>());
     }
+}
+
+/// An operation has room for three words. What does not fit, in size or by how it lies, is left in the arm.
+#[test]
+fn a_value_of_any_size_is_received_and_given_back() {
+    struct Padded<const N: usize> {
+        i: usize,
+        padding: [u8; N],
+        _token: Token,
+    }
+
+    impl<const N: usize> Padded<N> {
+        fn new(i: usize, token: Token) -> Self {
+            Padded { i, padding: [7; N], _token: token }
+        }
+
+        fn look(&self) -> usize {
+            assert_eq!(self.padding, [7; N]);
+            self.i
+        }
+    }
+
+    #[repr(align(16))]
+    struct Aligned(Padded<1>);
+
+    fn play<T: 'static>(make: impl Fn(usize, Token) -> T, look: impl Fn(&T) -> usize) {
+        let drops = Drops::default();
+        let (tx, rx) = chan::bounded(3);
+        let (wrong_tx, wrong_rx) = chan::bounded(1);
+        (0..3).for_each(|i| tx.send(make(i, drops.token())).unwrap());
+        let mut select = Select::new();
+        select.recv(&rx);
+        drop(select.wait());
+        assert!(catch_unwind(AssertUnwindSafe(|| select.wait().recv(&wrong_rx))).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| select.wait().send(&wrong_tx, ()))).is_err());
+        assert_eq!((rx.len(), drops.count()), (3, 0), "all of it is back");
+        assert_eq!(select.wait().recv(&rx).map(|value| look(&value)), Ok(0));
+        assert_eq!(drops.count(), 1);
+        // An operation outlives its select, and one in hand is not in the way of the next.
+        let (first, second) = (select.wait(), select.wait());
+        drop(select);
+        assert_eq!(second.recv(&rx).map(|value| look(&value)), Ok(2));
+        drop(first);
+        drop(tx);
+        let mut select = Select::new();
+        select.recv(&rx);
+        assert_eq!(select.wait().recv(&rx).map(|value| look(&value)), Ok(1));
+        assert_eq!(drops.count(), 3);
+        drop(select.wait());
+        assert!(matches!(select.wait().recv(&rx), Err(RecvError)));
+    }
+
+    const {
+        assert!(
+            size_of::<Padded<8>>() == 3 * size_of::<usize>()
+                && size_of::<Padded<9>>() > 3 * size_of::<usize>()
+        )
+    };
+    play(|i, token| (i, token), |value| value.0);
+    play(Padded::<8>::new, Padded::look);
+    play(Padded::<9>::new, Padded::look);
+    play(Padded::<1000>::new, Padded::look);
+    play(
+        |i, token| Aligned(Padded::new(i, token)),
+        |value| {
+            assert!(ptr::from_ref(value).addr().is_multiple_of(16));
+            value.0.look()
+        },
+    );
 }
 
 #[test]

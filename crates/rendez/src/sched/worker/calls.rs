@@ -50,6 +50,17 @@ impl Worker {
         }
     }
 
+    /// As [`random_below`](crate::sched::random_below).
+    pub(in crate::sched) fn random_below(&self, n: usize) -> usize {
+        let decided = self.harness.as_ref().and_then(|harness| harness.pick(n));
+        decided.unwrap_or_else(|| self.random.borrow_mut().usize(..n))
+    }
+
+    /// As [`random_seed`](crate::sched::random_seed).
+    pub(in crate::sched) fn random_seed(&self) -> Option<u64> {
+        self.harness.is_none().then(|| self.random.borrow_mut().u64(..))
+    }
+
     /// Whether the running goroutine is unwinding. Rust counts a thread's panics and not a goroutine's: while another one
     /// is suspended in a destructor that an unwind runs, this one is as it was when it last parked or was cancelled.
     #[inline(always)]
