@@ -85,6 +85,7 @@ const FOR_THREADS: usize = 4;
 /// group.wait();
 /// assert!(buffers.idle() <= 1000);
 /// ```
+#[repr(align(128))] // As `Link`: all who use it read it.
 pub struct Pool<T> {
     make: Box<dyn Fn() -> T + Send + Sync>,
     /// A power of two for the workers, and then those for threads.
@@ -121,6 +122,10 @@ impl<T> Objects<T> {
 }
 
 /// An object in its place in a list, or, with nothing next, in a guard.
+///
+/// In lines of its own: a worker reads it at each use, and what lies beside it in memory is likely another worker's object, or what that
+/// points to.
+#[repr(align(128))]
 struct Link<T> {
     object: T,
     next: Option<Box<Link<T>>>,
