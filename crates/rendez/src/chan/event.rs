@@ -412,6 +412,12 @@ impl<'a, T> Offer<'a, T> {
         Offer { sender, registered: false, node: unaimed(), ticket: None }
     }
 
+    #[cfg(all(test, loom))]
+    pub(crate) fn boxed(sender: &'a Sender<T>) -> Box<Self> {
+        // SAFETY: it stays in its box.
+        Box::new(unsafe { Offer::new(sender) })
+    }
+
     /// Takes what it needs, if that is there.
     fn reserve(&mut self) -> bool {
         // SAFETY: the node stands in no queue, and stays in its place until the ticket has been redeemed or given up, at the

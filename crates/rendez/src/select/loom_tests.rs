@@ -26,12 +26,6 @@ fn explore(model: impl Fn() + Sync + Send + 'static) {
     println!("{} interleavings", interleavings.load(Ordering::Relaxed));
 }
 
-/// A send whose value comes later, at a place where it stays.
-fn offer(tx: &Sender<u32>) -> Box<Offer<'_, u32>> {
-    // SAFETY: it is used in its box.
-    Box::new(unsafe { Offer::new(tx) })
-}
-
 /// What a select over one send and one receive has done.
 #[derive(Debug, PartialEq)]
 enum Did {
@@ -159,7 +153,7 @@ fn a_send_that_gets_its_value_later_meets_a_receiver_that_may_give_up() {
     explore(|| {
         let (tx, rx) = chan::bounded(0);
         let receiver = thread::spawn(move || (rx.recv_deadline(Instant::now()).is_ok(), rx));
-        let mut offer = offer(&tx);
+        let mut offer = Offer::boxed(&tx);
         let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
         let chosen = run(&mut arms[..], true, some_time()).is_some();
         let sent = chosen && offer.send(5).is_ok();
@@ -185,7 +179,7 @@ fn a_send_that_gets_its_value_later_meets_a_select_that_may_give_up() {
             };
             (received, rx.clone())
         });
-        let mut offer = offer(&tx);
+        let mut offer = Offer::boxed(&tx);
         let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
         let sent = run(&mut arms[..], true, some_time()).is_some() && offer.send(5).is_ok();
         drop(offer);
@@ -204,12 +198,12 @@ fn an_offer_that_was_promised_a_receiver_and_goes_leaves_it_to_the_next() {
         let goes = thread::spawn({
             let tx = tx.clone();
             move || {
-                let mut offer = offer(&tx);
+                let mut offer = Offer::boxed(&tx);
                 let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
                 run(&mut arms[..], true, some_time());
             }
         });
-        let mut offer = offer(&tx);
+        let mut offer = Offer::boxed(&tx);
         let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
         assert_eq!(run(&mut arms[..], true, Patience::Endless), Some(0));
         assert_eq!(offer.send(9), Ok(()));
@@ -223,7 +217,7 @@ fn a_send_that_is_not_carried_out_leaves_its_receiver_to_the_next() {
     explore(|| {
         let (tx, rx) = chan::bounded(0);
         let receiver = thread::spawn(move || rx.recv());
-        let mut offer = offer(&tx);
+        let mut offer = Offer::boxed(&tx);
         let mut arms: [&mut dyn Arm; 1] = [&mut *offer];
         assert_eq!(run(&mut arms[..], true, Patience::Endless), Some(0));
         drop(offer);
