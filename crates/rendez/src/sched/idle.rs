@@ -4,6 +4,8 @@
 //!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]. So
 //!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken. But where
 //!   async goroutines work for long at each poll, as their spawn sites tell, even a single one that was woken lies behind such a poll, and is taken.
+//!   So it is where a victim's thread stands still and does not run, for some ten microseconds ([`AWAY`]): the kernel gives its processor to others, for
+//!   milliseconds.
 //!   Nor does a thief take, for a while, more of what has not been worth it: see [`loot`](super::loot).
 //! * **Spinning** lasts [`SPIN`]: about twice what waking a thread costs on the machines measured, so that it never costs
 //!   more than three times what an oracle would pay. It is for processors that nobody else wants: after [`POLITE_AFTER`] the
@@ -61,6 +63,9 @@ const CLOSE_LOOKS: Duration = Duration::from_micros(20);
 /// Time after which a victim that has not switched is robbed whether it has run or not: the kernel has taken the processor
 /// away, and for long. So is one that has not come to what was spread.
 const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
+/// A victim that stands still for so long, and then for as long again in which it has hardly run, has been deprived of its processor. To move an
+/// async goroutine costs little; this is many times that, and a fraction of what the kernel gives to another thread at once.
+const AWAY: Duration = Duration::from_micros(30);
 const LEFT_ALONE: usize = 15;
 /// So many may spin in any case; more, as long as there are so many others awake for each of them. (Go has one for each, and not more: with
 /// its looks at everybody a spin slows those who work, see docs/scale.md.)
@@ -139,8 +144,9 @@ impl Worker {
             }
             // Of what was put there on purpose it is asked however much else there is.
             let waits = handed > 0 && shared.spread_waits_for(BACKLOG_FOR_SURE);
-            // What lies behind a long poll is better off here, be it a single one.
-            let behind = !polls.is_empty() && shared.published.works.load(Ordering::Relaxed);
+            // What lies behind a long poll is better off here, be it a single one; so is what waits for its worker, which waits for a processor.
+            let behind = !polls.is_empty()
+                && (shared.published.works.load(Ordering::Relaxed) || self.is_away(victim, shared));
             let plenty = behind || len > LEFT_ALONE && !self.is_loaded_beyond(victim);
             let only_polls = fresh.is_empty() && handed == 0;
             if !plenty && !waits && !self.is_backlogged(victim, shared, only_polls.then_some(len)) {
@@ -256,6 +262,36 @@ impl Worker {
         let still = all[victim].filter(|still| still.switches == switches);
         all[victim] = Some(still.unwrap_or(Still { switches, since: now }));
         still.is_some_and(|still| now.duration_since(still.since) >= BACKLOG_FOR_SURE)
+    }
+
+    /// Whether the kernel has taken the processor away from a victim where woken async goroutines wait: it has not switched since a look a while
+    /// ago, and hardly run. They go on here, and may come back. One victim is watched at a time, as long as it stands still.
+    fn is_away(&self, victim: usize, shared: &WorkerShared) -> bool {
+        let now = Instant::now();
+        let stands = |away: &Away| {
+            let switches = self
+                .runtime
+                .worker(away.victim)
+                .map(|shared| shared.published.switches.load(Ordering::Relaxed));
+            switches == Some(away.switches)
+        };
+        let Some(away) = self.away.get().filter(stands) else {
+            let switches = shared.published.switches.load(Ordering::Relaxed);
+            self.away.set(Some(Away { victim, switches, since: now, ran: None }));
+            return false;
+        };
+        let waited = now.duration_since(away.since);
+        if away.victim != victim || waited < AWAY {
+            return false;
+        }
+        // The clock is not asked of a victim that switches: that is a call of the system, which holds the victim up.
+        match away.ran {
+            Some(ran) => shared.clock.now().saturating_sub(ran) < waited / 2,
+            None => {
+                self.away.set(Some(Away { since: now, ran: Some(shared.clock.now()), ..away }));
+                false
+            }
+        }
     }
 
     fn forget(&self, victim: usize) {
@@ -666,6 +702,16 @@ pub(super) struct Watch {
 pub(super) struct Still {
     switches: u32,
     since: Instant,
+}
+
+/// What a victim looked like that may have been deprived of its processor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Away {
+    victim: usize,
+    switches: u32,
+    since: Instant,
+    /// Its processor time then, once it has stood still for a while.
+    ran: Option<Duration>,
 }
 
 /// Why a worker woke.

@@ -31,7 +31,7 @@
 //!
 //! A worker that is kept by one goroutine does not look at its poller, and whoever waits there is not told. Goroutines of its
 //! own could not run anyway; for others, the sentinel of the idle workers looks at the pollers of such workers, and
-//! busy workers look at one other in turn. Beyond the runtime nobody does, so a source does not stay with the poller of
+//! busy workers look at one other in turn, as often as [`OTHERS_EVERY`] if they look at their own: the kernel may have taken that one's processor away. Beyond the runtime nobody does, so a source does not stay with the poller of
 //! another runtime than that of whoever waits: it moves ([`Poller::is_near`]).
 
 use super::{
@@ -71,6 +71,8 @@ const SELDOM: u32 = 8;
 /// The same if its rounds are long, of one switch each: when that much time has passed since. A look costs a hundredth of it. More looks
 /// would find what is ready one by one, and each would cost what one that finds dozens does.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
+/// A worker that looks at its own poller looks after another worker as often, at most.
+const OTHERS_EVERY: Duration = Duration::from_micros(50);
 
 /// One epoll.
 #[derive(Debug)]
@@ -276,6 +278,8 @@ pub(super) struct Turn {
     skipped: std::cell::Cell<u32>,
     /// When it was looked at last.
     looked: std::cell::Cell<Option<Instant>>,
+    /// When one of the others was looked after last.
+    asked: std::cell::Cell<Option<Instant>>,
     /// The rounds, and which of the other workers was seen last, after so many switches.
     rounds: std::cell::Cell<u32>,
     other: std::cell::Cell<(usize, u32)>,
@@ -310,8 +314,14 @@ impl Worker {
 
     fn look_at(&self, poller: &Poller) -> bool {
         self.shared.counters.poller_looks.add(1);
-        self.poll_turn.looked.set(Some(Instant::now()));
-        poller.look()
+        let now = Instant::now();
+        self.poll_turn.looked.set(Some(now));
+        let heard = poller.look();
+        if self.poll_turn.asked.get().is_none_or(|asked| now.duration_since(asked) >= OTHERS_EVERY) {
+            self.poll_turn.asked.set(Some(now));
+            self.poll_for_one();
+        }
+        heard
     }
 
     /// In the course of work: looks for events by time if what runs takes long, else by switches, more often if there are some.
@@ -335,7 +345,8 @@ impl Worker {
         }
         let rounds = self.poll_turn.rounds.get().wrapping_add(1);
         self.poll_turn.rounds.set(rounds);
-        if rounds.is_multiple_of(SELDOM) {
+        // Who has no sources does not look at his own.
+        if rounds.is_multiple_of(SELDOM) && self.poller().is_none() {
             self.poll_for_one();
         }
     }

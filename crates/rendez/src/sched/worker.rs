@@ -26,7 +26,7 @@ use super::{
     clock,
     deque::Deque,
     harness, high_water,
-    idle::{Spins, Still, Watch},
+    idle::{Away, Spins, Still, Watch},
     loot::Loot,
     monitor,
     placement::{self, Kind, Placer},
@@ -158,6 +158,7 @@ pub(crate) struct Worker {
     pub(super) watch: Cell<Option<Watch>>,
     /// Of each that had something when it was looked at last.
     pub(super) still: RefCell<Vec<Option<Still>>>,
+    pub(super) away: Cell<Option<Away>>,
     /// Above zero if the bursts that were timed last were long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<u32>,
     /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
@@ -247,6 +248,7 @@ impl Worker {
             random: RefCell::new(random),
             watch: Cell::new(None),
             still: RefCell::default(),
+            away: Cell::new(None),
             slow: Cell::new(0),
             curious: Cell::new(0),
             polls_work: Cell::new(0),

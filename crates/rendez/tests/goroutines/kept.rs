@@ -2,12 +2,13 @@
 #![cfg(not(loom))]
 
 use crate::setup::{in_time, runtime};
-use rendez::{Builder, JoinHandle, Placement, chan, go, time::Instant, yield_now};
+use rendez::{Builder, JoinHandle, Placement, chan, go, go_async, time::Instant, yield_now};
 use std::{
     hint,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -157,6 +158,34 @@ fn those_that_are_to_be_spread_do_not_wait_for_many_long_bursts_while_another_wo
             done.store(true, Ordering::SeqCst);
             // One is started here in the course of each 16 bursts. (And each time round this one has a turn too.)
             assert!(after < 80, "after {after} bursts");
+        });
+    });
+}
+
+/// The kernel takes a processor away for some milliseconds at a time; here a thread gives its own up.
+#[test]
+fn an_async_goroutine_behind_one_whose_thread_does_not_run_goes_on_elsewhere_soon() {
+    in_time(|| {
+        runtime(2).run(|| {
+            let wait = || {
+                let (wake, waits) = chan::bounded(1);
+                let (run, ran) = mpsc::channel();
+                go_async(async move {
+                    let woken: Instant = waits.recv_async().await.unwrap();
+                    run.send(woken.elapsed()).unwrap();
+                });
+                go(move || {
+                    // Until it waits.
+                    (0..100).for_each(|_| yield_now());
+                    wake.send(Instant::now()).unwrap();
+                    ran.recv().unwrap()
+                })
+                .join()
+                .unwrap()
+            };
+            let least = (0..20).map(|_| wait()).min().unwrap();
+            // What is to stay where it starts is not taken before 20 ms.
+            assert!(least < Duration::from_millis(10), "{least:?}");
         });
     });
 }
