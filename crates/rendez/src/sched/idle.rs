@@ -265,15 +265,14 @@ impl Worker {
     }
 
     /// Whether the kernel has taken the processor away from a victim where woken async goroutines wait: it has not switched since a look a while
-    /// ago, and hardly run. They go on here, and may come back. One victim is watched at a time, as long as it stands still.
+    /// ago, and hardly run. They go on here, and may come back. One victim is watched at a time, as long as it
+    /// stands still and has some.
     fn is_away(&self, victim: usize, shared: &WorkerShared) -> bool {
         let now = Instant::now();
         let stands = |away: &Away| {
-            let switches = self
-                .runtime
-                .worker(away.victim)
-                .map(|shared| shared.published.switches.load(Ordering::Relaxed));
-            switches == Some(away.switches)
+            self.runtime.victim(away.victim).is_some_and(|Victim { shared, polls, .. }| {
+                !polls.is_empty() && shared.published.switches.load(Ordering::Relaxed) == away.switches
+            })
         };
         let Some(away) = self.away.get().filter(stands) else {
             let switches = shared.published.switches.load(Ordering::Relaxed);

@@ -166,26 +166,29 @@ fn those_that_are_to_be_spread_do_not_wait_for_many_long_bursts_while_another_wo
 #[test]
 fn an_async_goroutine_behind_one_whose_thread_does_not_run_goes_on_elsewhere_soon() {
     in_time(|| {
-        runtime(2).run(|| {
-            let wait = || {
-                let (wake, waits) = chan::bounded(1);
-                let (run, ran) = mpsc::channel();
-                go_async(async move {
-                    let woken: Instant = waits.recv_async().await.unwrap();
-                    run.send(woken.elapsed()).unwrap();
-                });
-                go(move || {
-                    // Until it waits.
-                    (0..100).for_each(|_| yield_now());
-                    wake.send(Instant::now()).unwrap();
-                    ran.recv().unwrap()
-                })
-                .join()
-                .unwrap()
-            };
-            let least = (0..20).map(|_| wait()).min().unwrap();
-            // What is to stay where it starts is not taken before 20 ms.
-            assert!(least < Duration::from_millis(10), "{least:?}");
-        });
+        for workers in 2..5 {
+            runtime(workers).run(|| {
+                let wait = || {
+                    let (wake, waits) = chan::bounded(1);
+                    let (run, ran) = mpsc::channel();
+                    // At any of the workers: what has stood still elsewhere before is not to count.
+                    let other = spread(move || {
+                        go_async(async move {
+                            let woken: Instant = waits.recv_async().await.unwrap();
+                            run.send(woken.elapsed()).unwrap();
+                        });
+                        // Until it waits.
+                        (0..100).for_each(|_| yield_now());
+                        wake.send(Instant::now()).unwrap();
+                        ran.recv().unwrap()
+                    });
+                    other.join().unwrap()
+                };
+                let mut all: Vec<_> = (0..20).map(|_| wait()).collect();
+                all.sort_unstable();
+                // What is to stay where it starts is not taken before 20 ms.
+                assert!(all[10] < Duration::from_millis(10), "{workers} workers: {all:?}");
+            });
+        }
     });
 }
