@@ -4,7 +4,7 @@
 mod worlds;
 
 use rendez::{
-    Event, Runtime,
+    Event, Runtime, Select,
     chan::{self, Receiver, Sender},
     choose, select,
     sync::WaitGroup,
@@ -97,6 +97,31 @@ fn a_select_over_ready_arms_allocates_nothing() {
             choose([ends.1.recv_event(), none.1.recv_event()]).wait().unwrap();
         });
         assert_eq!(count, 2000);
+    };
+    body();
+    Runtime::builder().workers(1).build().unwrap().run(body);
+}
+
+/// The arms of a `Select`, and so its operations, are blocks of the thread's own.
+#[test]
+fn a_select_of_arms_that_are_known_at_run_time_allocates_nothing_for_an_operation() {
+    let body = || {
+        let ((tx, rx), (_full, empty)) = (chan::bounded::<[u64; 8]>(1), chan::bounded::<[u64; 8]>(0));
+        let mut select = Select::new();
+        let send = select.send(&tx);
+        select.recv(&empty);
+        select.recv(&rx);
+        let count = allocations(|| {
+            let operation = select.wait();
+            if operation.index() == send {
+                operation.send(&tx, [1; 8]).unwrap();
+            } else {
+                assert_eq!(operation.recv(&rx), Ok([1; 8]));
+            }
+            drop(select.wait());
+            assert!(select.try_wait().is_some());
+        });
+        assert_eq!(count, 0);
     };
     body();
     Runtime::builder().workers(1).build().unwrap().run(body);

@@ -18,7 +18,7 @@ use super::{Stack, StackError, check_size};
 
 /// The first slab's number of stacks.
 const SLAB_SLOTS_MIN: usize = 16;
-/// No slab is larger than this many bytes of address space (unless one stack is).
+/// The stacks of a slab take no more than this many bytes of address space (unless one does), spare pages apart.
 const SLAB_BYTES_MAX: usize = 1 << 30;
 /// How much address space growing leaves to the rest of the process. Where it is limited (`ulimit -v`), a pool that took
 /// the last of it would have the next `malloc` fail, and abort, somewhere else.

@@ -1,4 +1,5 @@
-//! Memory for goroutines' headers and fibers, and for contexts: blocks of a few sizes, made by one thread and often freed by another.
+//! Memory for goroutines' headers and fibers, for contexts, channels and arms of a `Select`: blocks of a few sizes, made by one thread and
+//! often freed by another.
 //!
 //! A general allocator is at its worst with that: a block that another thread frees takes the lock of the arena that it came
 //! from, arenas grow by a system call a page, each of which stops every page fault of the process, and what a million

@@ -11,9 +11,12 @@ use rendez::{
     choose, go, select,
 };
 use std::{
+    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    ptr, thread,
+    ptr,
+    sync::atomic::{AtomicPtr, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -160,7 +163,7 @@ fn a_receive_that_is_given_up_goes_back_to_the_front() {
     }
 }
 
-/// An operation has room for three words. What does not fit, in size or by how it lies, is left in the arm.
+/// Arms of each are in blocks of the thread's own or, if they are large or aligned to more than those, of the allocator.
 #[test]
 fn a_value_of_any_size_is_received_and_given_back() {
     struct Padded<const N: usize> {
@@ -179,9 +182,6 @@ fn a_value_of_any_size_is_received_and_given_back() {
             self.i
         }
     }
-
-    #[repr(align(16))]
-    struct Aligned(Padded<1>);
 
     fn play<T: 'static>(make: impl Fn(usize, Token) -> T, look: impl Fn(&T) -> usize) {
         let drops = Drops::default();
@@ -210,23 +210,67 @@ fn a_value_of_any_size_is_received_and_given_back() {
         assert!(matches!(select.wait().recv(&rx), Err(RecvError)));
     }
 
-    const {
-        assert!(
-            size_of::<Padded<8>>() == 3 * size_of::<usize>()
-                && size_of::<Padded<9>>() > 3 * size_of::<usize>()
-        )
-    };
     play(|i, token| (i, token), |value| value.0);
-    play(Padded::<8>::new, Padded::look);
     play(Padded::<9>::new, Padded::look);
     play(Padded::<1000>::new, Padded::look);
-    play(
-        |i, token| Aligned(Padded::new(i, token)),
-        |value| {
-            assert!(ptr::from_ref(value).addr().is_multiple_of(16));
-            value.0.look()
-        },
-    );
+    macro_rules! play_aligned {
+        ($($align:literal)*) => {$({
+            #[repr(align($align))]
+            struct Aligned(Padded<1>);
+            play(
+                |i, token| Aligned(Padded::new(i, token)),
+                |value| {
+                    assert!(ptr::from_ref(value).addr().is_multiple_of($align));
+                    value.0.look()
+                },
+            );
+        })*};
+    }
+    play_aligned!(16 32 64 4096);
+}
+
+/// The memory of arms comes from the thread, and goes back to it, which may have none of its own any more.
+#[test]
+fn selects_and_operations_may_be_made_and_dropped_as_their_thread_ends() {
+    type Kept = (Select<'static>, rendez::SelectedOperation<'static>, &'static Channel);
+    type Channel = (Sender<Token>, Receiver<Token>);
+    struct Last(RefCell<Option<Kept>>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let (mut select, operation, (tx, rx)) = self.0.take().expect("it was filled");
+            drop(operation);
+            let number = select.recv(rx);
+            let operation = select.wait();
+            assert!(operation.index() <= number);
+            drop(operation.recv(rx));
+            let mut other = Select::new();
+            other.send(tx);
+            drop(other.wait());
+            drop((other, select));
+        }
+    }
+    thread_local! {
+        static LAST: Last = const { Last(RefCell::new(None)) };
+    }
+    let drops = Drops::default();
+    let channel: &'static Channel = Box::leak(Box::new(chan::bounded(1)));
+    for i in 0..100 {
+        channel.0.send(drops.token()).unwrap();
+        thread::spawn(move || {
+            LAST.with(|last| {
+                // Last to be dropped, for it was first to be there.
+                let mut select = Select::new();
+                select.recv(&channel.1);
+                let operation = select.wait();
+                *last.0.borrow_mut() = Some((select, operation, channel));
+            });
+        })
+        .join()
+        .unwrap();
+        assert_eq!((drops.count(), channel.1.len()), (i + 1, 0));
+    }
+    static KEPT: AtomicPtr<Channel> = AtomicPtr::new(ptr::null_mut());
+    KEPT.store(ptr::from_ref(channel).cast_mut(), Ordering::Relaxed);
 }
 
 #[test]

@@ -179,7 +179,7 @@ pub struct WorkerStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StackStats {
-    /// Bytes of address space for each, guard page included.
+    /// Bytes of address space for each, guard page included. (A page between two that nobody touches may come on top.)
     pub size: usize,
     /// Given out: goroutines have them, or workers, for the next.
     pub in_use: u64,
