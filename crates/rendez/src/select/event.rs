@@ -232,6 +232,7 @@ macro_rules! delegate {
         }
     };
 }
+#[cfg(not(loom))]
 pub(super) use delegate;
 
 /// An event whose result goes through a function; see [`Event::map`].
