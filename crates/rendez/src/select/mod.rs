@@ -8,11 +8,11 @@
 //!
 //! All three are the same mechanism: alternatives ([arms](Arm)) that are tried in random order, then queued together, of
 //! which one is chosen; the others have no effect. They work from goroutines, OS threads and async tasks. A
-//! select over an arm that is ready parks nobody. `select!` allocates nothing, ready or parked, up to 32 arms; a `Select`
-//! makes a box for each operation that it returns, and `choose` two lists.
+//! select over an arm that is ready parks nobody. `select!` allocates nothing, ready or parked, up to 32 arms; nor does a `Select`, which
+//! takes a block of the thread's own for each operation that it returns; `choose` makes two lists.
 //!
-//! The cost grows with the arms. A [`Select`] over 1, 4, 64 and 1024 channels, of which a random one is ready, took 22, 44, 208
-//! and 3600 ns with the send that made it so; one that parks until a value comes 70, 111, 640 and 11,200 ns (cases
+//! The cost grows with the arms. A [`Select`] over 1, 4, 64 and 1024 channels, of which a random one is ready, took 27, 47, 207
+//! and 3900 ns with the send that made it so; one that parks until a value comes 71, 116, 750 and 20,300 ns (cases
 //! `arms_*` of the bench, on the machine of the README's table).
 
 mod arm;
