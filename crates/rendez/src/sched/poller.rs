@@ -31,8 +31,9 @@
 //!
 //! A worker that is kept by one goroutine does not look at its poller, and whoever waits there is not told. Goroutines of its
 //! own could not run anyway; for others, the sentinel of the idle workers looks at the pollers of such workers, and
-//! busy workers look at one other in turn, as often as [`OTHERS_EVERY`] if they look at their own: the kernel may have taken that one's processor away. Beyond the runtime nobody does, so a source does not stay with the poller of
-//! another runtime than that of whoever waits: it moves ([`Poller::is_near`]).
+//! busy workers look at one other in turn, as often as [`OTHERS_EVERY`] if they look at their own: the kernel may have taken that one's
+//! processor away. Beyond the runtime nobody does, so a source does not stay with the poller of another runtime than that of whoever
+//! waits: it moves ([`Poller::is_near`]).
 
 use super::{
     WorkerShared, bell::Bell, deadlock::WaitingThread, runtime::Shared, shared, sleep::Sleep,
