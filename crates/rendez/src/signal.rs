@@ -24,7 +24,7 @@
 
 use crate::{
     chan::{self, Receiver, Sender, TrySendError},
-    sched::deadlock::WaitingThread,
+    sched::waiting::WaitingThread,
 };
 use signal_hook::{
     consts::signal,

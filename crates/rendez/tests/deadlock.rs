@@ -62,6 +62,11 @@ programs! {
     a_deadlock_that_comes_after_work_and_timers_is_found => Dead(&["[chan receive]"]),
     a_thread_that_ends_without_a_word_leaves_a_deadlock => Dead(&["[chan receive]"]),
     a_main_thread_that_waits_for_a_goroutine_is_no_way_out => Dead(&["[chan receive]"]),
+    a_main_thread_that_kept_its_sender_is_told_when_all_goroutines_have_ended => Dead(&["thread \"main\" [chan receive]:\n\twaits for channel \"results\" of u32, made at crates/rendez/tests/deadlock.rs:", "; it has 1 sender and 1 receiver"]),
+    a_main_thread_that_waits_alone_is_told => Dead(&["thread \"main\" [chan receive]:\n\twaits for channel of i32, made at"]),
+    threads_that_wait_for_each_other_are_told_without_a_goroutine => Dead(&["thread \"main\" [sync.WaitGroup.Wait]", "thread \"left\" [sync.Mutex.Lock]:\n\twaits for mutex of i32, made at", "thread \"right\" [sync.Mutex.Lock]"]),
+    a_main_thread_that_waits_after_its_runtime_has_ended_is_told => Dead(&["thread \"main\" [sync.WaitGroup.Wait]"]),
+    a_main_thread_that_waits_alone_for_another_thread_is_served => Alive,
     threads_and_timers_that_may_still_wake_somebody_are_waited_for => Alive,
     a_deadlock_after_there_were_spares_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
     a_deadlock_after_there_were_spares_of_two_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
@@ -113,8 +118,11 @@ fn check(name: &str, end: &End) -> Result<(), Failed> {
         Alive if status.success() => Ok(()),
         Alive => Err(format!("{status}: {err}").into()),
         Dead(lines) => {
-            let head = "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine ";
-            let missing = lines.iter().chain(std::iter::once(&head)).find(|line| !err.contains(**line));
+            let head = ["\n\ngoroutine ", "\n\nthread "]
+                .map(|who| format!("fatal error: all goroutines are asleep - deadlock!{who}"));
+            let is_told = head.iter().any(|head| err.contains(head));
+            let missing =
+                if is_told { lines.iter().find(|line| !err.contains(**line)) } else { Some(&"head") };
             match missing {
                 _ if status.code() != Some(2) => Err(format!("{status}, not 2: {err}").into()),
                 Some(line) => Err(format!("no {line:?} in: {err}").into()),
@@ -303,6 +311,68 @@ fn a_main_thread_that_waits_for_a_goroutine_is_no_way_out() {
     // Not in a runtime's main: the thread itself waits.
     let _ = handle.join();
     drop(tx);
+}
+
+fn a_main_thread_that_kept_its_sender_is_told_when_all_goroutines_have_ended() {
+    let (tx, rx) = chan::bounded::<u32>(0);
+    rx.set_name("results");
+    for n in 0..3 {
+        let tx = tx.clone();
+        go(move || tx.send(n).unwrap());
+    }
+    // It ends when the last sender is dropped, which is here.
+    assert_eq!(rx.iter().count(), 3);
+    drop(tx);
+}
+
+fn a_main_thread_that_waits_alone_is_told() {
+    let (_tx, rx) = chan::bounded::<i32>(0);
+    let _ = rx.recv();
+}
+
+fn threads_that_wait_for_each_other_are_told_without_a_goroutine() {
+    let (left, right) = (Arc::new(Mutex::new(1)), Arc::new(Mutex::new(2)));
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let group = WaitGroup::new();
+    for (name, first, second) in [("left", &left, &right), ("right", &right, &left)] {
+        let (first, second, both, group) = (first.clone(), second.clone(), both.clone(), group.clone());
+        group.add(1);
+        let cross = move || {
+            let _first = first.lock();
+            both.wait();
+            drop(second.lock());
+            group.done();
+        };
+        thread::Builder::new().name(name.into()).spawn(cross).unwrap();
+    }
+    group.wait();
+}
+
+fn a_main_thread_that_waits_after_its_runtime_has_ended_is_told() {
+    let group = WaitGroup::new();
+    group.add(2);
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    let done = group.clone();
+    runtime.run(move || done.done());
+    drop(runtime);
+    group.wait();
+}
+
+fn a_main_thread_that_waits_alone_for_another_thread_is_served() {
+    let (tx, rx) = chan::bounded(0);
+    let thread = thread::spawn(move || {
+        thread::sleep(2 * LONG);
+        tx.send(1).unwrap();
+    });
+    assert_eq!(rx.recv(), Ok(1));
+    thread.join().unwrap();
+    // By time alone, and by an alarm's thread alone.
+    let (_tx, rx) = chan::bounded::<i32>(0);
+    assert!(rx.recv_timeout(LONG).is_err());
+    assert!(chan::after(LONG).recv().is_ok());
+    rendez::block_on(time::sleep_async(LONG));
+    let (ctx, _cancel) = Context::background().with_timeout(LONG);
+    assert!(ctx.done().recv().is_err());
 }
 
 /// A socket at whose other end another process writes something after a while, and that process.

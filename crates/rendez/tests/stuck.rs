@@ -251,6 +251,27 @@ fn the_environment_has_reports_printed_and_neither_hook_nor_spares_means_no_thre
 }
 
 #[test]
+fn a_process_that_ends_waits_for_a_report_that_is_being_told() {
+    let ended = in_a_child(|| {
+        let (begun, begins) = mpsc::sync_channel(1);
+        diag::on_stuck(move |stuck| {
+            let _ = begun.try_send(());
+            // As long as naming the first calls may take.
+            thread::sleep(Duration::from_millis(300));
+            eprintln!("told of {:?}", stuck.name());
+        });
+        runtime(1).run(move || {
+            let waits = move || begins.recv().unwrap();
+            Builder::new().name("waits").spawn(waits).unwrap().join().unwrap();
+        });
+    });
+    if let Some(ended) = ended {
+        assert!(ended.status.success(), "{ended:?}");
+        assert!(ended.err.contains("told of Some(\"waits\")"), "{ended:?}");
+    }
+}
+
+#[test]
 fn the_monitor_sleeps_when_all_workers_do_and_sees_who_wakes() {
     must_succeed_in_a_child(|| {
         let reports = reports();

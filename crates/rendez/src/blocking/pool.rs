@@ -9,7 +9,7 @@
 //! no more than [`MOST_LOOKUPS`] are among the jobs or carried out; others stand in a line of their own, of which the first comes to the
 //! jobs when one has ended.
 
-use crate::sched::deadlock::WaitingThread;
+use crate::sched::waiting::WaitingThread;
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},

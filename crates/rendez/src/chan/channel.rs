@@ -218,7 +218,7 @@ impl<T> Channel<T> {
     /// it comes to that, so that the caller's need not exist.
     const IS_SMALL: bool = mem::size_of::<T>() <= 2 * mem::size_of::<usize>();
 
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn send_waiting(
         &self,
         from: *mut T,
@@ -231,7 +231,7 @@ impl<T> Channel<T> {
         // the queue; nothing in between unwinds.
         unsafe { state.senders.push(&node) };
         drop(state);
-        let outcome = waiter.wait(deadline, Awaited::of(Reason::ChanSend, self));
+        let outcome = waiter.wait_in_place(deadline, Awaited::of(Reason::ChanSend, self));
         match outcome {
             Outcome::Arm(_) if node.status() == Status::Done => return Ok(()),
             Outcome::Arm(_) => return Err(Failure::Closed),
@@ -352,7 +352,7 @@ impl<T> Channel<T> {
     ///
     /// # Safety
     /// `into` can be written, and has been if the answer is `Done`.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) unsafe fn recv_waiting(
         &self,
         into: *mut T,
@@ -371,7 +371,7 @@ impl<T> Channel<T> {
         } else {
             drop(state);
         }
-        let outcome = waiter.wait(deadline, Awaited::of(Reason::ChanReceive, self));
+        let outcome = waiter.wait_in_place(deadline, Awaited::of(Reason::ChanReceive, self));
         match outcome {
             Outcome::Arm(_) => match node.status() {
                 Status::Done => Waited::Done,

@@ -60,7 +60,9 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.recv(), Ok(1));
     /// assert!(rx.recv().is_err());
     /// ```
-    #[inline]
+    // Always inlined, with the wait in it: see `Waiter::wait_in_place`. And a buffered value goes from one register to another. (Measured on a Zen 4:
+    // `spsc_0` .71 of the time before, `mpmc_0` .73, `seq_1` .70, `mpmc_128` .81, `ping_pong` .95.)
+    #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
         // Before the value is taken: spending may yield, and a shutdown may end the goroutine there.
         wait::spend_budget();

@@ -85,9 +85,10 @@ pub(crate) fn write_all(f: &mut impl fmt::Write, all: &[Inhabitant]) -> fmt::Res
         first.write_title(f)?;
         write!(f, "\n{stack}")?;
         book.write_things(f, first)?;
-        match first.type_name.and_then(written_in) {
-            Some(function) => writeln!(f, "\tcreated by {function} at {}", first.site)?,
-            None => writeln!(f, "\tcreated at {}", first.site)?,
+        match (first.site, first.type_name.and_then(written_in)) {
+            (Some(site), Some(function)) => writeln!(f, "\tcreated by {function} at {site}")?,
+            (Some(site), None) => writeln!(f, "\tcreated at {site}")?,
+            (None, _) => {}
         }
         if n > 1 {
             writeln!(f, "\t(and {} more like it)", n - 1)?;
@@ -102,7 +103,7 @@ fn groups<'a>(all: &'a [(&'a Inhabitant, String)]) -> Vec<(&'a Inhabitant, &'a s
     if all.len() <= MANY {
         return all.iter().map(|(one, stack)| (*one, &**stack, 1 + one.alike)).collect();
     }
-    let site = |i: &Inhabitant| (i.site.file(), i.site.line(), i.site.column(), i.state);
+    let site = |i: &Inhabitant| (i.site.map(|site| (site.file(), site.line(), site.column())), i.state);
     // Those whose stacks are not known come after all others of their site, and are taken to be like those.
     let mut sorted: Vec<&(&Inhabitant, String)> = all.iter().collect();
     sorted.sort_by_key(|(one, stack)| (site(one), stack.is_empty(), stack, one.id));

@@ -31,7 +31,7 @@
 
 use super::{
     deadlines::{Deadlines, SLOTS, Slot},
-    deadlock::WaitingThread,
+    waiting::WaitingThread,
 };
 use crate::{lock::SpinLock, time::Instant};
 use std::{

@@ -38,7 +38,7 @@ const EACH: u64 = 250_000;
 /// Of so many in all, which takes some milliseconds, and a part of a stack that was not in memory for each.
 const LOOKED_AT_IN_ALL: u64 = 2000;
 
-/// A goroutine that has not ended.
+/// A goroutine that has not ended, or a thread that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inhabitant {
     pub(crate) id: u64,
@@ -48,7 +48,8 @@ pub(crate) struct Inhabitant {
     pub(crate) state: &'static str,
     /// For how long it has, in seconds; about.
     pub(crate) seconds: u32,
-    pub(crate) site: &'static Location<'static>,
+    /// Where it was created; not of a thread.
+    pub(crate) site: Option<&'static Location<'static>>,
     /// Of its closure.
     pub(crate) type_name: Option<&'static str>,
     /// Of its stack, the innermost first; none if they were not looked at.
@@ -80,12 +81,32 @@ impl Inhabitant {
         }
         f.write_str("]:")
     }
+
+    /// A thread that waits, with a `key` that no goroutine has.
+    pub(super) fn of_thread(title: String, key: u64, state: &'static str, things: Vec<Thing>) -> Inhabitant {
+        Inhabitant {
+            id: 0,
+            title,
+            state,
+            seconds: 0,
+            site: None,
+            type_name: None,
+            frames: Vec::new(),
+            alike: 0,
+            key,
+            things,
+            is_stuck: true,
+            is_seen: false,
+            closure: 0..0,
+            given: Vec::new(),
+        }
+    }
 }
 
 impl fmt::Display for Inhabitant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_title(f)?;
-        write!(f, "\n\tcreated at {}", self.site)
+        self.site.map_or(Ok(()), |site| write!(f, "\n\tcreated at {site}"))
     }
 }
 
@@ -129,7 +150,7 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
         title: task.title(),
         state,
         seconds: 0,
-        site: task.site,
+        site: Some(task.site),
         type_name: task.type_name(),
         frames: Vec::new(),
         alike: 0,

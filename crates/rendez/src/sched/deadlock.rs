@@ -2,8 +2,8 @@
 //!
 //! The last worker that is awake in a runtime sleeps for a while and then wakes once more, to tidy up. There it asks:
 //!
-//! 1. Are there goroutines that have not ended, of this runtime, and of no runtime is a worker awake, or has a timer or an
-//!    alarm set, or a queue that is not empty? (`published.timed` is stored before each sleep.)
+//! 1. Are there goroutines that have not ended, of this runtime, or threads that [wait](super::waiting); and of no runtime is a worker
+//!    awake, or has a timer or an alarm set, or a queue that is not empty? (`published.timed` is stored before each sleep.)
 //! 2. Does no poller have a source (whether or not somebody waits for it), and nobody wait for a call on the pool, or a signal?
 //!    Is every OS thread of the process one that we know: a worker that sleeps, or one that waits, without a limit, for something of
 //!    rendez (among them the thread of the alarms, with none set)? Any other may be about to send. One that has been woken does not wait any more, though it may not have
@@ -14,22 +14,25 @@
 //! final. Otherwise the question is asked again later, some times, in growing distances: a thread may end, and another worker may have
 //! been awake only to ask the same.
 //!
+//! Where there is no worker that could ask, because no goroutine has ever been started, say, a thread that waits does so, after a while.
+//!
 //! How many threads there are is read from `/proc`; where there is none, nothing is ever said.
 
-use super::{alarms, census::every_park_from, knots, monitor, poller, runtime::Shared, worker::Worker};
+use super::{
+    alarms, census::every_park_from, knots, monitor, poller, runtime::Shared, waiting, worker::Worker,
+};
+use crate::time::Instant;
 use std::{
     io::Write,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 /// All runtimes that have been started and not dropped.
 static RUNTIMES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
-/// How many threads wait, outside of any worker and without a limit, for something of rendez.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
 /// What else may wake a goroutine some day, and is no thread that could be counted.
 static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
 
@@ -47,23 +50,6 @@ impl Outside {
 impl Drop for Outside {
     fn drop(&mut self) {
         OUTSIDE.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// While there is one, a thread, which is no worker, waits for something of rendez. Whoever wakes it drops this before.
-#[derive(Debug)]
-pub(crate) struct WaitingThread(());
-
-impl WaitingThread {
-    pub(crate) fn new() -> WaitingThread {
-        WAITING.fetch_add(1, Ordering::SeqCst);
-        WaitingThread(())
-    }
-}
-
-impl Drop for WaitingThread {
-    fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -89,6 +75,29 @@ pub(super) fn runtimes() -> Vec<Arc<Shared>> {
     runtimes
 }
 
+/// When it is asked, and asked again: in growing distances, some times.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts(u32);
+
+impl Doubts {
+    /// Whether there has been none.
+    pub(super) fn is_new(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Iterator for Doubts {
+    type Item = Instant;
+
+    fn next(&mut self) -> Option<Instant> {
+        if self.0 >= MOST_DOUBTS {
+            return None;
+        }
+        self.0 += 1;
+        Instant::now().checked_add(DOUBT * (1 << self.0))
+    }
+}
+
 /// What a look has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
@@ -99,22 +108,44 @@ enum Look {
 }
 
 impl Worker {
-    /// Whether it should be asked again, because there are goroutines, and it was not certain that none will ever run. If it is,
-    /// this does not return.
+    /// Whether it should be asked again, because there are goroutines, or threads that wait, and it was not certain that nothing will
+    /// ever run. If it is, this does not return.
     pub(super) fn check_deadlock(&self) -> bool {
-        if self.harness.is_some() || self.runtime.is_stopping() || self.runtime.is_quiescent() {
+        if self.harness.is_some() || self.runtime.is_stopping() {
             return false;
         }
-        let runtimes = runtimes();
-        match (look(&runtimes, self), look(&runtimes, self)) {
-            (Look::Dead(before), Look::Dead(after)) if before == after => report(self),
-            // Also if somebody else was awake, who may have been asking the same at the same moment.
-            _ => true,
+        // A thread may wait for what nobody will do: there need be no goroutine for that.
+        if self.runtime.is_quiescent() && !waiting::any_asked() {
+            return false;
         }
+        if is_dead(&runtimes(), Some(self)) {
+            report(Some(self));
+        }
+        // Also if somebody else was awake, who may have been asking the same at the same moment.
+        true
     }
 }
 
-fn look(runtimes: &[Arc<Shared>], me: &Worker) -> Look {
+/// The same, from a thread that has waited for a while, where there is no worker that would ask. Whether it should be asked again.
+pub(crate) fn check_from_thread() -> bool {
+    let runtimes = runtimes();
+    if runtimes.iter().any(|runtime| runtime.living_workers() > 0) {
+        return false;
+    }
+    if is_dead(&runtimes, None) {
+        report(None);
+    }
+    true
+}
+
+fn is_dead(runtimes: &[Arc<Shared>], me: Option<&Worker>) -> bool {
+    match (look(runtimes, me), look(runtimes, me)) {
+        (Look::Dead(before), Look::Dead(after)) => before == after,
+        _ => false,
+    }
+}
+
+fn look(runtimes: &[Arc<Shared>], me: Option<&Worker>) -> Look {
     let (mut workers, mut progress) = (0, 0_u64);
     for runtime in runtimes {
         workers += runtime.living_workers();
@@ -131,7 +162,7 @@ fn look(runtimes: &[Arc<Shared>], me: &Worker) -> Look {
     {
         return Look::Alive;
     }
-    let known = workers + WAITING.load(Ordering::SeqCst);
+    let known = workers + waiting::count();
     match threads() {
         Some(all) if all == known => Look::Dead(progress),
         _ => Look::Alive,
@@ -144,16 +175,28 @@ fn threads() -> Option<usize> {
     status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()
 }
 
+/// When nothing moves and it is not certain that nothing will, it is asked again after twice this, then four times, and so on.
+const DOUBT: Duration = Duration::from_millis(200);
+const MOST_DOUBTS: u32 = 10;
+
 /// For how long a worker may look at its goroutines, of which there may be hundreds of thousands.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn report(me: &Worker) -> ! {
+fn report(me: Option<&Worker>) -> ! {
+    static REPORTS: AtomicBool = AtomicBool::new(false);
+    while REPORTS.swap(true, Ordering::SeqCst) {
+        // Another thread tells it, and ends the process.
+        std::thread::park();
+    }
     let mut text = String::from("fatal error: all goroutines are asleep - deadlock!\n\n");
     // Nobody runs who would be kept waiting.
-    let all = every_park_from(Some(me), PATIENCE);
+    let mut all = every_park_from(me, PATIENCE);
+    let mut rings = String::new();
     // Into a String, which takes all.
+    let _ = crate::diag::write_rings(&mut rings, &all, &knots(&all, |_| true));
+    all.extend(waiting::census());
     let _ = crate::diag::write_all(&mut text, &all);
-    let _ = crate::diag::write_rings(&mut text, &all, &knots(&all, |_| true));
+    text.push_str(&rings);
     let _ = std::io::stderr().write_all(text.as_bytes());
     std::process::exit(2);
 }

@@ -39,6 +39,7 @@
 
 use super::{
     alarms::OVERDUE,
+    deadlock::Doubts,
     deque::{self, Steal},
     monitor,
     placement::SLACK,
@@ -50,7 +51,13 @@ use super::{
 };
 use crate::{primitives::prefetch_whole, time::Instant};
 use crossbeam_deque::{Injector, Steal as Injected};
-use std::{cell::Cell, hint, sync::atomic::Ordering, thread, time::Duration};
+use std::{
+    cell::{Cell, RefMut},
+    hint,
+    sync::atomic::Ordering,
+    thread,
+    time::Duration,
+};
 
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a thief has to have seen unstarted tasks at a victim, in processor time of the victim, to take the last ones
@@ -224,8 +231,9 @@ impl Worker {
     /// of which always waits for its turn. As long as their bursts are [`BRIEF`], who was there at the first look has run by now, and
     /// has not waited.
     fn is_backlogged(&self, victim: usize, shared: &WorkerShared, polls: Option<usize>) -> bool {
-        let (now, switches) = (Instant::now(), shared.published.switches.load(Ordering::Relaxed));
-        if self.stands_still(victim, switches, now) {
+        let now = Instant::now();
+        let Still { switches, since, .. } = *self.still(victim, shared, now);
+        if now.duration_since(since) >= BACKLOG_FOR_SURE {
             return true;
         }
         let polled = shared.counters.async_polls.get();
@@ -253,43 +261,38 @@ impl Worker {
         false
     }
 
-    /// Whether a victim, which has something, has not switched for so long that it may be robbed.
-    fn stands_still(&self, victim: usize, switches: u32, now: Instant) -> bool {
+    /// What is known of a victim, which has something, and stands still: since when it has not switched.
+    fn still(&self, victim: usize, shared: &WorkerShared, now: Instant) -> RefMut<'_, Still> {
         let mut all = self.still.borrow_mut();
         if all.len() <= victim {
             all.resize(victim + 1, None);
         }
-        let still = all[victim].filter(|still| still.switches == switches);
-        all[victim] = Some(still.unwrap_or(Still { switches, since: now }));
-        still.is_some_and(|still| now.duration_since(still.since) >= BACKLOG_FOR_SURE)
+        let switches = shared.published.switches.load(Ordering::Relaxed);
+        RefMut::map(all, |all| {
+            let still = &mut all[victim];
+            if still.is_none_or(|still| still.switches != switches) {
+                *still = None;
+            }
+            still.get_or_insert(Still { switches, since: now, ran: None })
+        })
     }
 
-    /// Whether the kernel has taken the processor away from a victim where woken async goroutines wait: it has not switched since a look a while
-    /// ago, and hardly run. They go on here, and may come back. One victim is watched at a time, as long as it
-    /// stands still and has some.
+    /// Whether the kernel has taken the processor away from a victim where woken async goroutines wait: it has not switched for a while, and then
+    /// hardly run for as long again. They go on here, and may come back.
     fn is_away(&self, victim: usize, shared: &WorkerShared) -> bool {
         let now = Instant::now();
-        let stands = |away: &Away| {
-            self.runtime.victim(away.victim).is_some_and(|Victim { shared, polls, .. }| {
-                !polls.is_empty() && shared.published.switches.load(Ordering::Relaxed) == away.switches
-            })
-        };
-        let Some(away) = self.away.get().filter(stands) else {
-            let switches = shared.published.switches.load(Ordering::Relaxed);
-            self.away.set(Some(Away { victim, switches, since: now, ran: None }));
-            return false;
-        };
-        let waited = now.duration_since(away.since);
-        if away.victim != victim || waited < AWAY {
-            return false;
-        }
-        // The clock is not asked of a victim that switches: that is a call of the system, which holds the victim up.
-        match away.ran {
-            Some(ran) => shared.clock.now().saturating_sub(ran) < waited / 2,
-            None => {
-                self.away.set(Some(Away { since: now, ran: Some(shared.clock.now()), ..away }));
+        let mut still = self.still(victim, shared, now);
+        match still.ran {
+            Some((at, ran)) => {
+                let waited = now.duration_since(at);
+                waited >= AWAY && shared.clock.now().saturating_sub(ran) < waited / 2
+            }
+            // The clock is not asked of a victim that switches: that is a call of the system, which holds the victim up.
+            None if now.duration_since(still.since) >= AWAY => {
+                still.ran = Some((now, shared.clock.now()));
                 false
             }
+            None => false,
         }
     }
 
@@ -337,7 +340,7 @@ impl Worker {
         let (mut period, mut retry) = (SENTINEL_MIN, STARVED_RETRY);
         let mut tidy_at = Instant::now().checked_add(TIDY_AFTER);
         let mut switches = Vec::new();
-        let mut doubt = 0;
+        let mut doubts = Doubts::default();
         let (mut quiet, mut progress) = (0, self.runtime.progress());
         let mut rest = FIRST_REST;
         loop {
@@ -358,7 +361,7 @@ impl Worker {
                     }
                     retry = (retry * 2).min(STARVED_RETRY_MAX);
                     if tidy_at.is_some_and(|at| at <= Instant::now()) {
-                        tidy_at = self.tidy(&mut doubt);
+                        tidy_at = self.tidy(&mut doubts);
                     }
                 }
                 woken @ (Woken::Sentinel | Woken::Deputy | Woken::Rested) => {
@@ -696,21 +699,13 @@ pub(super) struct Watch {
     polled: u64,
 }
 
-/// When a victim first had something after so many switches.
+/// A victim that has had something, and not switched, since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Still {
     switches: u32,
     since: Instant,
-}
-
-/// What a victim looked like that may have been deprived of its processor.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Away {
-    victim: usize,
-    switches: u32,
-    since: Instant,
-    /// Its processor time then, once it has stood still for a while.
-    ran: Option<Duration>,
+    /// Its processor time when it had stood still for a while, and when that was.
+    ran: Option<(Instant, Duration)>,
 }
 
 /// Why a worker woke.

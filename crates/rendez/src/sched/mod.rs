@@ -49,6 +49,7 @@ mod sources;
 mod spares;
 mod starved;
 mod timers;
+pub(crate) mod waiting;
 mod worker;
 
 pub(crate) use alarms::Alarm;
@@ -421,9 +422,12 @@ impl Drop for Crowd {
 }
 
 /// Parks the running goroutine until `waiter` is decided.
-#[inline]
+#[inline(always)]
 pub(crate) fn park(waiter: &Waiter, deadline: Option<Instant>, awaited: Awaited<'_>) {
-    with_worker(|worker| worker.expect("only goroutines park here").park(waiter, deadline, awaited));
+    // Not by a closure, which might become a function: see `Waiter::wait_in_place`.
+    // SAFETY: as in `with_worker`.
+    let worker = unsafe { WORKER.get().as_ref() };
+    worker.expect("only goroutines park here").park(waiter, deadline, awaited);
 }
 
 /// Queues an async goroutine that has been woken on its runtime, `home`: on this worker if that is one of it.

@@ -42,10 +42,10 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    WorkerShared,
-    deadlock::{self, WaitingThread},
+    WorkerShared, deadlock,
     runtime::Shared,
     spares::{PROLIFIC, Sight},
+    waiting::WaitingThread,
 };
 use crate::{diag::stuck, time};
 use std::{

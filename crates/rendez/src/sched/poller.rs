@@ -36,8 +36,8 @@
 //! waits: it moves ([`Poller::is_near`]).
 
 use super::{
-    WorkerShared, bell::Bell, deadlock::WaitingThread, runtime::Shared, shared, sleep::Sleep,
-    sources::Sources, worker::Worker,
+    WorkerShared, bell::Bell, runtime::Shared, shared, sleep::Sleep, sources::Sources,
+    waiting::WaitingThread, worker::Worker,
 };
 use crate::{
     fd::{Readiness, Source},

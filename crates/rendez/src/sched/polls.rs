@@ -43,6 +43,12 @@ impl Polls {
         if self.any.get() { self.deque.len() } else { 0 }
     }
 
+    /// Whether there may be some.
+    #[inline(always)]
+    pub(super) fn has_any(&self) -> bool {
+        self.any.get()
+    }
+
     /// Queues a task that its state word says is to be queued.
     #[inline]
     pub(super) fn push(&self, task: *mut Header) {

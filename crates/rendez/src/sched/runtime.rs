@@ -390,14 +390,15 @@ impl Shared {
         (finished, spawned.saturating_sub(finished))
     }
 
-    /// Whether nothing runs here, nothing is queued and no time limit is set, as far as can be seen; the caller's worker is
-    /// awake and does not count.
-    pub(super) fn seems_dead(&self, me: &Worker) -> bool {
+    /// Whether nothing runs here, nothing is queued and no time limit is set, as far as can be seen; the caller's worker, if
+    /// it has one, is awake and does not count.
+    pub(super) fn seems_dead(&self, me: Option<&Worker>) -> bool {
         self.injector.is_empty()
             && self.woken.is_empty()
             && self.started_slots().all(|slot| {
                 let shared = slot.shared;
-                let sleeps = std::ptr::eq(shared, me.shared) || shared.sleep.looks_asleep();
+                let sleeps =
+                    me.is_some_and(|me| std::ptr::eq(shared, me.shared)) || shared.sleep.looks_asleep();
                 sleeps && shared.seems_dead()
             })
     }

@@ -24,9 +24,10 @@ mod tested;
 
 use super::{
     clock,
+    deadlock::Doubts,
     deque::Deque,
     harness, high_water,
-    idle::{Away, Spins, Still, Watch},
+    idle::{Spins, Still, Watch},
     loot::Loot,
     monitor,
     placement::{self, Kind, Placer},
@@ -42,7 +43,7 @@ use crate::{
     primitives::prefetch,
     task::{
         Goroutine, Header,
-        fiber::{Fiber, Order, SEEN, Suspend},
+        fiber::{CAN_PASS, Fiber, Order, SEEN, Suspend},
         header::{ASYNC, PINNED, SERVES, SPREAD},
         heap,
     },
@@ -71,6 +72,8 @@ const FRESH_EVERY: u32 = 16;
 /// Of the unstarted ones that get such a turn, one in this many is the oldest.
 const OLDEST_EVERY: u32 = 4;
 const MAINTAIN_EVERY: u32 = 32;
+/// At these ticks the loop does something besides: maintains, or samples a burst.
+const LOOKS_AROUND: u32 = MAINTAIN_EVERY / 2;
 /// So many turns before a goroutine's own, what the worker has to know of it is fetched: far enough for a fetch from memory, which
 /// takes some turns of goroutines that do little.
 const BOOKS_AHEAD: u32 = 10;
@@ -78,7 +81,9 @@ const BOOKS_AHEAD: u32 = 10;
 const PAGES_AHEAD: u32 = 4;
 const SAMPLE_EVERY: u32 = 64;
 /// Which of them is timed. Not the one after a look at the timers: that is often the first burst of who has slept, and a short one.
-const SAMPLED: u32 = MAINTAIN_EVERY / 2;
+const SAMPLED: u32 = LOOKS_AROUND;
+const _: () =
+    assert!(MAINTAIN_EVERY.is_multiple_of(LOOKS_AROUND) && SAMPLE_EVERY.is_multiple_of(LOOKS_AROUND));
 /// Of these, one in some is seen to the end of what it wakes.
 const LATENCY_EVERY: u32 = SAMPLE_EVERY * 8;
 /// So many timed polls of chatty async goroutines in a row say that there are no others.
@@ -95,10 +100,6 @@ const REFUSALS: i32 = 64;
 /// Idle runners that a worker keeps, some milliseconds' worth of goroutines that sleep or wait and end (see also
 /// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, some at a time.
 const KEPT_RUNNERS: usize = 1024;
-
-/// When nothing moves and it is not certain that nothing will, it is asked again after twice this, then four times, and so on.
-const DOUBT: Duration = Duration::from_millis(200);
-const MOST_DOUBTS: u32 = 10;
 
 pub(crate) struct Worker {
     pub(super) index: usize,
@@ -158,9 +159,10 @@ pub(crate) struct Worker {
     pub(super) watch: Cell<Option<Watch>>,
     /// Of each that had something when it was looked at last.
     pub(super) still: RefCell<Vec<Option<Still>>>,
-    pub(super) away: Cell<Option<Away>>,
     /// Above zero if the bursts that were timed last were long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<u32>,
+    /// Whether what runs may pass on to another one when it suspends, without the loop: see `pass_on`.
+    passes: Cell<bool>,
     /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
     curious: Cell<u32>,
     /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
@@ -248,8 +250,8 @@ impl Worker {
             random: RefCell::new(random),
             watch: Cell::new(None),
             still: RefCell::default(),
-            away: Cell::new(None),
             slow: Cell::new(0),
+            passes: Cell::new(false),
             curious: Cell::new(0),
             polls_work: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
@@ -476,31 +478,25 @@ impl Worker {
                     None => return,
                 };
             }
-            self.current.set(task);
-            self.fiber.set(fiber);
-            self.budget.set(self.full_budget.get());
-            self.family.set(self.family.get().wrapping_add(0x10000));
-            self.siblings.set(0);
-            let switches = &self.shared.published.switches;
-            // What is said above of what runs is there for a handler that sees the number.
-            compiler_fence(Ordering::Release);
-            switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
-            if self.shared.counters.is_probe(task) {
-                self.shared.counters.take_probe();
-            }
+            self.burst_begins(task, fiber, tick);
             let order = Order { task, cancelled: self.runtime.is_stopping() };
             let curious = self.curious.get();
-            let suspended = match is_sampled(tick) || curious > 0 {
-                true => self.observe(task, fiber, order, tick, curious),
-                false => Fiber::resume(fiber, order),
+            let suspended = if is_sampled(tick) || curious > 0 {
+                self.observe(task, fiber, order, tick, curious)
+            } else {
+                self.passes.set(self.slow.get() == 0 && self.harness.is_none());
+                let suspended = Fiber::resume(fiber, order);
+                self.passes.set(false);
+                suspended
             };
-            switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
-            compiler_fence(Ordering::Release);
-            self.current.set(ptr::null());
+            // It may have passed on to others, of whom this is the last.
+            let (fiber, tick) = (self.fiber.get(), self.tick.get());
+            self.burst_ends(tick);
+            let task = self.current.replace(ptr::null());
             match suspended {
                 Suspend::Parked => {
                     if !(*fiber).owned.get() {
-                        self.own(fiber, task);
+                        self.own(fiber, task.cast_mut());
                     }
                 }
                 Suspend::Idle => {
@@ -513,6 +509,32 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// `task` is about to go on.
+    ///
+    /// # Safety
+    /// It is unfinished, and this is its worker and its fiber.
+    #[inline(always)]
+    unsafe fn burst_begins(&self, task: *const Header, fiber: *mut Fiber, tick: u32) {
+        self.current.set(task);
+        self.fiber.set(fiber);
+        self.budget.set(self.full_budget.get());
+        self.family.set(self.family.get().wrapping_add(0x10000));
+        self.siblings.set(0);
+        // What is said above of what runs is there for a handler that sees the number.
+        compiler_fence(Ordering::Release);
+        self.shared.published.switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
+        if self.shared.counters.is_probe(task) {
+            self.shared.counters.take_probe();
+        }
+    }
+
+    /// What has run suspends. A handler that sees the number looks no more at what is said of it.
+    #[inline(always)]
+    fn burst_ends(&self, tick: u32) {
+        self.shared.published.switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
+        compiler_fence(Ordering::Release);
     }
 
     /// A poll of an async goroutine of this site has been timed: says whether such work for long, here and of late.
@@ -760,16 +782,12 @@ impl Worker {
     }
 
     /// The runtime has been idle for a while: gives back memory that only a burst needed, and asks whether anything will
-    /// ever run again. If that is in `doubt`, says when to ask again.
-    pub(super) fn tidy(&self, doubt: &mut u32) -> Option<Instant> {
-        if *doubt == 0 {
+    /// ever run again. If there are `doubts`, says when to ask again.
+    pub(super) fn tidy(&self, doubts: &mut Doubts) -> Option<Instant> {
+        if doubts.is_new() {
             self.give_back();
         }
-        if *doubt >= MOST_DOUBTS || !self.check_deadlock() {
-            return None;
-        }
-        *doubt += 1;
-        Instant::now().checked_add(DOUBT * (1 << *doubt))
+        if self.check_deadlock() { doubts.next() } else { None }
     }
 
     fn give_back(&self) {

@@ -126,7 +126,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
                     Patience::None => waiter.end_here(reason).unwrap_or(Outcome::TimedOut),
                     Patience::Until(_) | Patience::Endless => {
                         let deadline = earliest(arms, patience);
-                        waiter.wait(deadline, Awaited::of(reason, &Queued(arms)))
+                        waiter.wait_in_place(deadline, Awaited::of(reason, &Queued(arms)))
                     }
                 };
                 // SAFETY: decided.

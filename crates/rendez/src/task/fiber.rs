@@ -13,6 +13,7 @@
 //!
 //! Everything here belongs to one worker, from making to disposal.
 
+pub(crate) use super::switch::CAN_PASS;
 use super::{
     frames,
     header::{self, Header},
@@ -257,16 +258,36 @@ impl Fiber {
         Suspend::from_word(unsafe { (*fiber).runner.resume(order.to_word()) })
     }
 
-    /// Leaves the fiber for the worker's loop until it is resumed.
+    /// Leaves the fiber for the worker's loop, or for the `next` one if that is not null, until it is resumed.
+    ///
+    /// # Safety
+    /// Called on this fiber's stack. The next one is another one of the same worker, on which a goroutine is parked.
+    #[inline(always)]
+    pub(crate) unsafe fn suspend(fiber: *const Fiber, next: *const Fiber) {
+        // SAFETY: by contract we run on it, and the next one does not run.
+        unsafe {
+            // To the next one it says to go on, as any word does that is not null.
+            let next = next.as_ref().map(|next| &next.runner);
+            let word = (*fiber).runner.leave(next, Suspend::Parked.to_word());
+            if Order::from_word(word).task.is_null() {
+                Fiber::tell_frames(fiber);
+            }
+        }
+    }
+
+    /// Tells the frames, and suspends again, until it is resumed.
     ///
     /// # Safety
     /// Called on this fiber's stack.
-    #[inline(always)]
-    pub(crate) unsafe fn suspend(fiber: *const Fiber) {
+    #[cold]
+    unsafe fn tell_frames(fiber: *const Fiber) {
         // SAFETY: by contract we run on it.
         unsafe {
-            while Order::from_word((*fiber).runner.suspend(Suspend::Parked.to_word())).task.is_null() {
+            loop {
                 frames::note((*fiber).limit);
+                if !Order::from_word((*fiber).runner.suspend(Suspend::Parked.to_word())).task.is_null() {
+                    return;
+                }
             }
         }
     }

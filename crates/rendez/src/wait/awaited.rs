@@ -9,7 +9,8 @@ use std::{marker::PhantomData, panic::Location, ptr, sync::Arc};
 
 /// Something that can be waited for, and can say what it is.
 pub(crate) trait Tells {
-    /// Adds what it is. Takes no lock but that of the names, and calls no code of the program's.
+    /// Adds what it is. Takes no lock but that of the names, and calls no code of the program's; reads what any thread may, for if it is a
+    /// thread that waits another one asks.
     fn tell(&self, things: &mut Vec<Thing>);
 }
 
@@ -77,7 +78,8 @@ impl Kind {
     /// Asks the source of a wait of this kind.
     ///
     /// # Safety
-    /// Both have been left together by a park that lasts, and this is the worker of the goroutine that is parked.
+    /// Both have been left together by a park that lasts, and this is the worker of the goroutine that is parked; or by a thread, whose wait
+    /// lasts for as long as this takes, and which has made known to this one what it did before.
     #[cfg(not(loom))]
     pub(crate) unsafe fn ask(&self, source: *const ()) -> Vec<Thing> {
         let mut things = Vec::new();

@@ -4,7 +4,13 @@ use super::{Awaited, Outcome, Waiter};
 use crate::primitives::thread::{self, Thread};
 use crate::time::Instant;
 #[cfg(not(loom))]
-use crate::{sched, task::Goroutine};
+use crate::{
+    sched::{
+        self, deadlock,
+        waiting::{Place, WaitingThread},
+    },
+    task::Goroutine,
+};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     task::Waker,
@@ -20,7 +26,7 @@ pub(super) enum Blocker {
         thread: Thread,
         /// That it waits for this alone, which is over with whoever wakes it, and not only when the system has let it run.
         #[cfg(not(loom))]
-        waits: Option<sched::deadlock::WaitingThread>,
+        waits: Option<WaitingThread>,
     },
     /// An async task: its waker is called.
     Task(Waker),
@@ -44,7 +50,7 @@ impl Blocker {
     /// The handle of the calling thread, which waits without a limit.
     #[cfg(not(loom))]
     fn waiting_thread() -> Blocker {
-        Blocker::Thread { thread: thread::current(), waits: Some(sched::deadlock::WaitingThread::new()) }
+        Blocker::Thread { thread: thread::current(), waits: Some(WaitingThread::new()) }
     }
 
     #[inline]
@@ -86,15 +92,20 @@ impl std::fmt::Debug for Blocker {
 }
 
 /// Blocks the calling goroutine or thread, whose waiter this is, until the wait is decided.
-#[inline]
+#[inline(never)]
 pub(super) fn block(waiter: &Waiter, deadline: Option<Instant>, awaited: Awaited<'_>) -> Outcome {
+    block_in_place(waiter, deadline, awaited)
+}
+
+/// As [`block`], in the function that calls this.
+#[inline(always)]
+pub(super) fn block_in_place(waiter: &Waiter, deadline: Option<Instant>, awaited: Awaited<'_>) -> Outcome {
     #[cfg(not(loom))]
     if sched::current_goroutine().is_some() {
         sched::park(waiter, deadline, awaited);
         return waiter.outcome().expect("a parked goroutine is resumed only when its wait is decided");
     }
-    let _ = awaited;
-    block_thread(waiter, deadline)
+    block_thread(waiter, deadline, awaited)
 }
 
 /// How often a thread looks at the word before it parks: a few microseconds, against the tens of microseconds that waking
@@ -104,43 +115,64 @@ const SPINS: u32 = 200;
 
 #[cfg(not(loom))]
 #[cold]
-fn block_thread(waiter: &Waiter, deadline: Option<Instant>) -> Outcome {
+fn block_thread(waiter: &Waiter, deadline: Option<Instant>, awaited: Awaited<'_>) -> Outcome {
     for _ in 0..SPINS {
         if let Some(outcome) = waiter.outcome() {
             return outcome;
         }
         std::hint::spin_loop();
     }
+    match deadline {
+        None => rest_thread(waiter, awaited),
+        Some(deadline) => rest_thread_until(waiter, deadline),
+    }
+}
+
+#[cfg(not(loom))]
+fn rest_thread(waiter: &Waiter, awaited: Awaited<'_>) -> Outcome {
+    // SAFETY: it is dropped at the end of this function.
+    let _place = unsafe { Place::of(awaited) };
     // Whoever decides the wait takes the handle, and what it says of this thread with it.
-    if deadline.is_none()
-        && let Some(outcome) = waiter.rest(Blocker::waiting_thread())
-    {
+    if let Some(outcome) = waiter.rest(Blocker::waiting_thread()) {
         return outcome;
     }
+    let mut doubts = deadlock::Doubts::default();
+    let mut again = doubts.next();
     loop {
         if let Some(outcome) = waiter.outcome() {
             return outcome;
         }
-        match deadline {
+        match again {
             None => thread::park(),
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    // Lost against a peer that is just carrying its value over: its unpark follows.
-                    if !waiter.time_out() && waiter.outcome().is_none() {
-                        thread::park();
-                    }
-                } else {
-                    thread::park_timeout(left);
-                }
+            Some(at) if at <= Instant::now() => {
+                again = if deadlock::check_from_thread() { doubts.next() } else { None };
             }
+            Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
+        }
+    }
+}
+
+#[cfg(not(loom))]
+fn rest_thread_until(waiter: &Waiter, deadline: Instant) -> Outcome {
+    loop {
+        if let Some(outcome) = waiter.outcome() {
+            return outcome;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // Lost against a peer that is just carrying its value over: its unpark follows.
+            if !waiter.time_out() && waiter.outcome().is_none() {
+                thread::park();
+            }
+        } else {
+            thread::park_timeout(left);
         }
     }
 }
 
 /// Under loom there is no clock: a deadline may pass at any moment, which is what the yield lets loom explore.
 #[cfg(loom)]
-fn block_thread(waiter: &Waiter, deadline: Option<Instant>) -> Outcome {
+fn block_thread(waiter: &Waiter, deadline: Option<Instant>, _: Awaited<'_>) -> Outcome {
     if deadline.is_some() {
         thread::yield_now();
         waiter.time_out();

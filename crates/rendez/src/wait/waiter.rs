@@ -258,6 +258,18 @@ impl Waiter {
         blocker::block(self, deadline, awaited.into())
     }
 
+    /// As [`wait`](Self::wait); a goroutine leaves its stack in the caller's own code, and not some calls further down. Each call between
+    /// that and the program's code is one whose return the processor guesses wrong when the goroutine goes on, if others have been in
+    /// other functions meanwhile: some 20 cycles (see `task::switch`). For what is waited for most.
+    #[inline(always)]
+    pub(crate) fn wait_in_place<'a>(
+        &self,
+        deadline: Option<Instant>,
+        awaited: impl Into<Awaited<'a>>,
+    ) -> Outcome {
+        blocker::block_in_place(self, deadline, awaited.into())
+    }
+
     /// Polls the wait of an async task: the outcome, or `None` with `waker` in place for the moment it is decided. Only
     /// the owner calls this.
     pub(crate) fn poll(&self, waker: &Waker) -> Option<Outcome> {

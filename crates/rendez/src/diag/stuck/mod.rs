@@ -141,7 +141,8 @@ fn hook() -> Option<Hook> {
 /// otherwise ignored. [`Counts::stuck`](super::Counts::stuck) counts them.
 ///
 /// `f` may block. The monitor goes on meanwhile; what it finds is told when `f` has returned, one report after the other, of which 64 wait
-/// at most: more are only counted. While `f` runs no deadlock is reported, since it might wake somebody.
+/// at most: more are only counted. While `f` runs no deadlock is reported, since it might wake somebody. A process that ends waits for those who are
+/// being told of, for a second at most.
 ///
 /// Nobody is told unless this has been called, or the environment variable `RENDEZ_STUCK` is set, with which reports go to the standard
 /// error: a program whose goroutines compute for long on purpose is not to be scolded. A thread looks twice in each limit while a worker is awake, and

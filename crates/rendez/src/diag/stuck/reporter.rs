@@ -6,21 +6,27 @@
 //!
 //! A thread that tells is one that nobody knows whose business it is: while it is there no deadlock is reported, for the
 //! hook may be about to wake somebody.
-#![forbid(unsafe_code)]
+//!
+//! A program may end while one is being told: to name the calls of the first takes some tenths of a second where there is much debug information. It is
+//! waited for then, for [`AT_EXIT`] at most.
 
 use super::{Stuck, hook};
 use crate::task::header::discard;
 use std::{
+    cell::Cell,
     collections::VecDeque,
     io::Write,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, Once, PoisonError},
     thread,
+    time::Duration,
 };
 
 /// So many wait to be told.
 const MOST: usize = 64;
+/// For so long the end of the process is put off.
+const AT_EXIT: Duration = Duration::from_secs(1);
 
 struct Reports {
     waiting: VecDeque<Stuck>,
@@ -29,6 +35,14 @@ struct Reports {
 }
 
 static REPORTS: Mutex<Reports> = Mutex::new(Reports { waiting: VecDeque::new(), is_telling: false });
+
+/// Nothing is being told any more.
+static TOLD: Condvar = Condvar::new();
+
+thread_local! {
+    /// Whether this thread tells.
+    static TELLS: Cell<bool> = const { Cell::new(false) };
+}
 
 fn reports() -> MutexGuard<'static, Reports> {
     REPORTS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -46,13 +60,25 @@ pub(crate) fn tell(stuck: Stuck) {
             return;
         }
     }
+    static AT_THE_END: Once = Once::new();
+    // SAFETY: `finish` may be called at any time, on any thread, and does not unwind. Without it some reports are lost.
+    AT_THE_END.call_once(|| _ = unsafe { libc::atexit(finish) });
     // Without a thread it is told here; the monitor waits meanwhile, which is better than silence.
     if thread::Builder::new().name("rendez-reports".into()).spawn(tell_all).is_err() {
         tell_all();
     }
 }
 
+/// The process ends.
+extern "C" fn finish() {
+    // The hook itself may end it.
+    if !TELLS.get() {
+        drop(TOLD.wait_timeout_while(reports(), AT_EXIT, |reports| reports.is_telling));
+    }
+}
+
 fn tell_all() {
+    TELLS.set(true);
     loop {
         let stuck = {
             let mut reports = reports();
@@ -60,6 +86,9 @@ fn tell_all() {
                 Some(stuck) => stuck,
                 None => {
                     reports.is_telling = false;
+                    // Where there is no thread for this it is the monitor's.
+                    TELLS.set(false);
+                    TOLD.notify_all();
                     return;
                 }
             }

@@ -83,11 +83,56 @@ impl Worker {
         // SAFETY: passed on; it is the running goroutine's fiber.
         unsafe {
             (*fiber).unwinding.set(unwinding);
-            Fiber::suspend(fiber);
+            Fiber::suspend(fiber, self.pass_on());
         }
         if unwinding {
             self.unwinding.set(self.unwinding.get() - 1);
         }
+    }
+
+    /// The goroutine that runs is about to suspend. If the loop would do nothing then but to resume another one, that is what runs from now on,
+    /// and its fiber is returned, to be gone to at once; else null: the loop is to go on.
+    ///
+    /// What the loop does before and after a burst is done here, in its order: see [`execute`](Worker::execute). The bursts at whose end this
+    /// is asked, and those that it begins, are neither timed nor recorded.
+    #[inline(never)]
+    fn pass_on(&self) -> *const Fiber {
+        let tick = self.tick.get().wrapping_add(1);
+        // SAFETY: the running goroutine's fiber.
+        let is_owned = unsafe { (*self.fiber.get()).owned.get() };
+        if !CAN_PASS
+            || !self.passes.get()
+            || tick.is_multiple_of(LOOKS_AROUND)
+            || !is_owned
+            || self.shared.inbox.looks_filled()
+            || self.runtime.is_stopping()
+        {
+            return ptr::null();
+        }
+        let woken = self.woken.get();
+        let streak = match woken.is_null() {
+            false if self.streak.get() < STREAK => self.streak.get() + 1,
+            true if tick.wrapping_sub(self.fresh_tick.get()) < FRESH_EVERY && !self.polls.has_any() => 0,
+            _ => return ptr::null(),
+        };
+        let task = if streak > 0 { woken } else { self.queue.oldest() };
+        // SAFETY: what is queued lives, and so does who has been woken and has not run; a fiber that is set there is owned, and this worker's.
+        let Some(fiber) = (unsafe { task.as_ref() }).map(|task| task.fiber.get()) else { return ptr::null() };
+        if fiber.is_null() || ptr::eq(fiber, self.fiber.get()) {
+            return ptr::null();
+        }
+        self.streak.set(streak);
+        if streak > 0 {
+            self.woken.set(ptr::null_mut());
+        } else {
+            self.queue.pop();
+            self.prefetch(tick);
+        }
+        self.burst_ends(self.tick.get());
+        self.tick.set(tick);
+        // SAFETY: it has just been taken out of its queue, or place, and has a fiber.
+        unsafe { self.burst_begins(task, fiber, tick) };
+        fiber
     }
 
     /// A shutdown's unwinding of the running goroutine begins, or has been caught.
@@ -97,42 +142,60 @@ impl Worker {
     }
 
     /// Parks the running goroutine until `waiter` is decided.
-    #[inline]
+    // In three parts, of which only the switch itself is where this is called.
+    #[inline(always)]
     pub(in crate::sched) fn park(&self, waiter: &Waiter, deadline: Option<Instant>, awaited: Awaited<'_>) {
-        let reason = awaited.kind.reason;
         let fiber = self.fiber.get();
         let unwinding = self.is_unwinding();
+        if self.park_begins(waiter, deadline, awaited, unwinding) {
+            // SAFETY: it is the running goroutine's.
+            unsafe { self.suspend(fiber, unwinding) };
+            self.park_ends(waiter, deadline, awaited.kind.reason);
+        }
+    }
+
+    /// Whether it is to suspend.
+    #[inline(always)]
+    fn park_begins(
+        &self,
+        waiter: &Waiter,
+        deadline: Option<Instant>,
+        awaited: Awaited<'_>,
+        unwinding: bool,
+    ) -> bool {
+        let reason = awaited.kind.reason;
         if self.runtime.is_stopping() && reason.is_interruptible() && !unwinding && waiter.cancel() {
-            return;
+            return false;
         }
         // SAFETY: the running goroutine's fiber.
-        let this = unsafe { &*fiber };
+        let this = unsafe { &*self.fiber.get() };
         this.timer.waiter.set(waiter);
         this.awaits.set(Some(awaited.kind));
         this.source.set(awaited.source);
         this.since.set(self.seconds.get());
         self.shared.counters.waits[reason as usize].add(1);
         self.count(this, !matches!(reason, Reason::Join | Reason::Scope | Reason::WaitGroup));
-        match deadline {
-            // SAFETY: we run on it.
-            None => unsafe { self.suspend(fiber, unwinding) },
-            Some(deadline) => {
-                let alone = reason == Reason::Sleep;
-                this.timer.set_alone(alone);
-                // SAFETY: the timer is taken out before the goroutine ends; and we run on the fiber.
-                unsafe {
-                    self.timers.set(&this.timer, deadline);
-                    self.suspend(fiber, unwinding);
-                }
-                self.timers.remove(&this.timer);
-                if this.timer.note_queued(false) {
-                    self.late.set(self.late.get() - 1);
-                }
-                if alone {
-                    this.timer.set_alone(false);
-                    // Unless a shutdown has.
-                    waiter.time_out();
-                }
+        if let Some(deadline) = deadline {
+            this.timer.set_alone(reason == Reason::Sleep);
+            // SAFETY: the timer is taken out before the goroutine ends.
+            unsafe { self.timers.set(&this.timer, deadline) };
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn park_ends(&self, waiter: &Waiter, deadline: Option<Instant>, reason: Reason) {
+        // SAFETY: as above.
+        let this = unsafe { &*self.fiber.get() };
+        if deadline.is_some() {
+            self.timers.remove(&this.timer);
+            if this.timer.note_queued(false) {
+                self.late.set(self.late.get() - 1);
+            }
+            if reason == Reason::Sleep {
+                this.timer.set_alone(false);
+                // Unless a shutdown has.
+                waiter.time_out();
             }
         }
         self.shared.counters.ended_waits[reason as usize].add(1);

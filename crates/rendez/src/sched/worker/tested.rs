@@ -54,6 +54,7 @@ impl Worker {
 
     /// Runs `task` for a burst that is not timed.
     pub(in crate::sched) fn execute_one(&self, task: *mut Header) {
+        self.tick.set(1);
         self.execute(task, 1);
     }
 

@@ -11,6 +11,9 @@ use std::{
 
 type Inner = corosensei::Coroutine<Word, Word, Infallible, Stack>;
 
+/// There is no way from one coroutine to another but through who has resumed them.
+pub(crate) const CAN_PASS: bool = false;
+
 /// A stack, and where it was left.
 pub(crate) struct Coroutine {
     inner: UnsafeCell<Inner>,
@@ -49,6 +52,17 @@ impl Coroutine {
     pub(crate) unsafe fn suspend(&self, word: Word) -> Word {
         // SAFETY: set when it began; it lives at the base of the stack.
         unsafe { (*self.yielder.get()).suspend(word) }
+    }
+
+    /// As [`suspend`](Self::suspend): here there is no next one.
+    ///
+    /// # Safety
+    /// The caller runs on it.
+    #[inline(always)]
+    pub(crate) unsafe fn leave(&self, next: Option<&Coroutine>, word: Word) -> Word {
+        assert!(next.is_none(), "none can be passed to");
+        // SAFETY: passed on.
+        unsafe { self.suspend(word) }
     }
 
     /// The entry has begun.

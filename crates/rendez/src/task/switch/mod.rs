@@ -14,14 +14,15 @@
 //! A coroutine belongs to one thread, and is not moved while it runs. Its [entry](Entry) gets the word of the first [`resume`](Coroutine::resume), calls
 //! [`begun`](Coroutine::begun) before anything else, and never returns or unwinds. Whoever resumes gets the word of the next
 //! [`suspend`](Coroutine::suspend), and the other way round. A coroutine may be resumed from another one's stack; whoever
-//! suspends goes back to who resumed it last. Words are pointers, so that what they point to (or carry in their low bits)
+//! suspends goes back to who resumed it last; or he [leaves](Coroutine::leave) his stack for that of a next one, which goes back there in
+//! its turn. Words are pointers, so that what they point to (or carry in their low bits)
 //! keeps its provenance.
 
 #[cfg_attr(all(target_arch = "x86_64", target_pointer_width = "64", unix), path = "x86_64.rs")]
 #[cfg_attr(not(all(target_arch = "x86_64", target_pointer_width = "64", unix)), path = "corosensei.rs")]
 mod arch;
 
-pub(crate) use arch::Coroutine;
+pub(crate) use arch::{CAN_PASS, Coroutine};
 
 /// What goes to and fro.
 pub(crate) type Word = *const ();

@@ -161,3 +161,51 @@ fn panics_are_caught_on_it_and_whoever_walks_over_its_frames_ends_at_its_first()
     // SAFETY: suspended, and never gone on with.
     drop(unsafe { coroutine.into_stack() });
 }
+
+/// Goes on with the other one, whose address is the word that it begins with, until so many rounds are over; then says how many it has had.
+unsafe extern "C" fn passes(first: Word, data: *const ()) -> ! {
+    // SAFETY: as above.
+    let shared = unsafe { &*data.cast::<Shared>() };
+    let me = shared.coroutine();
+    // SAFETY: first of all.
+    unsafe { me.begun() };
+    let other = first.cast::<Coroutine>();
+    // SAFETY: we run on it.
+    let mut left = unsafe { me.suspend(ptr::null()) }.addr();
+    loop {
+        let kept = black_box([left; 6]);
+        shared.log.set(shared.log.get() + 1);
+        // SAFETY: as above; the other one has suspended, or left for this one.
+        left = match left {
+            0 => unsafe { me.leave(None, word(shared.log.get())) }.addr(),
+            _ => unsafe { me.leave(Some(&*other), word(left - 1)) }.addr(),
+        };
+        assert_eq!(kept[0], kept[5]);
+    }
+}
+
+#[test]
+fn one_may_go_on_with_another_which_goes_back_to_who_resumed_the_first() {
+    if !super::CAN_PASS {
+        return;
+    }
+    let all = [Shared::new(), Shared::new()];
+    let [a, b] = all.each_ref().map(|shared| shared.make(passes));
+    let go = |coroutine: &Coroutine, word| {
+        // SAFETY: both are suspended each time.
+        unsafe { coroutine.resume(word) }.addr()
+    };
+    go(&a, (&raw const *b).cast());
+    go(&b, (&raw const *a).cast());
+    let mine: [usize; 8] = std::array::from_fn(black_box);
+    assert_eq!(go(&a, word(4)), 3, "a, b, a, b, and a is the last");
+    assert_eq!(go(&b, word(0)), 3, "b alone");
+    assert_eq!(go(&b, word(1)), 4, "it passes on to a, in the midst of whose run it was left");
+    // From another one's stack, and back to that.
+    let outer = Shared::new();
+    let nesting = outer.make(nests);
+    assert_eq!(go(&nesting, (&raw const *a).cast()), 7);
+    assert_eq!(mine, [0, 1, 2, 3, 4, 5, 6, 7]);
+    // SAFETY: suspended, and never gone on with.
+    drop(unsafe { (a.into_stack(), b.into_stack(), nesting.into_stack()) });
+}

@@ -35,6 +35,9 @@ use std::{
     ptr,
 };
 
+/// Whether a coroutine can go on with another one: see [`leave`](Coroutine::leave).
+pub(crate) const CAN_PASS: bool = true;
+
 /// A stack, and where it was left.
 pub(crate) struct Coroutine {
     stack: Stack,
@@ -94,6 +97,30 @@ impl Coroutine {
         let fake = self.sanitizer.leave_for_resumer();
         // SAFETY: by contract: `resumer` is as the `switch` that went here has left it.
         let word = unsafe { switch(word, self.left.as_ptr(), self.resumer.get()) };
+        #[cfg(feature = "sanitize")]
+        self.sanitizer.come_to_it(fake);
+        word
+    }
+
+    /// As [`suspend`](Self::suspend), or, if there is a `next`, goes on with that one, as if who has resumed this one had; until somebody goes to
+    /// this one again; what with.
+    ///
+    /// # Safety
+    /// The caller runs on it. The next one is another one of the same thread, does not run, and its stack is as it was left.
+    #[inline(always)]
+    pub(crate) unsafe fn leave(&self, next: Option<&Coroutine>, word: Word) -> Word {
+        #[cfg(feature = "sanitize")]
+        let fake = self.sanitizer.leave(next.map(|next| &next.sanitizer));
+        let to = match next {
+            Some(next) => {
+                next.resumer.set(self.resumer.get());
+                next.left.get()
+            }
+            None => self.resumer.get(),
+        };
+        // SAFETY: as in `suspend`, or in `resume`. What `resumer` says of the stack of who has resumed this one stays true of the next one's: nobody
+        // goes there before the last of those that go on with each other like this suspends.
+        let word = unsafe { switch(word, self.left.as_ptr(), to) };
         #[cfg(feature = "sanitize")]
         self.sanitizer.come_to_it(fake);
         word
@@ -186,11 +213,17 @@ mod sanitizer {
     pub(super) struct Fiber {
         own: (*const u8, usize),
         resumer: Cell<(*const u8, usize)>,
+        /// Whether who goes to it leaves a stack that is not its resumer's.
+        passed: Cell<bool>,
     }
 
     impl Fiber {
         pub(super) fn new(limit: usize, size: usize) -> Fiber {
-            Fiber { own: (ptr::without_provenance(limit), size), resumer: Cell::new((ptr::null(), 0)) }
+            Fiber {
+                own: (ptr::without_provenance(limit), size),
+                resumer: Cell::new((ptr::null(), 0)),
+                passed: Cell::new(false),
+            }
         }
 
         #[inline(always)]
@@ -203,13 +236,23 @@ mod sanitizer {
             leave_for(self.resumer.get())
         }
 
+        #[inline(always)]
+        pub(super) fn leave(&self, next: Option<&Fiber>) -> *mut u8 {
+            let Some(next) = next else { return self.leave_for_resumer() };
+            next.resumer.set(self.resumer.get());
+            next.passed.set(true);
+            next.leave_for_it()
+        }
+
         /// On the coroutine's stack again, or for the first time.
         #[inline(always)]
         pub(super) fn come_to_it(&self, fake: *mut u8) {
             let (mut bottom, mut size) = (ptr::null(), 0);
             // SAFETY: it writes the bounds of the stack that was left.
             unsafe { __sanitizer_finish_switch_fiber(fake, &raw mut bottom, &raw mut size) };
-            self.resumer.set((bottom, size));
+            if !self.passed.replace(false) {
+                self.resumer.set((bottom, size));
+            }
         }
 
         #[inline(always)]
