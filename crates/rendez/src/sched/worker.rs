@@ -772,6 +772,12 @@ impl Worker {
         !woken.is_null() && !ptr::eq(woken, NOBODY)
     }
 
+    /// Whether a goroutine that has started is ready here.
+    #[inline(always)]
+    fn has_started(&self) -> bool {
+        !self.woken.get().is_null() || !self.queue.is_empty()
+    }
+
     /// Whether there is something to run now.
     pub(super) fn has_work(&self) -> bool {
         self.has_woken()

@@ -83,7 +83,8 @@ impl Worker {
         // SAFETY: passed on; it is the running goroutine's fiber.
         unsafe {
             (*fiber).unwinding.set(unwinding);
-            Fiber::suspend(fiber, self.pass_on());
+            let next = if self.has_started() { self.pass_on() } else { ptr::null() };
+            Fiber::suspend(fiber, next);
         }
         if unwinding {
             self.unwinding.set(self.unwinding.get() - 1);
