@@ -175,11 +175,13 @@ unsafe extern "C" fn passes(first: Word, data: *const ()) -> ! {
     loop {
         let kept = black_box([left; 6]);
         shared.log.set(shared.log.get() + 1);
-        // SAFETY: as above; the other one has suspended, or left for this one.
-        left = match left {
-            0 => unsafe { me.leave(None, word(shared.log.get())) }.addr(),
-            _ => unsafe { me.leave(Some(&*other), word(left - 1)) }.addr(),
+        let (next, said) = match left {
+            // SAFETY: it is there, and made by the test.
+            1.. => (Some(unsafe { &*other }), left - 1),
+            0 => (None, shared.log.get()),
         };
+        // SAFETY: we run on it; the other one has suspended, or left for this one.
+        left = unsafe { me.leave(next, word(said)) }.addr();
         assert_eq!(kept[0], kept[5]);
     }
 }
