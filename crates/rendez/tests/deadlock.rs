@@ -67,6 +67,7 @@ programs! {
     threads_that_wait_for_each_other_are_told_without_a_goroutine => Dead(&["thread \"main\" [sync.WaitGroup.Wait]", "thread \"left\" [sync.Mutex.Lock]:\n\twaits for mutex of i32, made at", "thread \"right\" [sync.Mutex.Lock]"]),
     a_main_thread_that_waits_after_its_runtime_has_ended_is_told => Dead(&["thread \"main\" [sync.WaitGroup.Wait]"]),
     a_main_thread_that_waits_alone_for_another_thread_is_served => Alive,
+    a_runtime_that_gives_up_on_a_destructor_is_waited_for => Alive,
     threads_and_timers_that_may_still_wake_somebody_are_waited_for => Alive,
     a_deadlock_after_there_were_spares_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
     a_deadlock_after_there_were_spares_of_two_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
@@ -270,6 +271,30 @@ fn a_thread_that_ends_without_a_word_leaves_a_deadlock() {
         // The thread dropped its sender, so this is the wait that nobody ends.
         chan::never::<()>().recv().unwrap();
     });
+}
+
+/// What waits in a destructor is left behind, after two seconds in which nothing runs.
+fn a_runtime_that_gives_up_on_a_destructor_is_waited_for() {
+    struct Waits(chan::Receiver<()>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            let _ = self.0.recv();
+        }
+    }
+    let (tx, rx) = chan::bounded(0);
+    let other = go(move || rx.recv());
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let (started, has_started) = chan::bounded(1);
+    let (_kept, waits) = chan::bounded(0);
+    drop(runtime.spawn(move || {
+        let _waits = Waits(waits);
+        started.send(()).unwrap();
+        chan::never::<()>().recv()
+    }));
+    has_started.recv().unwrap();
+    runtime.shutdown();
+    tx.send(5).unwrap();
+    assert_eq!(other.join().unwrap(), Ok(5));
 }
 
 fn threads_and_timers_that_may_still_wake_somebody_are_waited_for() {

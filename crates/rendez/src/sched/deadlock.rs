@@ -103,8 +103,8 @@ impl Iterator for Doubts {
 enum Look {
     /// Something may move by itself, or there are threads that we don't know.
     Alive,
-    /// The number changes when anything runs.
-    Dead(u64),
+    /// The first number changes when anything runs, the second when a thread begins to wait or is woken.
+    Dead(u64, u64),
 }
 
 impl Worker {
@@ -140,7 +140,9 @@ pub(crate) fn check_from_thread() -> bool {
 
 fn is_dead(runtimes: &[Arc<Shared>], me: Option<&Worker>) -> bool {
     match (look(runtimes, me), look(runtimes, me)) {
-        (Look::Dead(before), Look::Dead(after)) => before == after,
+        // Whoever wakes a thread that has been counted as waiting, and ends before all are counted, makes the two counts agree while that
+        // thread runs: the number of changes tells.
+        (before @ Look::Dead(..), after) => before == after,
         _ => false,
     }
 }
@@ -150,7 +152,8 @@ fn look(runtimes: &[Arc<Shared>], me: Option<&Worker>) -> Look {
     for runtime in runtimes {
         workers += runtime.living_workers();
         progress = progress.wrapping_add(runtime.progress());
-        if !runtime.seems_dead(me) {
+        // One that shuts down leaves behind what does not end, after a while.
+        if !runtime.seems_dead(me) || runtime.is_stopping() && runtime.living_workers() > 0 {
             return Look::Alive;
         }
     }
@@ -162,9 +165,9 @@ fn look(runtimes: &[Arc<Shared>], me: Option<&Worker>) -> Look {
     {
         return Look::Alive;
     }
-    let known = workers + waiting::count();
+    let (waiting, changes) = waiting::count();
     match threads() {
-        Some(all) if all == known => Look::Dead(progress),
+        Some(all) if all == workers + waiting => Look::Dead(progress, changes),
         _ => Look::Alive,
     }
 }
