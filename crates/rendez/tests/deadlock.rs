@@ -68,6 +68,7 @@ programs! {
     a_main_thread_that_waits_after_its_runtime_has_ended_is_told => Dead(&["thread \"main\" [sync.WaitGroup.Wait]"]),
     a_main_thread_that_waits_alone_for_another_thread_is_served => Alive,
     a_runtime_that_gives_up_on_a_destructor_is_waited_for => Alive,
+    a_main_thread_that_waits_long_after_all_goroutines_have_ended_is_told => Dead(&["thread \"main\" [chan receive]"]),
     threads_and_timers_that_may_still_wake_somebody_are_waited_for => Alive,
     a_deadlock_after_there_were_spares_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
     a_deadlock_after_there_were_spares_of_two_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
@@ -295,6 +296,14 @@ fn a_runtime_that_gives_up_on_a_destructor_is_waited_for() {
     runtime.shutdown();
     tx.send(5).unwrap();
     assert_eq!(other.join().unwrap(), Ok(5));
+}
+
+fn a_main_thread_that_waits_long_after_all_goroutines_have_ended_is_told() {
+    go(|| ()).join().unwrap();
+    // The workers have asked by then, and found nobody who waits.
+    thread::sleep(LONG);
+    let (_tx, rx) = chan::bounded::<u32>(0);
+    let _ = rx.recv();
 }
 
 fn threads_and_timers_that_may_still_wake_somebody_are_waited_for() {
