@@ -64,7 +64,7 @@ programs! {
     a_main_thread_that_waits_for_a_goroutine_is_no_way_out => Dead(&["[chan receive]"]),
     a_main_thread_that_kept_its_sender_is_told_when_all_goroutines_have_ended => Dead(&["thread \"main\" [chan receive]:\n\twaits for channel \"results\" of u32, made at crates/rendez/tests/deadlock.rs:", "; it has 1 sender and 1 receiver"]),
     a_main_thread_that_waits_alone_is_told => Dead(&["thread \"main\" [chan receive]:\n\twaits for channel of i32, made at"]),
-    threads_that_wait_for_each_other_are_told_without_a_goroutine => Dead(&["thread \"main\" [sync.WaitGroup.Wait]", "thread \"left\" [sync.Mutex.Lock]:\n\twaits for mutex of i32, made at", "thread \"right\" [sync.Mutex.Lock]"]),
+    threads_that_wait_for_each_other_are_told_without_a_goroutine => Dead(&["thread \"main\" [sync.WaitGroup.Wait]", "thread \"left\" [sync.Mutex.Lock]:\n\twaits for mutex of i32, ", "thread \"right\" [sync.Mutex.Lock]"]),
     a_main_thread_that_waits_after_its_runtime_has_ended_is_told => Dead(&["thread \"main\" [sync.WaitGroup.Wait]"]),
     a_main_thread_that_waits_alone_for_another_thread_is_served => Alive,
     a_runtime_that_gives_up_on_a_destructor_is_waited_for => Alive,

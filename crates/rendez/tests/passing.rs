@@ -86,7 +86,9 @@ fn who_is_passed_to_may_be_looked_at_unwind_block_in_a_poll_and_end() {
                     let answering = match kind % 5 {
                         0 => go(move || answers(&requests, &replies)),
                         1 => go(move || go_local(move || answers(&requests, &replies)).join().unwrap()),
-                        2 => go(move || go_async(async move { answers(&requests, &replies) }).join().unwrap()),
+                        2 => {
+                            go(move || go_async(async move { answers(&requests, &replies) }).join().unwrap())
+                        }
                         3 => go(move || block_on(async move { answers(&requests, &replies) })),
                         _ => go(move || {
                             let sum = Arc::new(AtomicUsize::new(0));
@@ -227,7 +229,8 @@ fn who_was_passed_to_and_keeps_the_worker_is_told_by_name() {
         black_box(());
     }
     in_time(|| {
-        let runtime = rendez::Runtime::builder().workers(1).stuck_after(Duration::from_millis(20)).build().unwrap();
+        let runtime =
+            rendez::Runtime::builder().workers(1).stuck_after(Duration::from_millis(20)).build().unwrap();
         runtime.run(|| {
             let ((tx, requests), (replies, rx)) = (chan::bounded::<usize>(0), chan::bounded::<usize>(0));
             let keeps = move || {
