@@ -175,9 +175,10 @@ unsafe extern "C" fn passes(first: Word, data: *const ()) -> ! {
     loop {
         let kept = black_box([left; 6]);
         shared.log.set(shared.log.get() + 1);
-        // SAFETY: as above; the other one has suspended, or left for this one.
         left = match left {
+            // SAFETY: as above.
             0 => unsafe { me.leave(None, word(shared.log.get())) }.addr(),
+            // SAFETY: as above; the other one has suspended, or left for this one.
             _ => unsafe { me.leave(Some(&*other), word(left - 1)) }.addr(),
         };
         assert_eq!(kept[0], kept[5]);
