@@ -64,9 +64,11 @@ programs! {
     a_main_thread_that_waits_for_a_goroutine_is_no_way_out => Dead(&["[chan receive]"]),
     a_main_thread_that_kept_its_sender_is_told_when_all_goroutines_have_ended => Dead(&["thread \"main\" [chan receive]:\n\twaits for channel \"results\" of u32, made at crates/rendez/tests/deadlock.rs:", "; it has 1 sender and 1 receiver"]),
     a_main_thread_that_waits_alone_is_told => Dead(&["thread \"main\" [chan receive]:\n\twaits for channel of i32, made at"]),
-    threads_that_wait_for_each_other_are_told_without_a_goroutine => Dead(&["thread \"main\" [sync.WaitGroup.Wait]", "thread \"left\" [sync.Mutex.Lock]:\n\twaits for mutex of i32, made at", "thread \"right\" [sync.Mutex.Lock]"]),
+    threads_that_wait_for_each_other_are_told_without_a_goroutine => Dead(&["thread \"main\" [sync.WaitGroup.Wait]", "thread \"left\" [sync.Mutex.Lock]:\n\twaits for mutex of i32, ", "thread \"right\" [sync.Mutex.Lock]"]),
     a_main_thread_that_waits_after_its_runtime_has_ended_is_told => Dead(&["thread \"main\" [sync.WaitGroup.Wait]"]),
     a_main_thread_that_waits_alone_for_another_thread_is_served => Alive,
+    a_runtime_that_gives_up_on_a_destructor_is_waited_for => Alive,
+    a_main_thread_that_waits_long_after_all_goroutines_have_ended_is_told => Dead(&["thread \"main\" [chan receive]"]),
     threads_and_timers_that_may_still_wake_somebody_are_waited_for => Alive,
     a_deadlock_after_there_were_spares_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
     a_deadlock_after_there_were_spares_of_two_is_told => Dead(&["[chan receive]:\n\t", "[join]:\n\t"]),
@@ -270,6 +272,38 @@ fn a_thread_that_ends_without_a_word_leaves_a_deadlock() {
         // The thread dropped its sender, so this is the wait that nobody ends.
         chan::never::<()>().recv().unwrap();
     });
+}
+
+/// What waits in a destructor is left behind, after two seconds in which nothing runs.
+fn a_runtime_that_gives_up_on_a_destructor_is_waited_for() {
+    struct Waits(chan::Receiver<()>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            let _ = self.0.recv();
+        }
+    }
+    let (tx, rx) = chan::bounded(0);
+    let other = go(move || rx.recv());
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let (started, has_started) = chan::bounded(1);
+    let (_kept, waits) = chan::bounded(0);
+    drop(runtime.spawn(move || {
+        let _waits = Waits(waits);
+        started.send(()).unwrap();
+        chan::never::<()>().recv()
+    }));
+    has_started.recv().unwrap();
+    runtime.shutdown();
+    tx.send(5).unwrap();
+    assert_eq!(other.join().unwrap(), Ok(5));
+}
+
+fn a_main_thread_that_waits_long_after_all_goroutines_have_ended_is_told() {
+    go(|| ()).join().unwrap();
+    // The workers have asked by then, and found nobody who waits.
+    thread::sleep(LONG);
+    let (_tx, rx) = chan::bounded::<u32>(0);
+    let _ = rx.recv();
 }
 
 fn threads_and_timers_that_may_still_wake_somebody_are_waited_for() {

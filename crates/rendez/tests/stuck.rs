@@ -271,6 +271,41 @@ fn a_process_that_ends_waits_for_a_report_that_is_being_told() {
     }
 }
 
+/// It has no thread that tells.
+#[test]
+fn a_forked_child_that_ends_does_not_wait_for_what_its_parent_tells() {
+    must_succeed_in_a_child(|| {
+        let (begun, begins) = mpsc::sync_channel(1);
+        let (end, ends) = mpsc::channel::<()>();
+        let ends = Mutex::new(ends);
+        diag::on_stuck(move |_| {
+            let _ = begun.try_send(());
+            // Until the other end is dropped.
+            let _ = ends.lock().unwrap().recv();
+        });
+        let runtime = runtime(1);
+        runtime.run(move || begins.recv().unwrap());
+        let fork_and_exit = |_| {
+            let start = std::time::Instant::now();
+            // SAFETY: the child does nothing but exit.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                // SAFETY: what it calls are the library's own, which know of it.
+                unsafe { libc::exit(7) };
+            }
+            let mut status = 0;
+            // SAFETY: `status` is there to be written, and the child is ours.
+            assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+            assert_eq!(libc::WEXITSTATUS(status), 7);
+            start.elapsed()
+        };
+        // Whatever stops this process, not each time.
+        let fastest = (0..3).map(fork_and_exit).min().unwrap();
+        assert!(fastest < Duration::from_millis(900), "{fastest:?}");
+        drop(end);
+    });
+}
+
 #[test]
 fn the_monitor_sleeps_when_all_workers_do_and_sees_who_wakes() {
     must_succeed_in_a_child(|| {

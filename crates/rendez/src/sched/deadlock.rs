@@ -14,7 +14,8 @@
 //! final. Otherwise the question is asked again later, some times, in growing distances: a thread may end, and another worker may have
 //! been awake only to ask the same.
 //!
-//! Where there is no worker that could ask, because no goroutine has ever been started, say, a thread that waits does so, after a while.
+//! A thread that waits asks as well, after a while: there may be no worker that could, because no goroutine has ever been started, say, or it
+//! may have asked already, when nobody waited, and sleep for good.
 //!
 //! How many threads there are is read from `/proc`; where there is none, nothing is ever said.
 
@@ -103,8 +104,8 @@ impl Iterator for Doubts {
 enum Look {
     /// Something may move by itself, or there are threads that we don't know.
     Alive,
-    /// The number changes when anything runs.
-    Dead(u64),
+    /// The first number changes when anything runs, the second when a thread begins to wait or is woken.
+    Dead(u64, u64),
 }
 
 impl Worker {
@@ -118,7 +119,8 @@ impl Worker {
         if self.runtime.is_quiescent() && !waiting::any_asked() {
             return false;
         }
-        if is_dead(&runtimes(), Some(self)) {
+        // Who tells it asks the workers one by one: none is to be kept in there.
+        if !IS_TOLD.load(Ordering::SeqCst) && is_dead(&runtimes(), Some(self)) {
             report(Some(self));
         }
         // Also if somebody else was awake, who may have been asking the same at the same moment.
@@ -126,10 +128,11 @@ impl Worker {
     }
 }
 
-/// The same, from a thread that has waited for a while, where there is no worker that would ask. Whether it should be asked again.
+/// The same, from a thread that has waited for a while. Whether it should be asked again.
 pub(crate) fn check_from_thread() -> bool {
     let runtimes = runtimes();
-    if runtimes.iter().any(|runtime| runtime.living_workers() > 0) {
+    // A runtime under test finds its deadlocks itself.
+    if runtimes.iter().any(|runtime| runtime.is_tested() && runtime.living_workers() > 0) {
         return false;
     }
     if is_dead(&runtimes, None) {
@@ -140,7 +143,9 @@ pub(crate) fn check_from_thread() -> bool {
 
 fn is_dead(runtimes: &[Arc<Shared>], me: Option<&Worker>) -> bool {
     match (look(runtimes, me), look(runtimes, me)) {
-        (Look::Dead(before), Look::Dead(after)) => before == after,
+        // Whoever wakes a thread that has been counted as waiting, and ends before all are counted, makes the two counts agree while that
+        // thread runs: the number of changes tells.
+        (before @ Look::Dead(..), after) => before == after,
         _ => false,
     }
 }
@@ -150,7 +155,8 @@ fn look(runtimes: &[Arc<Shared>], me: Option<&Worker>) -> Look {
     for runtime in runtimes {
         workers += runtime.living_workers();
         progress = progress.wrapping_add(runtime.progress());
-        if !runtime.seems_dead(me) {
+        // One that shuts down leaves behind what does not end, after a while.
+        if !runtime.seems_dead(me) || runtime.is_stopping() && runtime.living_workers() > 0 {
             return Look::Alive;
         }
     }
@@ -162,9 +168,9 @@ fn look(runtimes: &[Arc<Shared>], me: Option<&Worker>) -> Look {
     {
         return Look::Alive;
     }
-    let known = workers + waiting::count();
+    let (waiting, changes) = waiting::count();
     match threads() {
-        Some(all) if all == known => Look::Dead(progress),
+        Some(all) if all == workers + waiting => Look::Dead(progress, changes),
         _ => Look::Alive,
     }
 }
@@ -182,9 +188,11 @@ const MOST_DOUBTS: u32 = 10;
 /// For how long a worker may look at its goroutines, of which there may be hundreds of thousands.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether a deadlock is being told, and the process about to end.
+static IS_TOLD: AtomicBool = AtomicBool::new(false);
+
 fn report(me: Option<&Worker>) -> ! {
-    static REPORTS: AtomicBool = AtomicBool::new(false);
-    while REPORTS.swap(true, Ordering::SeqCst) {
+    while IS_TOLD.swap(true, Ordering::SeqCst) {
         // Another thread tells it, and ends the process.
         std::thread::park();
     }

@@ -271,6 +271,10 @@ impl Shared {
         self.tested.is_none().then_some(self.stuck_after)
     }
 
+    pub(super) fn is_tested(&self) -> bool {
+        self.tested.is_some()
+    }
+
     pub(super) fn started_workers(&self) -> usize {
         self.started.load(Ordering::Relaxed)
     }

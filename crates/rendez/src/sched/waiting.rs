@@ -14,13 +14,14 @@ use std::{
     marker::PhantomData,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread::{self, Thread},
 };
 
-/// How many wait, of both sorts.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// How many wait, of both sorts, in the lower half; above that, how often one has begun or ended.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+const CHANGE: u64 = 1 << 32;
 /// Those that can be asked, by numbers, each of which is given once.
 static ASKED: Mutex<Asked> = Mutex::new(Asked { next: 1, entries: BTreeMap::new() });
 
@@ -48,14 +49,14 @@ pub(crate) struct WaitingThread(());
 
 impl WaitingThread {
     pub(crate) fn new() -> WaitingThread {
-        WAITING.fetch_add(1, Ordering::SeqCst);
+        WAITING.fetch_add(CHANGE + 1, Ordering::SeqCst);
         WaitingThread(())
     }
 }
 
 impl Drop for WaitingThread {
     fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::SeqCst);
+        WAITING.fetch_add(CHANGE - 1, Ordering::SeqCst);
     }
 }
 
@@ -89,9 +90,10 @@ impl Drop for Place<'_> {
     }
 }
 
-/// How many threads wait.
-pub(super) fn count() -> usize {
-    WAITING.load(Ordering::SeqCst)
+/// How many threads wait, and a number that changes when one begins to, or is woken. (Where the two are as many before and after, others may be.)
+pub(super) fn count() -> (usize, u64) {
+    let word = WAITING.load(Ordering::SeqCst);
+    ((word % CHANGE) as usize, word)
 }
 
 /// Whether there are some that can be asked.
@@ -109,4 +111,22 @@ pub(super) fn census() -> Vec<Inhabitant> {
         Inhabitant::of_thread(title, u64::MAX - number, entry.kind.reason.text(), things)
     });
     each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Other tests wait meanwhile: that, too, changes the number.
+    #[test]
+    fn who_was_woken_and_waits_again_is_told_from_who_has_waited_all_the_time() {
+        let first = WaitingThread::new();
+        let (many, before) = count();
+        assert!(many > 0);
+        drop(first);
+        let (_, woken) = count();
+        let _again = WaitingThread::new();
+        let (_, after) = count();
+        assert!(before != woken && woken != after && before != after);
+    }
 }

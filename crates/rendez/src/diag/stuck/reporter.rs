@@ -18,7 +18,11 @@ use std::{
     io::Write,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Condvar, Mutex, MutexGuard, Once, PoisonError},
+    process,
+    sync::{
+        Condvar, Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -38,6 +42,9 @@ static REPORTS: Mutex<Reports> = Mutex::new(Reports { waiting: VecDeque::new(), 
 
 /// Nothing is being told any more.
 static TOLD: Condvar = Condvar::new();
+
+/// The process that tells: a child that was forked has a copy of what is being told, and maybe of a lock that nobody will leave, but not who does.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     /// Whether this thread tells.
@@ -61,6 +68,7 @@ pub(crate) fn tell(stuck: Stuck) {
         }
     }
     static AT_THE_END: Once = Once::new();
+    PROCESS.store(process::id(), Ordering::Relaxed);
     // SAFETY: `finish` may be called at any time, on any thread, and does not unwind. Without it some reports are lost.
     AT_THE_END.call_once(|| _ = unsafe { libc::atexit(finish) });
     // Without a thread it is told here; the monitor waits meanwhile, which is better than silence.
@@ -72,7 +80,7 @@ pub(crate) fn tell(stuck: Stuck) {
 /// The process ends.
 extern "C" fn finish() {
     // The hook itself may end it.
-    if !TELLS.get() {
+    if !TELLS.get() && PROCESS.load(Ordering::Relaxed) == process::id() {
         drop(TOLD.wait_timeout_while(reports(), AT_EXIT, |reports| reports.is_telling));
     }
 }

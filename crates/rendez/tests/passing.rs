@@ -1,0 +1,253 @@
+//! Goroutines that go on with each other directly, where the worker's loop would do nothing in between: whoever is looked at, unwinds, polls or
+//! ends among them, and whoever else waits for a turn.
+#![cfg(not(loom))]
+
+mod setup;
+
+use rendez::{
+    Builder, block_on,
+    chan::{self, Receiver, Sender},
+    diag, go, go_async, go_local,
+    net::UnixStream,
+    scope, time, yield_now,
+};
+use setup::{in_time, runtime};
+use std::{
+    hint::black_box,
+    io::{Read, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+const ROUNDS: usize = if cfg!(rendez_sanitize) { 100 } else { 400 };
+
+/// Receives and answers, `ROUNDS` times; what is in its frame stays what it was.
+fn answers(rx: &Receiver<usize>, tx: &Sender<usize>) -> usize {
+    let mut sum = 0;
+    for round in 0..ROUNDS {
+        let kept = black_box([round; 16]);
+        sum += rx.recv().unwrap();
+        tx.send(sum).unwrap();
+        assert_eq!(kept, [round; 16]);
+    }
+    sum
+}
+
+fn asks(tx: &Sender<usize>, rx: &Receiver<usize>) -> usize {
+    let mut last = 0;
+    for round in 0..ROUNDS {
+        tx.send(round).unwrap();
+        last = rx.recv().unwrap();
+    }
+    last
+}
+
+/// Waits in a destructor while it unwinds.
+struct Answers(Receiver<usize>, Sender<usize>, Arc<AtomicUsize>);
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        assert!(thread::panicking());
+        self.2.store(answers(&self.0, &self.1), Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn who_is_passed_to_may_be_looked_at_unwind_block_in_a_poll_and_end() {
+    const SUM: usize = ROUNDS * (ROUNDS - 1) / 2;
+    for workers in [1, 2] {
+        in_time(move || {
+            let all_have_ended = Arc::new(AtomicBool::new(false));
+            let pair = || {
+                let ((tx, requests), (replies, rx)) = (chan::bounded(0), chan::bounded(0));
+                ((tx, rx), (requests, replies))
+            };
+            let runtime = runtime(workers);
+            let ended = all_have_ended.clone();
+            // Looks at all the others, from its own stack.
+            let looks = runtime.spawn(move || {
+                let mut looks = 0;
+                while !ended.load(Ordering::SeqCst) {
+                    looks += usize::from(!diag::dump().is_empty());
+                    yield_now();
+                }
+                looks
+            });
+            runtime.run(move || {
+                let mut pairs = Vec::new();
+                for kind in 0..15 {
+                    let ((tx, rx), (requests, replies)) = pair();
+                    let asking = go(move || asks(&tx, &rx));
+                    let answering = match kind % 5 {
+                        0 => go(move || answers(&requests, &replies)),
+                        1 => go(move || go_local(move || answers(&requests, &replies)).join().unwrap()),
+                        2 => {
+                            go(move || go_async(async move { answers(&requests, &replies) }).join().unwrap())
+                        }
+                        3 => go(move || block_on(async move { answers(&requests, &replies) })),
+                        _ => go(move || {
+                            let sum = Arc::new(AtomicUsize::new(0));
+                            let answers = Answers(requests, replies, sum.clone());
+                            let unwound = catch_unwind(AssertUnwindSafe(move || {
+                                let _answers = answers;
+                                std::panic::resume_unwind(Box::new(kind));
+                            }));
+                            assert_eq!(*unwound.unwrap_err().downcast::<usize>().unwrap(), kind);
+                            sum.load(Ordering::SeqCst)
+                        }),
+                    };
+                    pairs.push((asking, answering));
+                }
+                for (asking, answering) in pairs {
+                    assert_eq!((asking.join().unwrap(), answering.join().unwrap()), (SUM, SUM));
+                }
+                all_have_ended.store(true, Ordering::SeqCst);
+            });
+            assert!(looks.join().unwrap() > 0);
+        });
+    }
+}
+
+/// Two that pass on to each other, and many that give way to each other, for as long as the others wait for a turn.
+#[test]
+fn those_who_pass_on_to_each_other_leave_others_their_turns() {
+    for crowd in [0, 40] {
+        in_time(move || {
+            let runtime = runtime(1);
+            runtime.run(|| {
+                let on = AtomicBool::new(true);
+                let (tx, rx) = chan::bounded(0);
+                scope(|s| {
+                    s.go(|| {
+                        while on.load(Ordering::SeqCst) {
+                            tx.send(1).unwrap();
+                        }
+                        drop(tx);
+                    });
+                    s.go(|| rx.iter().sum::<usize>());
+                    for _ in 0..crowd {
+                        s.go(|| {
+                            while on.load(Ordering::SeqCst) {
+                                yield_now();
+                            }
+                        });
+                    }
+                    // A timer.
+                    time::sleep(Duration::from_millis(2));
+                    // An unstarted one, and one with a stack that has been woken.
+                    assert_eq!(go(|| 2).join().unwrap(), 2);
+                    // An async one, at several awaits.
+                    let awaits = go_async(async {
+                        for _ in 0..10 {
+                            time::sleep_async(Duration::from_micros(50)).await;
+                        }
+                        3
+                    });
+                    assert_eq!(awaits.join().unwrap(), 3);
+                    // From elsewhere.
+                    let (tx, rx) = chan::bounded(0);
+                    let thread = thread::spawn(move || tx.send(4).unwrap());
+                    assert_eq!(rx.recv(), Ok(4));
+                    thread.join().unwrap();
+                    // A socket.
+                    let (mut ours, theirs) = UnixStream::pair().unwrap();
+                    let writer = go(move || {
+                        time::sleep(Duration::from_millis(1));
+                        (&theirs).write_all(b"x").unwrap();
+                        theirs
+                    });
+                    assert_eq!(ours.read(&mut [0]).unwrap(), 1);
+                    drop(writer.join().unwrap());
+                    on.store(false, Ordering::SeqCst);
+                });
+            });
+        });
+    }
+}
+
+/// A shutdown begins while they pass on.
+#[test]
+fn those_who_pass_on_to_each_other_are_ended_by_a_shutdown() {
+    for workers in [1, 2] {
+        in_time(move || {
+            let runtime = runtime(workers);
+            let ended = Arc::new(AtomicUsize::new(0));
+            struct Counts(Arc<AtomicUsize>);
+            impl Drop for Counts {
+                fn drop(&mut self) {
+                    self.0.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            let (has_begun, begins) = std::sync::mpsc::channel();
+            for _ in 0..20 {
+                let ((tx, rx), begun) = (chan::bounded(0), has_begun.clone());
+                let counts = [Counts(ended.clone()), Counts(ended.clone())];
+                let [first, second] = counts;
+                drop(runtime.spawn(move || {
+                    let _first = first;
+                    for n in 0.. {
+                        if tx.send(n).is_err() {
+                            break;
+                        }
+                        if n == 50 {
+                            begun.send(()).unwrap();
+                        }
+                    }
+                }));
+                drop(runtime.spawn(move || {
+                    let _second = second;
+                    rx.iter().for_each(drop);
+                }));
+            }
+            (0..20).for_each(|_| begins.recv().unwrap());
+            runtime.shutdown();
+            assert_eq!(ended.load(Ordering::SeqCst), 40);
+        });
+    }
+}
+
+#[test]
+fn who_was_passed_to_and_keeps_the_worker_is_told_by_name() {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    diag::on_stuck(|stuck| {
+        if stuck.name() == Some("keeps") {
+            TOLD.lock().unwrap().push(stuck.backtrace());
+            IS_TOLD.store(true, Ordering::SeqCst);
+        }
+    });
+    #[inline(never)]
+    fn keeps_it() {
+        while !IS_TOLD.load(Ordering::SeqCst) {
+            std::hint::spin_loop();
+        }
+        black_box(());
+    }
+    in_time(|| {
+        let runtime =
+            rendez::Runtime::builder().workers(1).stuck_after(Duration::from_millis(20)).build().unwrap();
+        runtime.run(|| {
+            let ((tx, requests), (replies, rx)) = (chan::bounded::<usize>(0), chan::bounded::<usize>(0));
+            let keeps = move || {
+                // Not at a tick at which the loop looks around, whatever that is: it is passed to.
+                for _ in 0..101 {
+                    replies.send(requests.recv().unwrap()).unwrap();
+                }
+                keeps_it();
+            };
+            let keeps = Builder::new().name("keeps").spawn(keeps).unwrap();
+            for n in 0..101 {
+                tx.send(n).unwrap();
+                assert_eq!(rx.recv(), Ok(n));
+            }
+            keeps.join().unwrap();
+        });
+        let told = TOLD.lock().unwrap();
+        assert!(cfg!(rendez_sanitize) || told[0].contains("keeps_it"), "{told:?}");
+    });
+}
