@@ -47,7 +47,7 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.send(8).unwrap_err().into_inner(), 8);
     /// ```
     // Always inlined, with the wait in it: see `Waiter::wait_in_place`. And a buffered value goes from one register to another. (Measured on a Zen 4:
-    // `spsc_0` .71 of the time before, `mpmc_0` .73, `seq_1` .70, `mpmc_128` .81, `ping_pong` .95.)
+    // `spsc_0` .52 of the time before, `mpmc_0` .53, `ping_pong` .74, `mpmc_128` .63, `seq_1` .73.)
     #[inline(always)]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         wait::spend_budget();

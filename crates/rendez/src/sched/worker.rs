@@ -17,6 +17,7 @@
 //! The inbox is looked at before every switch, the timers, the injector and the poller every [`MAINTAIN_EVERY`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
 
+mod bursts;
 mod calls;
 mod observed;
 #[cfg(feature = "testing")]
@@ -466,77 +467,6 @@ impl Worker {
         clock::coarse_seconds().saturating_sub(fiber.since.get() & !SEEN)
     }
 
-    /// Starts or resumes `task` and sees to what it leaves behind.
-    #[inline(always)]
-    fn execute(&self, task: *mut Header, tick: u32) {
-        // SAFETY: what comes out of a queue is unfinished, and this is its worker (or it has none yet).
-        unsafe {
-            let mut fiber = (*task).fiber.get();
-            if fiber.is_null() {
-                fiber = match self.prepare(task) {
-                    Some(fiber) => fiber,
-                    None => return,
-                };
-            }
-            self.burst_begins(task, fiber, tick);
-            let order = Order { task, cancelled: self.runtime.is_stopping() };
-            let curious = self.curious.get();
-            let suspended = if is_sampled(tick) || curious > 0 {
-                self.observe(task, fiber, order, tick, curious)
-            } else {
-                self.passes.set(self.slow.get() == 0 && self.harness.is_none());
-                let suspended = Fiber::resume(fiber, order);
-                self.passes.set(false);
-                suspended
-            };
-            // It may have passed on to others, of whom this is the last.
-            let (fiber, tick) = (self.fiber.get(), self.tick.get());
-            self.burst_ends(tick);
-            let task = self.current.replace(ptr::null());
-            match suspended {
-                Suspend::Parked => {
-                    if !(*fiber).owned.get() {
-                        self.own(fiber, task.cast_mut());
-                    }
-                }
-                Suspend::Idle => {
-                    self.note_finished();
-                    self.vacated(fiber);
-                }
-                Suspend::Polled => {
-                    self.shared.counters.async_polls.add(1);
-                    self.vacated(fiber);
-                }
-            }
-        }
-    }
-
-    /// `task` is about to go on.
-    ///
-    /// # Safety
-    /// It is unfinished, and this is its worker and its fiber.
-    #[inline(always)]
-    unsafe fn burst_begins(&self, task: *const Header, fiber: *mut Fiber, tick: u32) {
-        self.current.set(task);
-        self.fiber.set(fiber);
-        self.budget.set(self.full_budget.get());
-        self.family.set(self.family.get().wrapping_add(0x10000));
-        self.siblings.set(0);
-        // What is said above of what runs is there for a handler that sees the number.
-        compiler_fence(Ordering::Release);
-        self.shared.published.switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
-        if self.shared.counters.is_probe(task) {
-            self.shared.counters.take_probe();
-        }
-    }
-
-    /// What has run suspends. A handler that sees the number looks no more at what is said of it.
-    #[inline(always)]
-    fn burst_ends(&self, tick: u32) {
-        self.shared.published.switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
-        compiler_fence(Ordering::Release);
-    }
-
     /// A poll of an async goroutine of this site has been timed: says whether such work for long, here and of late.
     fn note_poll(&self, site: &'static Location<'static>) {
         let works = match placement::kind(site).0 {
@@ -770,12 +700,6 @@ impl Worker {
     fn has_woken(&self) -> bool {
         let woken = self.woken.get();
         !woken.is_null() && !ptr::eq(woken, NOBODY)
-    }
-
-    /// Whether a goroutine that has started is ready here.
-    #[inline(always)]
-    fn has_started(&self) -> bool {
-        !self.woken.get().is_null() || !self.queue.is_empty()
     }
 
     /// Whether there is something to run now.

@@ -1,0 +1,132 @@
+//! Bursts: what a goroutine does from when it is resumed to when it suspends, or ends.
+//!
+//! One burst follows another through the loop; or, where the loop would do nothing in between, directly: who suspends goes to the
+//! stack of the next one.
+
+use super::*;
+
+impl Worker {
+    /// Starts or resumes `task` and sees to what it leaves behind.
+    #[inline(always)]
+    pub(super) fn execute(&self, task: *mut Header, tick: u32) {
+        // SAFETY: what comes out of a queue is unfinished, and this is its worker (or it has none yet).
+        unsafe {
+            let mut fiber = (*task).fiber.get();
+            if fiber.is_null() {
+                fiber = match self.prepare(task) {
+                    Some(fiber) => fiber,
+                    None => return,
+                };
+            }
+            self.burst_begins(task, fiber, tick);
+            let order = Order { task, cancelled: self.runtime.is_stopping() };
+            let curious = self.curious.get();
+            let suspended = if is_sampled(tick) || curious > 0 {
+                self.observe(task, fiber, order, tick, curious)
+            } else {
+                self.passes.set(self.slow.get() == 0 && self.harness.is_none());
+                let suspended = Fiber::resume(fiber, order);
+                self.passes.set(false);
+                suspended
+            };
+            // It may have passed on to others, of whom this is the last.
+            let (fiber, tick) = (self.fiber.get(), self.tick.get());
+            self.burst_ends(tick);
+            let task = self.current.replace(ptr::null());
+            match suspended {
+                Suspend::Parked => {
+                    if !(*fiber).owned.get() {
+                        self.own(fiber, task.cast_mut());
+                    }
+                }
+                Suspend::Idle => {
+                    self.note_finished();
+                    self.vacated(fiber);
+                }
+                Suspend::Polled => {
+                    self.shared.counters.async_polls.add(1);
+                    self.vacated(fiber);
+                }
+            }
+        }
+    }
+
+    /// `task` is about to go on.
+    ///
+    /// # Safety
+    /// It is unfinished, and this is its worker and its fiber.
+    #[inline(always)]
+    unsafe fn burst_begins(&self, task: *const Header, fiber: *mut Fiber, tick: u32) {
+        self.current.set(task);
+        self.fiber.set(fiber);
+        self.budget.set(self.full_budget.get());
+        self.family.set(self.family.get().wrapping_add(0x10000));
+        self.siblings.set(0);
+        // What is said above of what runs is there for a handler that sees the number.
+        compiler_fence(Ordering::Release);
+        self.shared.published.switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
+        if self.shared.counters.is_probe(task) {
+            self.shared.counters.take_probe();
+        }
+    }
+
+    /// What has run suspends. A handler that sees the number looks no more at what is said of it.
+    #[inline(always)]
+    fn burst_ends(&self, tick: u32) {
+        self.shared.published.switches.store(tick.wrapping_mul(2), Ordering::Relaxed);
+        compiler_fence(Ordering::Release);
+    }
+
+    /// Whether a goroutine that has started is ready here.
+    #[inline(always)]
+    pub(super) fn has_started(&self) -> bool {
+        !self.woken.get().is_null() || !self.queue.is_empty()
+    }
+
+    /// The goroutine that runs is about to suspend. If the loop would do nothing then but to resume another one, that is what runs from now on,
+    /// and its fiber is returned, to be gone to at once; else null: the loop is to go on.
+    ///
+    /// What the loop does before and after a burst is done here, in its order: see [`execute`](Worker::execute). The bursts at whose end this
+    /// is asked, and those that it begins, are neither timed nor recorded.
+    ///
+    /// Tried and left: a count of passes up to the next such tick in place of the questions for it (`yield_2` .94, `yield_1000` 1.04).
+    #[inline(never)]
+    pub(super) fn pass_on(&self) -> *const Fiber {
+        let tick = self.tick.get().wrapping_add(1);
+        // SAFETY: the running goroutine's fiber.
+        let is_owned = unsafe { (*self.fiber.get()).owned.get() };
+        if !CAN_PASS
+            || !self.passes.get()
+            || tick.is_multiple_of(LOOKS_AROUND)
+            || !is_owned
+            || self.shared.inbox.looks_filled()
+            || self.runtime.is_stopping()
+        {
+            return ptr::null();
+        }
+        let woken = self.woken.get();
+        let streak = match woken.is_null() {
+            false if self.streak.get() < STREAK => self.streak.get() + 1,
+            true if tick.wrapping_sub(self.fresh_tick.get()) < FRESH_EVERY && !self.polls.has_any() => 0,
+            _ => return ptr::null(),
+        };
+        let task = if streak > 0 { woken } else { self.queue.oldest() };
+        // SAFETY: what is queued lives, and so does who has been woken and has not run; a fiber that is set there is owned, and this worker's.
+        let Some(fiber) = (unsafe { task.as_ref() }).map(|task| task.fiber.get()) else { return ptr::null() };
+        if fiber.is_null() || ptr::eq(fiber, self.fiber.get()) {
+            return ptr::null();
+        }
+        self.streak.set(streak);
+        if streak > 0 {
+            self.woken.set(ptr::null_mut());
+        } else {
+            self.queue.pop();
+            self.prefetch(tick);
+        }
+        self.burst_ends(self.tick.get());
+        self.tick.set(tick);
+        // SAFETY: it has just been taken out of its queue, or place, and has a fiber.
+        unsafe { self.burst_begins(task, fiber, tick) };
+        fiber
+    }
+}
