@@ -1,8 +1,8 @@
 //! Programs that go wrong explain themselves.
 //!
 //! * **A deadlock.** When nothing in the process can ever run again, `fatal error: all goroutines are asleep - deadlock!` is printed with
-//!   each goroutine, what it waits for and where it was created, and the process exits with status 2, as Go's does. That takes a fifth of
-//!   a second to be sure. It is not said while a timer is set, while an async task's alarm is, or while there is an OS thread that rendez does not
+//!   each goroutine, what it waits for and where it was created, and each OS thread that waits for something of rendez; and the process exits
+//!   with status 2, as Go's does. That takes some tenths of a second to be sure. It is told of threads alone, too. It is not said while a timer is set, while an async task's alarm is, or while there is an OS thread that rendez does not
 //!   know, which might still wake somebody; a program that has such threads for ever (a server of another crate's, say) is never said
 //!   to be dead.
 //! * **A stack overflow.** A goroutine that runs into the guard page at the end of its stack is named, with where it was
