@@ -218,7 +218,7 @@ impl<T> Channel<T> {
     /// it comes to that, so that the caller's need not exist.
     const IS_SMALL: bool = mem::size_of::<T>() <= 2 * mem::size_of::<usize>();
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     unsafe fn send_waiting(
         &self,
         from: *mut T,
@@ -352,7 +352,7 @@ impl<T> Channel<T> {
     ///
     /// # Safety
     /// `into` can be written, and has been if the answer is `Done`.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) unsafe fn recv_waiting(
         &self,
         into: *mut T,

@@ -62,7 +62,8 @@ impl<T> Receiver<T> {
     /// ```
     // Always inlined, with the wait in it: see `Waiter::wait_in_place`. And a buffered value goes from one register to another. (Measured on a Zen 4:
     // `spsc_0` .52 of the time before, `mpmc_0` .53, `ping_pong` .74, `mpmc_128` .63, `seq_1` .73.)
-    #[inline(always)]
+    // Not in a debug build, whose backtraces are to show it.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub fn recv(&self) -> Result<T, RecvError> {
         // Before the value is taken: spending may yield, and a shutdown may end the goroutine there.
         wait::spend_budget();

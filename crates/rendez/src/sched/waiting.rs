@@ -8,7 +8,7 @@
 //! it goes on: so a source that stands there is borrowed by a wait that lasts, for as long as the list is locked.
 
 use super::census::Inhabitant;
-use crate::wait::{Awaited, Kind};
+use crate::wait::{Awaited, Kind, Reason};
 use std::{
     collections::BTreeMap,
     marker::PhantomData,
@@ -110,7 +110,8 @@ pub(super) fn census() -> Vec<Inhabitant> {
         let things = unsafe { entry.kind.ask(entry.source) };
         Inhabitant::of_thread(title, u64::MAX - number, entry.kind.reason.text(), things)
     });
-    each.collect()
+    // Who waits in `run` for the goroutine there tells nothing: that one is told.
+    each.filter(|one| !(one.state == Reason::Scope.text() && one.things.is_empty())).collect()
 }
 
 #[cfg(test)]
