@@ -93,13 +93,8 @@ impl Coroutine {
     /// The caller runs on it.
     #[inline(always)]
     pub(crate) unsafe fn suspend(&self, word: Word) -> Word {
-        #[cfg(feature = "sanitize")]
-        let fake = self.sanitizer.leave_for_resumer();
-        // SAFETY: by contract: `resumer` is as the `switch` that went here has left it.
-        let word = unsafe { switch(word, self.left.as_ptr(), self.resumer.get()) };
-        #[cfg(feature = "sanitize")]
-        self.sanitizer.come_to_it(fake);
-        word
+        // SAFETY: passed on.
+        unsafe { self.leave(None, word) }
     }
 
     /// As [`suspend`](Self::suspend), or, if there is a `next`, goes on with that one, as if who has resumed this one had; until somebody goes to
@@ -118,7 +113,7 @@ impl Coroutine {
             }
             None => self.resumer.get(),
         };
-        // SAFETY: as in `suspend`, or in `resume`. What `resumer` says of the stack of who has resumed this one stays true of the next one's: nobody
+        // SAFETY: by contract: `left` and `resumer` are as the `switch` that went from there, or `new`, has left them. What `resumer` says of the stack of who has resumed this one stays true of the next one's: nobody
         // goes there before the last of those that go on with each other like this suspends.
         let word = unsafe { switch(word, self.left.as_ptr(), to) };
         #[cfg(feature = "sanitize")]
