@@ -56,6 +56,12 @@ impl<T: Linked> RunQueue<T> {
         self.head.get().is_null()
     }
 
+    /// Whether there are two or more.
+    #[inline(always)]
+    pub(super) fn has_two(&self) -> bool {
+        !ptr::eq(self.head.get(), self.tail.get())
+    }
+
     /// The first in the queue, or null.
     pub(super) fn oldest(&self) -> *mut T {
         self.head.get()

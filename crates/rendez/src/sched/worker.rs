@@ -14,7 +14,7 @@
 //!
 //! What goroutines call of it is in [`calls`], bursts that are looked at in [`observed`], and what a worker under test does besides in `tested`.
 //!
-//! The inbox is looked at before every switch, the timers, the injector and the poller every [`MAINTAIN_EVERY`] switches (every one
+//! The inbox is looked at before every switch, the timers, the injector and the poller every [`LOOKS_AROUND`] switches (every one
 //! while bursts are long) and whenever there is nothing to do.
 
 mod bursts;
@@ -72,9 +72,8 @@ const STREAK: u32 = 32;
 const FRESH_EVERY: u32 = 16;
 /// Of the unstarted ones that get such a turn, one in this many is the oldest.
 const OLDEST_EVERY: u32 = 4;
-const MAINTAIN_EVERY: u32 = 32;
-/// At these ticks the loop does something besides: maintains, or samples a burst.
-const LOOKS_AROUND: u32 = MAINTAIN_EVERY / 2;
+/// At each multiple the loop does something besides: it maintains, or times a burst and maintains after it.
+const LOOKS_AROUND: u32 = 32;
 /// So many turns before a goroutine's own, what the worker has to know of it is fetched: far enough for a fetch from memory, which
 /// takes some turns of goroutines that do little.
 const BOOKS_AHEAD: u32 = 10;
@@ -83,8 +82,7 @@ const PAGES_AHEAD: u32 = 4;
 const SAMPLE_EVERY: u32 = 64;
 /// Which of them is timed. Not the one after a look at the timers: that is often the first burst of who has slept, and a short one.
 const SAMPLED: u32 = LOOKS_AROUND;
-const _: () =
-    assert!(MAINTAIN_EVERY.is_multiple_of(LOOKS_AROUND) && SAMPLE_EVERY.is_multiple_of(LOOKS_AROUND));
+const _: () = assert!(SAMPLE_EVERY == 2 * LOOKS_AROUND);
 /// Of these, one in some is seen to the end of what it wakes.
 const LATENCY_EVERY: u32 = SAMPLE_EVERY * 8;
 /// So many timed polls of chatty async goroutines in a row say that there are no others.
@@ -149,10 +147,9 @@ pub(crate) struct Worker {
     /// The family of the last goroutine that it was about to give away, and whether it has looked for events first and found some: see
     /// `hears_first`.
     pub(super) heard_first: Cell<(u32, bool)>,
-    /// Names the burst of the goroutine that runs, and counts the children that it has started in it.
-    family: Cell<u64>,
-    /// The last one whose parent has accepted a connection.
+    /// The family of the last burst that has accepted a connection.
     accepted: Cell<Option<u64>>,
+    /// The children that the goroutine that runs has started in this burst.
     siblings: Cell<u16>,
     pub(super) ids: Cell<(u64, u64)>,
     pub(super) random: RefCell<fastrand::Rng>,
@@ -202,6 +199,13 @@ fn is_sampled(tick: u32) -> bool {
     tick % SAMPLE_EVERY == SAMPLED
 }
 
+/// Whether the loop maintains before it.
+#[inline(always)]
+fn is_maintained(tick: u32) -> bool {
+    let phase = tick % SAMPLE_EVERY;
+    phase == 0 || phase == SAMPLED + 1
+}
+
 impl Worker {
     pub(super) fn new(
         index: usize,
@@ -244,7 +248,6 @@ impl Worker {
             budget: Cell::new(BUDGET),
             placer: Cell::new(Placer::new(index)),
             heard_first: Cell::new((0, false)),
-            family: Cell::new(index as u64),
             accepted: Cell::new(None),
             siblings: Cell::new(0),
             ids: Cell::new((0, 0)),
@@ -285,7 +288,7 @@ impl Worker {
         loop {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
-            if tick.is_multiple_of(MAINTAIN_EVERY) || self.slow.get() > 0 {
+            if is_maintained(tick) || self.slow.get() > 0 {
                 // In this order: who is told of something here would else go before the first whose sleep is over, and have it go last.
                 self.poll_in_turn();
                 self.maintain();

@@ -24,7 +24,9 @@ impl Worker {
             let suspended = if is_sampled(tick) || curious > 0 {
                 self.observe(task, fiber, order, tick, curious)
             } else {
-                self.passes.set(self.slow.get() == 0 && self.harness.is_none());
+                // Not who parks for the first time, whose stack is to become his own.
+                let passes = self.slow.get() == 0 && (*fiber).owned.get() && self.harness.is_none();
+                self.passes.set(passes);
                 let suspended = Fiber::resume(fiber, order);
                 self.passes.set(false);
                 suspended
@@ -60,7 +62,6 @@ impl Worker {
         self.current.set(task);
         self.fiber.set(fiber);
         self.budget.set(self.full_budget.get());
-        self.family.set(self.family.get().wrapping_add(0x10000));
         self.siblings.set(0);
         // What is said above of what runs is there for a handler that sees the number.
         compiler_fence(Ordering::Release);
@@ -93,40 +94,58 @@ impl Worker {
     #[inline(never)]
     pub(super) fn pass_on(&self) -> *const Fiber {
         let tick = self.tick.get().wrapping_add(1);
-        // SAFETY: the running goroutine's fiber.
-        let is_owned = unsafe { (*self.fiber.get()).owned.get() };
         if !CAN_PASS
-            || !self.passes.get()
             || tick.is_multiple_of(LOOKS_AROUND)
-            || !is_owned
+            || !self.passes.get()
             || self.shared.inbox.looks_filled()
-            || self.runtime.is_stopping()
         {
             return ptr::null();
         }
         let woken = self.woken.get();
-        let streak = match woken.is_null() {
-            false if self.streak.get() < STREAK => self.streak.get() + 1,
-            true if tick.wrapping_sub(self.fresh_tick.get()) < FRESH_EVERY && !self.polls.has_any() => 0,
+        let is_woken = !woken.is_null();
+        let (streak, task) = match is_woken {
+            true if self.streak.get() < STREAK => (self.streak.get() + 1, woken),
+            false if !self.polls.has_any() && !self.has_fresh_turn(tick) => (0, self.queue.oldest()),
             _ => return ptr::null(),
         };
-        let task = if streak > 0 { woken } else { self.queue.oldest() };
         // SAFETY: what is queued lives, and so does who has been woken and has not run; a fiber that is set there is owned, and this worker's.
         let Some(fiber) = (unsafe { task.as_ref() }).map(|task| task.fiber.get()) else { return ptr::null() };
         if fiber.is_null() || ptr::eq(fiber, self.fiber.get()) {
             return ptr::null();
         }
         self.streak.set(streak);
-        if streak > 0 {
+        if is_woken {
             self.woken.set(ptr::null_mut());
         } else {
             self.queue.pop();
-            self.prefetch(tick);
         }
         self.burst_ends(self.tick.get());
         self.tick.set(tick);
         // SAFETY: it has just been taken out of its queue, or place, and has a fiber.
         unsafe { self.burst_begins(task, fiber, tick) };
+        if !is_woken && self.queue.has_two() {
+            // What stands last costs nothing where it is not called.
+            return self.prefetch_for(fiber);
+        }
+        fiber
+    }
+
+    /// Whether it is the turn of an unstarted goroutine, and there is one. If there is none, the turn has passed.
+    #[inline(always)]
+    fn has_fresh_turn(&self, tick: u32) -> bool {
+        tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY && {
+            let is_any = !self.fresh.is_empty() || self.shared.incoming.load(Ordering::Relaxed) > 0;
+            if !is_any {
+                self.fresh_tick.set(tick);
+            }
+            is_any
+        }
+    }
+
+    /// Fetches ahead for those that come after what runs from now on, on `fiber`, which it returns.
+    #[inline(never)]
+    fn prefetch_for(&self, fiber: *const Fiber) -> *const Fiber {
+        self.prefetch(self.tick.get());
         fiber
     }
 }

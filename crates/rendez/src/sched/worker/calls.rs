@@ -255,7 +255,13 @@ impl Worker {
 
     /// See [`note_accepted`](crate::sched::note_accepted).
     pub(in crate::sched) fn note_accepted(&self) {
-        self.accepted.set(Some(self.family.get()));
+        self.accepted.set(Some(self.family()));
+    }
+
+    /// Names the burst of the goroutine that runs: what it starts in it is a family.
+    #[inline(always)]
+    fn family(&self) -> u64 {
+        u64::from(self.tick.get()) << 16 | self.index as u64
     }
 
     /// Queues a new task.
@@ -264,8 +270,8 @@ impl Worker {
         published.spawned.store(published.spawned.load(Ordering::Relaxed) + 1, Ordering::Release);
         // SAFETY: just made, ours until it is queued.
         let header = unsafe { task.as_ref() };
-        header.family.set(self.family.get() as u32);
-        if self.accepted.get() == Some(self.family.get()) {
+        header.family.set(self.family() as u32);
+        if self.accepted.get() == Some(self.family()) {
             header.flags.set(header.flags.get() | SERVES);
         }
         header.sibling.set(self.siblings.get());

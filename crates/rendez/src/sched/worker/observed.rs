@@ -147,7 +147,7 @@ impl Worker {
         let last = self.last_record.get();
         let follows = last.end != 0
             && tick == last.tick.wrapping_add(1)
-            && !tick.is_multiple_of(MAINTAIN_EVERY)
+            && !is_maintained(tick)
             && self.slow.get() == 0
             && last.arrivals == self.shared.counters.remote_wakes.get()
             // One that starts may have been handed over, and its stack may have been made for it.
