@@ -195,6 +195,12 @@ impl<T: Copy + Send> Deque<T> {
     /// The newest.
     #[inline]
     pub(super) fn pop(&self) -> Option<T> {
+        self.pop_and_show(1, |_| ())
+    }
+
+    /// The newest. Shows the one that comes so many turns after it, if there is one and no thief comes first.
+    #[inline]
+    pub(super) fn pop_and_show(&self, ahead: usize, show: impl FnOnce(T)) -> Option<T> {
         let (inner, end) = (&*self.inner, self.back());
         if inner.claims.released.load(Ordering::Acquire) == end {
             self.keep_few();
@@ -207,6 +213,11 @@ impl<T: Copy + Send> Deque<T> {
         if newest.wrapping_sub(front).cast_signed() < 0 {
             inner.back.store(end, Ordering::Release);
             return self.pop_contested(end);
+        }
+        let later = newest.wrapping_sub(ahead);
+        if later.wrapping_sub(front).cast_signed() >= 0 {
+            // SAFETY: the owner's slots; this one has been written, and only the owner writes there again.
+            show(unsafe { self.slots.get().read(later) });
         }
         // SAFETY: the owner's slots, and its own task: no thief has claimed it, nor will any.
         Some(unsafe { self.slots.get().read(newest) })

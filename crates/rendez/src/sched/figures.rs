@@ -95,7 +95,7 @@ impl Shared {
             processor: shared.clock.now(),
             running: shared.is_running(),
             queued_async: polls.len() as u64,
-            unstarted: fresh.len() as u64 + u64::from(shared.incoming.load(Ordering::Relaxed)),
+            unstarted: fresh.len() as u64 + u64::from(shared.burden.incoming.load(Ordering::Relaxed)),
             timers: shared.counters.timers.get() + shared.alarms.len(),
         })
     }

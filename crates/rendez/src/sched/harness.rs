@@ -518,7 +518,7 @@ impl Worker {
         let held = harness.control.is_held();
         let has_work = || {
             !self.shared.inbox.is_empty()
-                || self.shared.incoming.load(Ordering::SeqCst) > 0
+                || self.shared.burden.incoming.load(Ordering::SeqCst) > 0
                 || !self.runtime.injector.is_empty()
                 || !self.runtime.woken.is_empty()
                 || self.runtime.is_stopping()

@@ -144,7 +144,7 @@ impl Worker {
                 continue;
             }
             let Some(Victim { shared, fresh, polls }) = runtime.victim(victim) else { continue };
-            let (len, handed) = (fresh.len() + polls.len(), shared.incoming.load(Ordering::Relaxed));
+            let (len, handed) = (fresh.len() + polls.len(), shared.burden.incoming.load(Ordering::Relaxed));
             if len == 0 && handed == 0 {
                 self.forget(victim);
                 continue;
@@ -405,7 +405,7 @@ impl Worker {
             for _ in 0..4 {
                 hint::spin_loop();
             }
-            if !self.shared.inbox.is_empty() || self.shared.incoming.load(Ordering::Relaxed) > 0 {
+            if !self.shared.inbox.is_empty() || self.shared.burden.incoming.load(Ordering::Relaxed) > 0 {
                 break true;
             }
             rounds += 1;
@@ -444,7 +444,9 @@ impl Worker {
         if runtime.sentinel.load(Ordering::Relaxed) || runtime.searching.load(Ordering::Relaxed) > 0 {
             return;
         }
-        let own = self.fresh.len() + self.polls.len() + self.shared.incoming.load(Ordering::Relaxed) as usize;
+        let own = self.fresh.len()
+            + self.polls.len()
+            + self.shared.burden.incoming.load(Ordering::Relaxed) as usize;
         let (mut leaves, mut alarm) =
             (own > 1 || self.poller().is_some(), self.shared.alarms.next_deadline());
         for index in (0..runtime.started_workers()).filter(|&index| index != self.index) {
@@ -512,7 +514,7 @@ impl Worker {
         let mut watch = None;
         let has_work = || {
             !self.shared.inbox.is_empty()
-                || self.shared.incoming.load(Ordering::SeqCst) > 0
+                || self.shared.burden.incoming.load(Ordering::SeqCst) > 0
                 || runtime.is_stopping()
                 || self.is_requested()
                 || self.is_asked()
@@ -612,7 +614,9 @@ impl Worker {
 impl Victim<'_> {
     /// Whether there is something to take, now or when it has lain there for long enough.
     fn has_any(&self) -> bool {
-        !self.fresh.is_empty() || !self.polls.is_empty() || self.shared.incoming.load(Ordering::Relaxed) > 0
+        !self.fresh.is_empty()
+            || !self.polls.is_empty()
+            || self.shared.burden.incoming.load(Ordering::Relaxed) > 0
     }
 }
 

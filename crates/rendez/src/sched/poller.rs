@@ -600,7 +600,7 @@ mod tests {
                 }
             });
             begins.recv().unwrap();
-            let given = move || runtime.worker(1 - here).unwrap().incoming.load(Ordering::Relaxed);
+            let given = move || runtime.worker(1 - here).unwrap().burden.incoming.load(Ordering::Relaxed);
             let (mut firsts, mut readers) = (Vec::new(), Vec::new());
             for _ in 0..CHAINS {
                 let mut next = None;

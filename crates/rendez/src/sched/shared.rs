@@ -117,8 +117,8 @@ pub(crate) struct WorkerShared {
     pub(super) poller: OnceLock<Poller>,
     /// Unstarted tasks that others have chosen this worker for. Thieves may take them when they lie there.
     pub(super) handed: Injector<Fresh>,
-    /// How many there are, about.
-    pub(super) incoming: CachePadded<AtomicU32>,
+    /// What others look at who choose a worker, and nothing that changes more often.
+    pub(super) burden: CachePadded<Burden>,
     /// How many of them have [asked](SPREAD) to be spread, about; and since when those have been there, or when the worker last came to
     /// what it was handed, in the clock's nanoseconds.
     spread: AtomicU32,
@@ -137,11 +137,18 @@ pub(super) struct Published {
     pub(super) switches: AtomicU32,
     /// Whether timers were set when the worker last went to sleep, or, in a shutdown, looked.
     pub(super) timed: AtomicBool,
-    pub(super) load: AtomicU32,
     /// Whether tasks that must start here have no stack.
     pub(super) hungry: AtomicBool,
     /// Whether async goroutines that work for long at each poll run here, so that what has been woken lies behind them.
     pub(super) works: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Burden {
+    /// How many goroutines of this worker have parked and not ended. Written by the worker alone.
+    pub(super) load: AtomicU32,
+    /// How many were handed to it and are still unstarted, about.
+    pub(super) incoming: AtomicU32,
 }
 
 /// How many there are, retired or not.
@@ -176,7 +183,7 @@ impl WorkerShared {
                 alarms: CachePadded::new(AlarmSet::new()),
                 poller: OnceLock::new(),
                 handed: Injector::new(),
-                incoming: CachePadded::default(),
+                burden: CachePadded::default(),
                 spread: AtomicU32::new(0),
                 came: AtomicU64::new(0),
                 stuck_in: AtomicU64::new(0),
@@ -205,8 +212,8 @@ impl WorkerShared {
             self.published.finished.store(0, Ordering::Relaxed);
             self.counters.reset();
         });
-        self.published.load.store(0, Ordering::Relaxed);
-        self.incoming.store(0, Ordering::Relaxed);
+        self.burden.load.store(0, Ordering::Relaxed);
+        self.burden.incoming.store(0, Ordering::Relaxed);
         self.orphan_poller();
         RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
@@ -279,7 +286,7 @@ impl WorkerShared {
         !self.published.hungry.load(Ordering::SeqCst)
             && !self.is_timed()
             && self.inbox.is_empty()
-            && self.incoming.load(Ordering::SeqCst) == 0
+            && self.burden.incoming.load(Ordering::SeqCst) == 0
             && self.alarms.next_deadline().is_none()
     }
 
@@ -290,7 +297,7 @@ impl WorkerShared {
     /// Chooses this worker for a task. (The caller tells it.)
     pub(super) fn hand(&self, task: Fresh) {
         // Counted first, so that a count of zero means that nothing has been there for long.
-        self.incoming.fetch_add(1, Ordering::SeqCst);
+        self.burden.incoming.fetch_add(1, Ordering::SeqCst);
         if task.asks_to_be_spread() {
             if !self.has_spread() {
                 self.note_came();
@@ -329,13 +336,13 @@ impl WorkerShared {
 
     /// Takes back a task that was handed to this worker.
     pub(super) fn take_handed(&self) -> Option<Fresh> {
-        if self.incoming.load(Ordering::Relaxed) == 0 {
+        if self.burden.incoming.load(Ordering::Relaxed) == 0 {
             return None;
         }
         loop {
             match self.handed.steal() {
                 Steal::Success(task) => {
-                    self.incoming.fetch_sub(1, Ordering::Relaxed);
+                    self.burden.incoming.fetch_sub(1, Ordering::Relaxed);
                     if task.asks_to_be_spread() {
                         self.spread.fetch_sub(1, Ordering::Relaxed);
                     }
@@ -348,6 +355,6 @@ impl WorkerShared {
     }
 
     pub(super) fn load(&self) -> u32 {
-        self.published.load.load(Ordering::Relaxed) + self.incoming.load(Ordering::Relaxed)
+        self.burden.load.load(Ordering::Relaxed) + self.burden.incoming.load(Ordering::Relaxed)
     }
 }

@@ -224,7 +224,7 @@ impl Shared {
         (0..self.started_workers()).filter_map(|index| self.victim(index)).any(|victim| {
             !victim.fresh.is_empty()
                 || !victim.polls.is_empty()
-                || victim.shared.incoming.load(Ordering::Relaxed) > 0
+                || victim.shared.burden.incoming.load(Ordering::Relaxed) > 0
                 || victim.shared.alarms.next_deadline().is_some_and(|at| at <= overdue)
                 || victim.shared.is_stuck(self.number) && victim.shared.has_sources()
         })

@@ -41,7 +41,7 @@ use super::{
 };
 use crate::{
     diag::trace::Ring,
-    primitives::prefetch,
+    primitives::{prefetch, prefetch_whole},
     task::{
         Goroutine, Header,
         fiber::{CAN_PASS, Fiber, Order, SEEN, Suspend},
@@ -77,6 +77,8 @@ const LOOKS_AROUND: u32 = 32;
 /// So many turns before a goroutine's own, what the worker has to know of it is fetched: far enough for a fetch from memory, which
 /// takes some turns of goroutines that do little.
 const BOOKS_AHEAD: u32 = 10;
+/// So many turns before its own, the header of an unstarted one is.
+const FRESH_AHEAD: usize = 2;
 /// So many stacks are looked up at once.
 const PAGES_AHEAD: u32 = 4;
 const SAMPLE_EVERY: u32 = 64;
@@ -378,7 +380,8 @@ impl Worker {
         }
         loop {
             let Fresh(task) = match oldest {
-                false => self.fresh.pop()?,
+                // It may have been made long ago, or by another worker.
+                false => self.fresh.pop_and_show(FRESH_AHEAD, |Fresh(task)| prefetch_whole(task.as_ptr()))?,
                 true => match self.fresh.pop_oldest() {
                     Some(task) => task,
                     None => return Some(self.shared.come_to_handed()?.0.as_ptr()),
@@ -570,7 +573,7 @@ impl Worker {
         if fiber.counted.replace(counted) != counted {
             let load = if counted { self.load.get() + 1 } else { self.load.get() - 1 };
             self.load.set(load);
-            self.shared.published.load.store(load, Ordering::Relaxed);
+            self.shared.burden.load.store(load, Ordering::Relaxed);
         }
     }
 
@@ -711,7 +714,7 @@ impl Worker {
             || !self.queue.is_empty()
             || self.polls.len() > 0
             || !self.fresh.is_empty()
-            || self.shared.incoming.load(Ordering::SeqCst) > 0
+            || self.shared.burden.incoming.load(Ordering::SeqCst) > 0
     }
 
     /// The runtime has been idle for a while: gives back memory that only a burst needed, and asks whether anything will

@@ -134,7 +134,7 @@ impl Worker {
     #[inline(always)]
     fn has_fresh_turn(&self, tick: u32) -> bool {
         tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY && {
-            let is_any = !self.fresh.is_empty() || self.shared.incoming.load(Ordering::Relaxed) > 0;
+            let is_any = !self.fresh.is_empty() || self.shared.burden.incoming.load(Ordering::Relaxed) > 0;
             if !is_any {
                 self.fresh_tick.set(tick);
             }

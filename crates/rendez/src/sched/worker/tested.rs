@@ -26,7 +26,7 @@ impl Worker {
             || !self.fresh.is_empty()
             || self.polls.len() > 0
             || !self.shared.inbox.is_empty()
-            || self.shared.incoming.load(Ordering::Relaxed) > 0
+            || self.shared.burden.incoming.load(Ordering::Relaxed) > 0
             || !self.runtime.injector.is_empty()
             || !self.runtime.woken.is_empty()
     }
