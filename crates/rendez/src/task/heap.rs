@@ -18,7 +18,7 @@
 //! What is larger than [`LARGEST`] or aligned to more than a block is, and everything under a sanitizer (which could not see
 //! into the chunks), comes from the global allocator.
 
-use crate::primitives::prefetch_to_write;
+use crate::primitives::{LINE, prefetch_to_write};
 use std::{
     alloc::{self, Layout},
     cell::UnsafeCell,
@@ -50,6 +50,9 @@ const KEPT_CHUNKS: usize = 8;
 struct Block {
     /// The next in the same list.
     next: *mut Block,
+    /// The one that came three after it when it was freed, to be fetched in time: another thread may have written to it last, and only who has
+    /// a block knows the next. It may be anywhere since, or nowhere.
+    ahead: *mut Block,
     /// In the first block of a batch: the next batch, and this one's length.
     next_batch: *mut Block,
     len: usize,
@@ -187,8 +190,9 @@ fn take(class: usize) -> NonNull<Block> {
             let block = NonNull::new_unchecked(list.first);
             list.first = block.as_ref().next;
             list.len -= 1;
-            // Another thread may have written to it last.
-            prefetch_to_write(list.first);
+            for at in (0..block_size(class)).step_by(LINE) {
+                prefetch_to_write(block.as_ref().ahead.cast::<u8>().wrapping_add(at));
+            }
             block
         }
     });
@@ -219,6 +223,8 @@ unsafe fn give(class: usize, block: NonNull<Block>) {
                 list.pass_on(class);
             }
             (*block).next = list.first;
+            // These two have been freed lately, or fetched.
+            (*block).ahead = if list.len >= 2 { (*(*list.first).next).next } else { ptr::null_mut() };
             list.first = block;
             list.len += 1;
         }
@@ -331,7 +337,12 @@ impl Depot {
             let mut next = ptr::null_mut();
             for i in (0..len).rev() {
                 let block = uncut.at.add(i * size).cast::<Block>();
-                block.write(Block { next, next_batch: ptr::null_mut(), len: len - i });
+                block.write(Block {
+                    next,
+                    ahead: ptr::null_mut(),
+                    next_batch: ptr::null_mut(),
+                    len: len - i,
+                });
                 next = block.as_ptr();
             }
             self.uncut = (left > 0).then(|| Uncut { at: uncut.at.add(len * size), blocks: left });
