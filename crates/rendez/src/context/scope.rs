@@ -241,10 +241,15 @@ impl Scope {
         drop(kept);
     }
 
+    #[inline(always)]
+    fn has_begun_to_end(&self) -> bool {
+        self.err.load(Ordering::Acquire) != 0
+    }
+
     /// Ends it, if it has not ended. Who waits for it is woken, or left in `wakeups` for the caller to wake; its children are
     /// another matter: whether it has some, or `None` if it had ended.
     fn end(&self, err: ContextError, cause: Option<&Cause>, wakeups: &mut WakeBatch) -> Option<bool> {
-        if self.err.load(Ordering::Acquire) != 0 {
+        if self.has_begun_to_end() {
             return None;
         }
         let mut state = self.state.lock();
@@ -446,6 +451,15 @@ unsafe impl Occurs for Never {
 pub(super) fn cancel(node: &Node, err: ContextError, cause: Option<Cause>) {
     // It may have been left alone for as long as its owner waited, and most of it is wanted, now or when it is dropped.
     prefetch_whole(node);
+    if !node.scope().has_begun_to_end() {
+        cancel_all(node, err, cause);
+    }
+}
+
+/// Not a part of [`cancel`]: its frame is a kilobyte, and whoever gives up a context that has ended long ago would touch that much of his stack,
+/// which has not been in the cache since he began to wait.
+#[inline(never)]
+fn cancel_all(node: &Node, err: ContextError, cause: Option<Cause>) {
     let scope = node.scope();
     let mut wakeups = WakeBatch::new();
     let Some(has_children) = scope.end(err, cause.as_ref(), &mut wakeups) else { return };

@@ -53,10 +53,10 @@ pub(crate) struct Order {
     pub(crate) cancelled: bool,
 }
 
-/// How far below its waiter a parked goroutine's frames reach, about, and how many lines are touched as it goes on: of one that
-/// then ends, and has no deeper frames than most, all that there are.
+/// What a goroutine that goes on touches of its stack: from a little below where it was left, for what it calls, so many lines; of one that then ends,
+/// and has no deeper frames than most, all that there are.
 const BELOW: usize = 4 * LINE;
-const STACK_LINES: usize = 14;
+const STACK_LINES: usize = 16;
 
 /// The bit of `since` that says that the park has been looked at.
 pub(crate) const SEEN: u32 = 1 << 31;
@@ -224,15 +224,14 @@ impl Fiber {
         prefetch(fiber.cast::<u8>().wrapping_add(LINE));
     }
 
-    /// Has the processor fetch the end of the stack of a goroutine that is parked, or was until it was woken: from below its
-    /// waiter, where its frames end, to what the waiter's owner looks at next.
+    /// Has the processor fetch the end of the stack of a goroutine that is parked, or was until it was woken. (Not of one that yields:
+    /// it has not been away for long.)
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
-        let waiter = self.timer.waiter.get();
-        if waiter.is_null() {
+        if self.timer.waiter.get().is_null() {
             return;
         }
-        let first = waiter.cast::<u8>().wrapping_sub(BELOW);
+        let first = self.end_of_stack().wrapping_sub(BELOW);
         for line in 0..STACK_LINES {
             let at = first.wrapping_add(line * LINE);
             if at.addr() >= self.base {
@@ -245,7 +244,13 @@ impl Fiber {
     /// Has the processor look up the page of the stack's end, of a goroutine as in [`prefetch_stack`](Self::prefetch_stack).
     #[inline(always)]
     pub(crate) fn prefetch_page(&self) {
-        prefetch(self.timer.waiter.get());
+        prefetch(self.end_of_stack());
+    }
+
+    /// Where the stack was left; about.
+    #[inline(always)]
+    fn end_of_stack(&self) -> *const u8 {
+        self.runner.left().unwrap_or(self.timer.waiter.get().cast())
     }
 
     /// Switches to the fiber until it suspends.

@@ -131,6 +131,12 @@ impl Coroutine {
         self.sanitizer.come_to_it(ptr::null_mut());
     }
 
+    /// Where its stack was left; for an address alone.
+    #[inline(always)]
+    pub(crate) fn left(&self) -> Option<*const u8> {
+        Some(self.left.get())
+    }
+
     /// Its stack; what is on it is forgotten.
     ///
     /// # Safety
