@@ -30,6 +30,7 @@ use corosensei::stack::Stack as _;
 use std::{
     alloc::Layout,
     cell::Cell,
+    mem,
     ptr::{self, NonNull},
 };
 
@@ -57,6 +58,9 @@ pub(crate) struct Order {
 /// and has no deeper frames than most, all that there are.
 const BELOW: usize = 4 * LINE;
 const STACK_LINES: usize = 16;
+/// The least that a page has, and what the place of a base in it is told in.
+const PAGE: usize = 4096;
+const UNIT: usize = 128;
 
 /// The bit of `since` that says that the park has been looked at.
 pub(crate) const SEEN: u32 = 1 << 31;
@@ -94,19 +98,32 @@ impl Order {
 
 const _: () = assert!(align_of::<Header>() > Order::CANCELLED);
 
+/// Its first line is what every park touches and every return from one, its second one what begins and ends.
+#[repr(C)]
 pub(crate) struct Fiber {
-    runner: Coroutine,
     /// The goroutine that owns this stack, what it waits for, and its time limit.
     pub(crate) timer: Timer,
-    /// The worker's list of stacks that belong to goroutines.
-    pub(crate) prev: Cell<*mut Fiber>,
-    pub(crate) next: Cell<*mut Fiber>,
-    /// In that list: its goroutine has parked at least once.
+    /// Why its goroutine is parked, while it is, and for what: see [`wait`](crate::wait).
+    pub(crate) awaits: Cell<Option<&'static Kind>>,
+    pub(crate) source: Cell<*const ()>,
+    /// Since when, in seconds of its worker's clock; about. [`SEEN`] is set by who looks at it.
+    pub(crate) since: Cell<u32>,
+    /// In the worker's list of stacks that belong to goroutines: its goroutine has parked at least once.
     pub(crate) owned: Cell<bool>,
     /// Counted in the worker's load.
     pub(crate) counted: Cell<bool>,
     /// Parked while its thread was panicking: inside a destructor that an unwind runs. It must not be unwound again.
     pub(crate) unwinding: Cell<bool>,
+    /// How much of its last page is below the base, in [`UNIT`]s.
+    base_in_page: u8,
+    runner: Coroutine,
+    /// That list.
+    pub(crate) prev: Cell<*mut Fiber>,
+    pub(crate) next: Cell<*mut Fiber>,
+    /// Where its stack ends, at the guard page, where it begins, and how many bytes it has.
+    limit: usize,
+    base: usize,
+    size: usize,
     /// The books of what runs here may be gone: set before they go, cleared before the next begins.
     pub(crate) is_over: Cell<bool>,
     /// `block_on` polls a future on it: see [`polling`](crate::sched::polling).
@@ -115,39 +132,35 @@ pub(crate) struct Fiber {
     pub(crate) special: bool,
     /// How deep what runs here goes is to be known: see `sched::high_water`.
     pub(crate) measured: Cell<bool>,
-    /// Why its goroutine is parked, while it is, and for what: see [`wait`](crate::wait).
-    pub(crate) awaits: Cell<Option<&'static Kind>>,
-    pub(crate) source: Cell<*const ()>,
-    /// Since when, in seconds of its worker's clock; about. [`SEEN`] is set by who looks at it.
-    pub(crate) since: Cell<u32>,
-    /// Where its stack ends, at the guard page, where it begins, and how many bytes it has.
-    limit: usize,
-    base: usize,
-    size: usize,
 }
+
+// Two lines: the heap's blocks of that size begin where a line does.
+#[cfg(all(target_arch = "x86_64", not(feature = "sanitize")))]
+const _: () = assert!(size_of::<Fiber>() == 2 * LINE && mem::offset_of!(Fiber, runner) + 16 == LINE);
 
 impl Fiber {
     pub(crate) fn new(stack: Stack, special: bool) -> *mut Fiber {
         let place = heap::allocate(Layout::new::<Fiber>()).cast::<Fiber>();
         let (limit, base, size) = (stack.limit().get(), stack.base().get(), stack.size());
         let books = Fiber {
-            runner: Coroutine::new(stack, Fiber::run, place.as_ptr().cast_const().cast()),
             timer: Timer::new(),
-            prev: Cell::new(ptr::null_mut()),
-            next: Cell::new(ptr::null_mut()),
+            awaits: Cell::new(None),
+            source: Cell::new(ptr::null()),
+            since: Cell::new(0),
             owned: Cell::new(false),
             counted: Cell::new(false),
             unwinding: Cell::new(false),
+            base_in_page: ((base - 1) % PAGE / UNIT + 1) as u8,
+            runner: Coroutine::new(stack, Fiber::run, place.as_ptr().cast_const().cast()),
+            prev: Cell::new(ptr::null_mut()),
+            next: Cell::new(ptr::null_mut()),
+            limit,
+            base,
+            size,
             is_over: Cell::new(false),
             polls: Cell::new(false),
             special,
             measured: Cell::new(false),
-            awaits: Cell::new(None),
-            source: Cell::new(ptr::null()),
-            since: Cell::new(0),
-            limit,
-            base,
-            size,
         };
         // SAFETY: the place is made for it.
         unsafe { place.write(books) };
@@ -217,11 +230,10 @@ impl Fiber {
         self.limit..self.base
     }
 
-    /// Has the processor fetch the books of the fiber.
+    /// Has the processor fetch what going on touches of the fiber.
     #[inline(always)]
     pub(crate) fn prefetch(fiber: *const Fiber) {
-        prefetch(fiber.cast::<u8>());
-        prefetch(fiber.cast::<u8>().wrapping_add(LINE));
+        prefetch(fiber);
     }
 
     /// Has the processor fetch the end of the stack of a goroutine that is parked, or was until it was woken. (Not of one that yields:
@@ -231,10 +243,14 @@ impl Fiber {
         if self.timer.waiter.get().is_null() {
             return;
         }
+        // It may end now.
+        prefetch(ptr::from_ref(self).cast::<u8>().wrapping_add(LINE));
         let first = self.end_of_stack().wrapping_sub(BELOW);
+        // The base is on the other line. Who parks with more than a page below it is fetched up to that page's end, or near it.
+        let base = (first.addr() & !(PAGE - 1)) + usize::from(self.base_in_page) * UNIT;
         for line in 0..STACK_LINES {
             let at = first.wrapping_add(line * LINE);
-            if at.addr() >= self.base {
+            if at.addr() >= base {
                 break;
             }
             prefetch(at);

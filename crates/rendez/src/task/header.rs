@@ -85,22 +85,26 @@ impl Goroutine {
     }
 }
 
+/// In this order what every wake-up touches lies on one line.
+#[repr(C)]
 pub(crate) struct Header {
-    vtable: &'static Vtable,
     /// The next in the same queue or inbox.
     pub(crate) link: AtomicPtr<Header>,
+    pub(crate) fiber: Cell<*mut Fiber>,
+    pub(crate) worker: Cell<*const WorkerShared>,
+    vtable: &'static Vtable,
+    pub(crate) site: &'static Location<'static>,
     state: AtomicU32,
-    pub(crate) flags: Cell<u8>,
     /// Which of its siblings it is: see `sched::placement`.
     pub(crate) sibling: Cell<u16>,
+    pub(crate) flags: Cell<u8>,
     pub(crate) family: Cell<u32>,
-    joiners: SpinLock<WaitQueue>,
     pub(crate) id: u64,
-    pub(crate) site: &'static Location<'static>,
     pub(crate) extra: ExtraCell,
-    pub(crate) worker: Cell<*const WorkerShared>,
-    pub(crate) fiber: Cell<*mut Fiber>,
+    joiners: SpinLock<WaitQueue>,
 }
+
+const _: () = assert!(size_of::<Header>() <= 96);
 
 pub(super) struct Vtable {
     /// Runs the closure (or, cancelled, drops it), stores the result, completes. An async goroutine is polled once. Returns

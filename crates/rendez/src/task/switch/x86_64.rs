@@ -38,13 +38,14 @@ use std::{
 /// Whether a coroutine can go on with another one: see [`leave`](Coroutine::leave).
 pub(crate) const CAN_PASS: bool = true;
 
-/// A stack, and where it was left.
+/// A stack, and where it was left. What a switch touches comes first.
+#[repr(C)]
 pub(crate) struct Coroutine {
-    stack: Stack,
     /// Its stack pointer while it does not run.
     left: Cell<*mut u8>,
     /// The stack pointer of whoever resumed it, while it runs.
     resumer: Cell<*mut u8>,
+    stack: Stack,
     #[cfg(feature = "sanitize")]
     sanitizer: sanitizer::Fiber,
 }
