@@ -42,7 +42,9 @@ use crate::{
         prefetch_whole,
     },
     time::Instant,
-    wait::{self, Awaited, End, Node, Outcome, Reason, Searcher, Status, Tells, Thing, Waiter, WakeBatch},
+    wait::{
+        self, Awaited, End, Node, Outcome, Reason, Searcher, Seat, Status, Tells, Thing, Waiter, WakeBatch,
+    },
 };
 use std::{cell::UnsafeCell, convert::Infallible, mem, mem::MaybeUninit, panic::Location, ptr};
 
@@ -225,11 +227,12 @@ impl<T> Channel<T> {
         deadline: Option<Instant>,
         mut state: BiasedGuard<'_, State<T>>,
     ) -> Result<(), Failure> {
-        let waiter = Waiter::current();
-        let node = Node::alone(&waiter, from.cast());
+        let seat = Seat::new(from.cast());
+        seat.take();
+        let Seat { node, waiter } = &seat;
         // SAFETY: node, waiter and packet stay in this frame or the caller's until the wait is decided and the node out of
         // the queue; nothing in between unwinds.
-        unsafe { state.senders.push(&node) };
+        unsafe { state.senders.push(node) };
         drop(state);
         let outcome = waiter.wait_in_place(deadline, Awaited::of(Reason::ChanSend, self));
         match outcome {
@@ -238,7 +241,7 @@ impl<T> Channel<T> {
             Outcome::TimedOut | Outcome::Cancelled => {}
         }
         // SAFETY: this node is queued here or nowhere.
-        unsafe { self.state.lock().senders.remove(&node) };
+        unsafe { self.state.lock().senders.remove(node) };
         if outcome == Outcome::Cancelled {
             // SAFETY: nobody took the value, and nobody can reach it any more.
             unsafe { ptr::drop_in_place(from) };
@@ -359,10 +362,11 @@ impl<T> Channel<T> {
         deadline: Option<Instant>,
         mut state: BiasedGuard<'_, State<T>>,
     ) -> Waited {
-        let waiter = Waiter::current();
-        let node = Node::alone(&waiter, into.cast());
+        let seat = Seat::new(into.cast());
+        seat.take();
+        let Seat { node, waiter } = &seat;
         // SAFETY: as in `send_waiting`.
-        if let Some(told) = unsafe { state.queue_receiver(&node) } {
+        if let Some(told) = unsafe { state.queue_receiver(node) } {
             // SAFETY: the lock has not been left since it was promised.
             let withheld = unsafe { waiter.withhold() };
             drop(state);
@@ -383,7 +387,7 @@ impl<T> Channel<T> {
             },
             Outcome::TimedOut | Outcome::Cancelled => {
                 // SAFETY: this node is queued here or nowhere.
-                unsafe { self.state.lock().unqueue_receiver(&node) };
+                unsafe { self.state.lock().unqueue_receiver(node) };
                 if outcome == Outcome::Cancelled {
                     wait::unwind_cancelled();
                 }

@@ -25,7 +25,7 @@ pub(crate) use source::{Queued, Readiness, Side, Source};
 use crate::{
     sched::{self, harness},
     time::Instant,
-    wait::{self, Node, Outcome, Reason, Waiter},
+    wait::{self, Outcome, Reason, Seat},
 };
 use std::{
     fmt, io,
@@ -188,11 +188,12 @@ impl<T: AsFd> Fd<T> {
     pub(crate) fn wait(&self, side: Side, deadline: Option<Instant>) -> io::Result<()> {
         // The clock of a runtime under test does not move while the world outside may bring something.
         let _hold = harness::hold();
-        let waiter = Waiter::current();
-        let node = Node::alone(&waiter, ptr::null_mut());
+        let seat = Seat::new(ptr::null_mut());
+        seat.take();
+        let Seat { node, waiter } = &seat;
         // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
         // between unwinds.
-        if unsafe { self.source.queue(self.io.as_fd(), side, &node)? } == Queued::Ready {
+        if unsafe { self.source.queue(self.io.as_fd(), side, node)? } == Queued::Ready {
             return Ok(());
         }
         let outcome = waiter.wait(deadline, Reason::IoWait);
@@ -200,7 +201,7 @@ impl<T: AsFd> Fd<T> {
             return Ok(());
         }
         // SAFETY: queued on this side or nowhere.
-        unsafe { self.source.leave(side, &node) };
+        unsafe { self.source.leave(side, node) };
         if outcome == Outcome::Cancelled {
             wait::unwind_cancelled();
         }

@@ -2,7 +2,7 @@
 //! function has been called. One way to wait for them all.
 
 use super::arm::{Arm, Operation, Registered, Sealed, Waiting};
-use crate::wait::{self, Awaited, Node, Outcome, Reason, Tells, Thing, Waiter};
+use crate::wait::{self, Awaited, Node, Outcome, Reason, Seat, Tells, Thing};
 use std::{fmt, mem, ptr};
 
 /// A source of occurrences, with a queue of those who wait.
@@ -35,16 +35,17 @@ pub(crate) fn park(source: &impl Occurs, reason: Reason) -> bool {
 
 /// As [`park`], and what is told of it is something else.
 pub(crate) fn park_for(source: &impl Occurs, awaited: Awaited<'_>) -> bool {
-    let waiter = Waiter::current();
-    let node = Node::alone(&waiter, ptr::null_mut());
+    let seat = Seat::new(ptr::null_mut());
+    seat.take();
+    let Seat { node, waiter } = &seat;
     // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
     // between unwinds.
-    if !unsafe { source.queue(&node) } {
+    if !unsafe { source.queue(node) } {
         return false;
     }
     if !matches!(waiter.wait(None, awaited), Outcome::Arm(_)) {
         // SAFETY: this node is queued here or nowhere.
-        unsafe { source.leave(&node) };
+        unsafe { source.leave(node) };
         wait::unwind_cancelled();
     }
     true

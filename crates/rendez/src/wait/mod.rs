@@ -91,7 +91,7 @@ pub(crate) use awaited::{Awaited, End, Tells, Thing};
 #[cfg(not(loom))]
 pub(crate) use awaited::{Kind, word_of_arc};
 pub(crate) use batch::WakeBatch;
-pub(crate) use queue::{Contended, Node, Searcher, Status, WaitQueue, Wanted};
+pub(crate) use queue::{Contended, Node, Searcher, Seat, Status, WaitQueue, Wanted};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 
 /// Counts one blocking operation that did not have to block against the goroutine's budget, and yields when that is used

@@ -47,6 +47,32 @@ pub struct Node {
     _shared: PhantomPinned,
 }
 
+/// A waiter of the calling goroutine or thread with its only node: whoever wakes it goes from the one to the other, on a stack that
+/// may not be in the cache, so they lie beside each other.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) node: Node,
+    pub(crate) waiter: Waiter,
+}
+
+impl Seat {
+    /// To be [`taken`](Self::take) where it stays.
+    #[inline(always)]
+    pub(crate) fn new(packet: *mut ()) -> Seat {
+        let node = Node::new(ptr::null(), 0, packet);
+        #[cfg(not(loom))]
+        node.home.set(crate::lock::worker().unwrap_or(NO_HOME));
+        Seat { node, waiter: Waiter::current() }
+    }
+
+    /// From now on it does not move.
+    #[inline(always)]
+    pub(crate) fn take(&self) {
+        self.node.waiter.set(&self.waiter);
+    }
+}
+
 impl Node {
     /// Has the processor fetch a node, and what is about it, for its waiter is in the same frame as a rule. Nothing of null.
     #[cfg_attr(loom, allow(dead_code))]
@@ -74,15 +100,6 @@ impl Node {
             packet: Cell::new(packet),
             _shared: PhantomPinned,
         }
-    }
-
-    /// The only node of a waiter of the calling goroutine or thread.
-    #[inline(always)]
-    pub(crate) fn alone(waiter: &Waiter, packet: *mut ()) -> Node {
-        let node = Node::new(waiter, 0, packet);
-        #[cfg(not(loom))]
-        node.home.set(crate::lock::worker().unwrap_or(NO_HOME));
-        node
     }
 
     /// Tries to win its waiter, under the lock of the source where it is queued.
