@@ -57,6 +57,7 @@ programs! {
     a_receive_that_nobody_will_serve_is_a_deadlock => Dead(&["[join]:\n\t", "\"printer\" [chan receive]:\n\t", "tests/deadlock.rs:", "\n\tcreated by deadlock::a_receive_that_nobody_will_serve_is_a_deadlock::{{closure}} at crates/rendez/tests/deadlock.rs"]),
     every_kind_of_wait_is_told_by_its_name => Dead(&["[sync.Mutex.Lock]", "[sync.RWMutex.RLock]", "[sync.RWMutex.Lock]", "[semacquire]", "[sync.Cond.Wait]", "[sync.Once.Do]", "[select]", "[await]", "[sync.WaitGroup.Wait]"]),
     two_that_lock_in_two_orders_are_told_in_a_circle => Dead(&["[join]:\n\t", "waits for mutex \"right\" of i32, ", "\nthey wait for each other in a circle:\n\tgoroutine ", " \"a\" waits for mutex \"right\", held by goroutine ", " \"b\" waits for mutex \"left\", held by goroutine "]),
+    who_joins_himself_is_told_so => Dead(&["\" waits for the end of itself.\n"]),
     a_deadlock_of_a_hundred_thousand_is_told_in_time => Dead(&["they wait for each other in a circle:\n\tgoroutine ", OTHERS_OF_MANY]),
     a_deadlock_of_a_crowd_is_told_in_groups => Dead(&["(and 19999 more like it)"]),
     a_deadlock_that_comes_after_work_and_timers_is_found => Dead(&["[chan receive]"]),
@@ -210,6 +211,15 @@ const IN_TIME: Duration = Duration::from_secs(5);
 const MANY: usize = if cfg!(rendez_sanitize) { 5000 } else { 100_000 };
 const OTHERS_OF_MANY: &str =
     if cfg!(rendez_sanitize) { "(and 4999 more like it)" } else { "(and 99999 more like it)" };
+
+fn who_joins_himself_is_told_so() {
+    rendez::run(|| {
+        let (tx, rx) = chan::bounded::<JoinHandle<()>>(1);
+        let joins = move || rx.recv().unwrap().join().unwrap();
+        tx.send(Builder::new().name("joins").spawn(joins).unwrap()).unwrap();
+        chan::never::<()>().recv().ok();
+    });
+}
 
 fn a_deadlock_of_a_hundred_thousand_is_told_in_time() {
     rendez::run(|| {

@@ -8,7 +8,11 @@ use rendez::{
     chan::{self, Receiver},
     diag, go, scope,
 };
-use std::{hint::black_box, thread};
+use std::{
+    hint::black_box,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 #[inline(never)]
 fn waits_here(rx: &Receiver<i32>) -> i32 {
@@ -187,6 +191,40 @@ fn runtimes_that_have_ended_are_not_waited_for() {
             while !ends.is_finished() {
                 diag::dump();
             }
+        });
+    });
+}
+
+#[test]
+fn who_keeps_his_worker_is_not_told_to_be_unstarted() {
+    must_succeed_in_a_child(|| {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let (go_on, runs) = (AtomicBool::new(true), AtomicBool::new(false));
+        thread::scope(|s| {
+            s.spawn(|| {
+                runtime.run(|| {
+                    // One waits, one keeps the worker, and one does not come to its turn.
+                    let waits = go(|| chan::never::<()>().recv());
+                    while !diag::dump().to_string().contains("[chan receive]") {
+                        rendez::yield_now();
+                    }
+                    let unstarted = go(|| ());
+                    runs.store(true, Ordering::SeqCst);
+                    while go_on.load(Ordering::SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                    drop((waits, unstarted));
+                });
+            });
+            while !runs.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            let dump = diag::dump();
+            go_on.store(false, Ordering::SeqCst);
+            let text = dump.to_string();
+            assert!(text.contains("2 goroutines are not shown: one of them keeps their worker"), "{text}");
+            assert!(text.contains("1 goroutine has not started"), "{text}");
+            assert_eq!(dump.len(), 3, "{text}");
         });
     });
 }

@@ -15,7 +15,7 @@ const MOST: usize = 40;
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 const OUR_NAME: &str = "rendez::";
 /// What looks at a stack from itself, deeper than the operation.
-const NOTES: &str = "rendez::task::frames::";
+const NOTES: [&str; 2] = ["rendez::task::frames::", "rendez::task::fiber::Fiber::tell_frames"];
 /// The same of what lies between ours, and between ours and the program.
 const FOREIGN: [&str; 4] = ["/rustc/", "/library/std/src/", "/backtrace-0.", "/corosensei-0."];
 const FOREIGN_NAMES: [&str; 5] = ["core::", "std::", "__rust_", "backtrace::", "corosensei::"];
@@ -40,6 +40,10 @@ impl Call {
 
     fn is_ours(&self) -> bool {
         self.has_name(OUR_NAME) || self.file().starts_with(OURS)
+    }
+
+    fn is_note(&self) -> bool {
+        NOTES.iter().any(|name| self.has_name(name))
     }
 
     fn is_programs(&self) -> bool {
@@ -84,8 +88,11 @@ pub(super) fn write(out: &mut impl Write, frames: &[usize]) -> fmt::Result {
     let last = calls.iter().rposition(|call| call.is_programs()).unwrap_or(root.saturating_sub(1));
     let first = calls.iter().position(|call| call.is_programs()).unwrap_or(0);
     // (An operation that was made part of the program's function, as a yield is, and of which no lines are known, has left only what noted the frames.)
-    let operation = calls[..first].iter().rposition(|call| call.is_ours() && !call.has_name(NOTES));
+    let operation = calls[..first].iter().rposition(|call| call.is_ours() && !call.is_note());
     let told = calls.get(operation.unwrap_or(first)..=last).unwrap_or_default();
+    // Where all of the program was made part of the root, these are what is left.
+    let notes = told.iter().take_while(|call| call.is_note()).count();
+    let told = &told[notes..];
     for call in told.iter().take(MOST) {
         writeln!(out, "\t{}", call.name)?;
         if let Some((file, line)) = &call.place {

@@ -14,12 +14,13 @@ use std::fmt;
 pub struct Dump {
     goroutines: Vec<Inhabitant>,
     unstarted: u64,
+    unseen: u64,
 }
 
 /// Says which goroutines there are in all runtimes of the process.
 ///
 /// Each worker answers for its own when it next looks around. One that is kept by a long burst for more than a second is left
-/// out, and its goroutines with it. Those that have not started are counted only. How long one has waited is said from a minute on.
+/// out, and its goroutines with it, of which only the number is told (`RENDEZ_STUCK` tells who keeps it). Those that have not started are counted only. How long one has waited is said from a minute on.
 ///
 /// Of a crowd that was created at one place and waits for the same kind of thing the first few are looked at, and the others told as
 /// a number: a million goroutines make no longer text than a hundred. To be looked at, a goroutine's stack is resumed for a
@@ -43,14 +44,14 @@ pub struct Dump {
 /// });
 /// ```
 pub fn dump() -> Dump {
-    let (goroutines, unstarted) = sched::census_of_all();
-    Dump { goroutines, unstarted }
+    let sched::Everybody { all, unstarted, unseen } = sched::census_of_all();
+    Dump { goroutines: all, unstarted, unseen }
 }
 
 impl Dump {
     /// How many goroutines there are: running, waiting, or not started.
     pub fn len(&self) -> usize {
-        (sched::count(&self.goroutines) + self.unstarted) as usize
+        (sched::count(&self.goroutines) + self.unstarted + self.unseen) as usize
     }
 
     /// Whether there are none.
@@ -62,6 +63,17 @@ impl Dump {
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_all(f, &self.goroutines)?;
+        match self.unseen {
+            0 => {}
+            n => writeln!(
+                f,
+                "{} not shown: one of them keeps their worker, which does not answer (with RENDEZ_STUCK=1s in the environment that is told)",
+                match n {
+                    1 => "1 goroutine is".to_owned(),
+                    n => format!("{n} goroutines are"),
+                }
+            )?,
+        }
         match self.unstarted {
             0 => Ok(()),
             1 => f.write_str("1 goroutine has not started\n"),

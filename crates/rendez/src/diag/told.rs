@@ -156,7 +156,12 @@ impl<'a> Book<'a> {
         let thing = &from.things[edge.thing];
         write!(f, "{} waits for {}", from.title, name(thing))?;
         if edge.from == edge.to {
-            return f.write_str(", which it holds itself");
+            return f.write_str(match thing.end {
+                End::Goroutine(_) => " itself",
+                End::Caller(_) => ", by itself",
+                End::Children { .. } => ", one of which it is itself",
+                _ => ", which it holds itself",
+            });
         }
         f.write_str(match thing.end {
             End::Goroutine(_) => " ",

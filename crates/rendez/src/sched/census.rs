@@ -260,18 +260,24 @@ impl Worker {
 impl Shared {
     /// The goroutines that have started, or are async, and have not ended, by number.
     pub(super) fn census(&self) -> Vec<Inhabitant> {
-        let mut all = super::with_worker(|worker| self.census_from(worker, Depth::Crowds, ANSWER));
-        given::note(&mut all);
-        all
+        self.census_and_whether_whole().0
     }
 
-    /// As [`census`](Self::census), from a worker, which need not be in a goroutine.
+    /// The same, and whether all workers have answered.
+    fn census_and_whether_whole(&self) -> (Vec<Inhabitant>, bool) {
+        let (mut all, is_whole) =
+            super::with_worker(|worker| self.census_from(worker, Depth::Crowds, ANSWER));
+        given::note(&mut all);
+        (all, is_whole)
+    }
+
+    /// As [`census`](Self::census), from a worker, which need not be in a goroutine; and whether all have answered.
     pub(super) fn census_from(
         &self,
         me: Option<&Worker>,
         depth: Depth,
         patience: Duration,
-    ) -> Vec<Inhabitant> {
+    ) -> (Vec<Inhabitant>, bool) {
         // One question at a time, and each to be answered by those who were there when it was asked.
         let asking = self.census_turn.lock();
         let workers = self.started_workers();
@@ -284,9 +290,9 @@ impl Shared {
             worker.answer_census(asked);
         }
         self.wake_all();
-        if !self.exit.load(Ordering::SeqCst) {
-            let _ = (&request.unanswered).wait_timeout(patience);
-        }
+        // (A runtime that ends asks nobody any more.)
+        let is_whole =
+            self.exit.load(Ordering::SeqCst) || (&request.unanswered).wait_timeout(patience).is_some();
         *self.census.lock().unwrap_or_else(PoisonError::into_inner) = None;
         drop(asking);
         let mut all = std::mem::take(&mut *request.found.lock().unwrap_or_else(PoisonError::into_inner));
@@ -294,7 +300,7 @@ impl Shared {
         all.sort_by_key(|inhabitant| inhabitant.id);
         // An async goroutine that is parked in a poll comes twice, unless it is one of a crowd.
         all.dedup_by_key(|inhabitant| inhabitant.id);
-        all
+        (all, is_whole)
     }
 }
 
@@ -324,20 +330,31 @@ pub(crate) fn every_park() -> Vec<Inhabitant> {
 /// As [`every_park`], from a worker, which need not be in a goroutine; each is waited for so long.
 pub(super) fn every_park_from(me: Option<&Worker>, patience: Duration) -> Vec<Inhabitant> {
     let runtimes = super::deadlock::runtimes();
-    let each = runtimes.iter().flat_map(|runtime| runtime.census_from(me, Depth::Each, patience));
+    let each = runtimes.iter().flat_map(|runtime| runtime.census_from(me, Depth::Each, patience).0);
     let mut all: Vec<Inhabitant> = each.collect();
     given::note(&mut all);
     all
 }
 
-/// The goroutines of all runtimes, and how many have not started.
-pub(crate) fn census_of_all() -> (Vec<Inhabitant>, u64) {
-    let (mut all, mut unstarted) = (Vec::new(), 0);
+/// The goroutines of all runtimes.
+pub(crate) struct Everybody {
+    pub(crate) all: Vec<Inhabitant>,
+    pub(crate) unstarted: u64,
+    /// Those that run or wait on workers that have not answered, about.
+    pub(crate) unseen: u64,
+}
+
+pub(crate) fn census_of_all() -> Everybody {
+    let mut everybody = Everybody { all: Vec::new(), unstarted: 0, unseen: 0 };
     for runtime in super::deadlock::runtimes() {
-        let some = runtime.census();
-        unstarted += runtime.counts().1.saturating_sub(count(&some));
-        all.extend(some);
+        let (some, is_whole) = runtime.census_and_whether_whole();
+        let others = runtime.counts().1.saturating_sub(count(&some));
+        // Of those that did not answer only the queues are known.
+        let unstarted = if is_whole { others } else { others.min(runtime.queued_unstarted()) };
+        everybody.unstarted += unstarted;
+        everybody.unseen += others - unstarted;
+        everybody.all.extend(some);
     }
-    all.sort_by_key(|inhabitant| inhabitant.id);
-    (all, unstarted)
+    everybody.all.sort_by_key(|inhabitant| inhabitant.id);
+    everybody
 }

@@ -85,6 +85,12 @@ impl Shared {
         }
     }
 
+    /// How many unstarted goroutines are in queues where any worker may take them from.
+    pub(super) fn queued_unstarted(&self) -> u64 {
+        let figures = self.figures();
+        figures.unstarted + figures.workers.iter().map(|worker| worker.unstarted).sum::<u64>()
+    }
+
     /// Nothing of a worker that has ended.
     fn worker_figures(&self, index: usize) -> Option<WorkerFigures> {
         let Victim { shared, fresh, polls } = self.victim(index)?;

@@ -53,7 +53,7 @@ pub(crate) mod waiting;
 mod worker;
 
 pub(crate) use alarms::Alarm;
-pub(crate) use census::{Inhabitant, census_of_all, count, every_park};
+pub(crate) use census::{Everybody, Inhabitant, census_of_all, count, every_park};
 pub use config::PanicPolicy;
 pub(crate) use knot::{Edge, Knot, Places, knots};
 #[cfg(feature = "testing")]
