@@ -67,7 +67,7 @@ impl fmt::Display for Dump {
             0 => {}
             n => writeln!(
                 f,
-                "{} not shown: one of them keeps their worker, which does not answer (with RENDEZ_STUCK=1s in the environment that is told)",
+                "{} not shown: one of them keeps their worker, which does not answer (with RENDEZ_STUCK=1000 in the environment that is told)",
                 match n {
                     1 => "1 goroutine is".to_owned(),
                     n => format!("{n} goroutines are"),
