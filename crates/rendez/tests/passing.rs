@@ -21,7 +21,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const ROUNDS: usize = if cfg!(rendez_sanitize) { 100 } else { 400 };
@@ -164,6 +164,116 @@ fn those_who_pass_on_to_each_other_leave_others_their_turns() {
                     assert_eq!(ours.read(&mut [0]).unwrap(), 1);
                     drop(writer.join().unwrap());
                     on.store(false, Ordering::SeqCst);
+                });
+            });
+        });
+    }
+}
+
+/// In turns of theirs, how long others wait; what comes from elsewhere has come before they go on.
+#[test]
+fn those_who_pass_on_to_each_other_leave_others_their_turns_soon() {
+    // One that waits for a pair has to wait for a streak of theirs too, in whose bursts are two turns of theirs each.
+    for (pairs, yielding, fresh, others) in [(0, 2, 16, 72), (1, 0, 100, 200), (1, 3, 100, 200)] {
+        in_time(move || {
+            let runtime = Arc::new(rendez::Runtime::builder().workers(1).spares(0).build().unwrap());
+            let (on, turns) = (AtomicBool::new(true), AtomicUsize::new(1));
+            let turn = || turns.fetch_add(1, Ordering::SeqCst);
+            let came = || Arc::new(AtomicUsize::new(0));
+            runtime.run(|| {
+                scope(|s| {
+                    for _ in 0..pairs {
+                        let (tx, rx) = chan::bounded(0);
+                        s.go(|| {
+                            let tx = tx;
+                            while on.load(Ordering::SeqCst) {
+                                tx.send(turn()).unwrap();
+                            }
+                        });
+                        s.go(|| {
+                            let rx = rx;
+                            rx.iter().for_each(|_| _ = turn());
+                        });
+                    }
+                    for _ in 0..yielding {
+                        s.go(|| {
+                            while on.load(Ordering::SeqCst) {
+                                turn();
+                                yield_now();
+                            }
+                        });
+                    }
+                    let waited = |came: &AtomicUsize| {
+                        let since = turns.load(Ordering::SeqCst);
+                        while came.load(Ordering::SeqCst) == 0 {
+                            yield_now();
+                        }
+                        turns.load(Ordering::SeqCst) - since
+                    };
+                    let comes = |came: &Arc<AtomicUsize>| {
+                        let came = came.clone();
+                        move || came.store(1, Ordering::SeqCst)
+                    };
+                    // Told at the end: the others would go on for ever.
+                    let mut late = Vec::new();
+                    for round in 0..70 {
+                        let mut note = |who: &str, turns: usize, most: usize| {
+                            if turns > most {
+                                late.push(format!("{who}, {round}: {turns}"));
+                            }
+                        };
+                        // At each place between two looks of the loop.
+                        (0..round).for_each(|_| yield_now());
+                        let unstarted = came();
+                        drop(go(comes(&unstarted)));
+                        let turns = waited(&unstarted);
+                        note("unstarted", turns, fresh);
+                        let (from_elsewhere, start) = (came(), runtime.clone());
+                        let start_it = comes(&from_elsewhere);
+                        thread::spawn(move || drop(start.spawn(start_it))).join().unwrap();
+                        let turns = waited(&from_elsewhere);
+                        note("from elsewhere", turns, others);
+                        for is_async in [false, true] {
+                            let (is_there, wakes) = (came(), came());
+                            let ((tx, rx), there, comes) =
+                                (chan::bounded(1), comes(&is_there), comes(&wakes));
+                            if is_async {
+                                drop(go_async(async move {
+                                    there();
+                                    rx.recv_async().await.unwrap();
+                                    comes();
+                                }));
+                            } else {
+                                drop(go(move || {
+                                    there();
+                                    rx.recv().unwrap();
+                                    comes();
+                                }));
+                            }
+                            waited(&is_there);
+                            yield_now();
+                            thread::spawn(move || tx.send(()).unwrap()).join().unwrap();
+                            let turns = waited(&wakes);
+                            note(if is_async { "async" } else { "woken" }, turns, others);
+                        }
+                        let (is_there, wakes) = (came(), came());
+                        let (there, comes) = (comes(&is_there), comes(&wakes));
+                        let sleep = Duration::from_micros(50);
+                        drop(go(move || {
+                            there();
+                            time::sleep(sleep);
+                            comes();
+                        }));
+                        waited(&is_there);
+                        let due = Instant::now() + 2 * sleep;
+                        while Instant::now() < due {
+                            std::hint::spin_loop();
+                        }
+                        let turns = waited(&wakes);
+                        note("a timer", turns, others);
+                    }
+                    on.store(false, Ordering::SeqCst);
+                    assert!(late.is_empty(), "{late:?}");
                 });
             });
         });

@@ -417,6 +417,72 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_is_what_comes_so_many_turns_later_and_nothing_where_there_is_none() {
+        const FIRST: usize = usize::MAX - 3;
+        const AHEAD: usize = 2;
+        // Across the end of the numbers; each task is its own.
+        let deque = Deque::from_number(FIRST);
+        let pop = || {
+            let mut shown = None;
+            let task = deque.pop_and_show(AHEAD, |task| shown = Some(task));
+            (task, shown)
+        };
+        let number = |task: usize| FIRST.wrapping_add(task);
+        let many = FEWEST_SLOTS * 2 + 1;
+        for _ in 0..2 {
+            (0..many).for_each(|task| deque.push(number(task)));
+            for task in (0..many).rev() {
+                assert_eq!(pop(), (Some(number(task)), task.checked_sub(AHEAD).map(number)));
+            }
+            assert_eq!(pop(), (None, None));
+        }
+        // Some are a thief's, and then the slots are replaced: what lay before is not there any more.
+        (0..10).for_each(|task| deque.push(number(task)));
+        assert_eq!(deque.stealer().steal(|_| ()), Steal::Taken);
+        (10..many * 3).for_each(|task| deque.push(number(task)));
+        for task in (5..many * 3).rev() {
+            assert_eq!(pop(), (Some(number(task)), (task >= 5 + AHEAD).then(|| number(task - AHEAD))));
+        }
+        assert_eq!(pop(), (None, None));
+    }
+
+    #[test]
+    fn what_is_shown_beside_thieves_has_been_pushed_and_comes_later() {
+        const TASKS: usize = if cfg!(rendez_sanitize) { 20_000 } else { 200_000 };
+        const AHEAD: usize = 2;
+        let first = usize::MAX - TASKS / 2;
+        let deque = Deque::from_number(first);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let (stealer, is_over) = (deque.stealer(), &is_over);
+                scope.spawn(move || {
+                    while stealer.steal(|_| ()) == Steal::Taken || !is_over.load(Ordering::Acquire) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            let (mut shows, mut wrong) = (0, Vec::new());
+            for round in 0..TASKS / 10 {
+                // A task is the number that it gets.
+                (0..if round % 50 == 0 { 500 } else { round % 7 }).for_each(|_| deque.push(deque.back()));
+                let few = round % 3 == 0;
+                for _ in 0..if few { 2 } else { usize::MAX } {
+                    let mut shown = None;
+                    let Some(task) = deque.pop_and_show(AHEAD, |task| shown = Some(task)) else { break };
+                    if task != deque.back() || shown.is_some_and(|shown| shown != task.wrapping_sub(AHEAD)) {
+                        wrong.push((task, shown));
+                    }
+                    shows += usize::from(shown.is_some());
+                }
+            }
+            // First, or the thieves would go on for ever.
+            is_over.store(true, Ordering::Release);
+            assert!(shows > 0 && wrong.is_empty(), "{shows} {wrong:?}");
+        });
+    }
+
+    #[test]
     fn thieves_take_some_at_once_and_not_more_than_a_batch() {
         let deque = Deque::new();
         (0..1000).for_each(|task| deque.push(task));

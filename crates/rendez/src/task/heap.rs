@@ -233,6 +233,8 @@ unsafe fn give(class: usize, block: NonNull<Block>) {
         // SAFETY: the block is ours.
         unsafe {
             (*block).next = ptr::null_mut();
+            // Who takes it reads that, and what was there is what the block was used for.
+            (*block).ahead = ptr::null_mut();
             depot(class).put_batch(block, 1);
         }
     }

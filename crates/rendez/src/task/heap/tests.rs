@@ -117,3 +117,38 @@ fn a_thread_that_ends_leaves_its_blocks_to_others() {
     thread::spawn(move || free_filled(filled(layout, 2), layout, 2)).join().unwrap();
     assert!(free() > before);
 }
+
+#[test]
+#[cfg_attr(any(rendez_sanitize, miri), ignore = "there are no depots then")]
+fn a_block_that_is_freed_when_a_thread_s_lists_are_gone_leads_nowhere() {
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<Frees>> = const { std::cell::RefCell::new(None) };
+    }
+    struct Frees(usize, Layout);
+    impl Drop for Frees {
+        fn drop(&mut self) {
+            let gone = LOCAL.try_with(|_| ()).is_err();
+            free_filled(self.0, self.1, 0xA5);
+            assert!(gone, "the test is to see to that");
+        }
+    }
+    let layout = layout(434);
+    let class = class(layout).unwrap();
+    let frees = thread::spawn(move || {
+        // What a thread has first it drops last.
+        LAST.with(|_| ());
+        let memory = filled(layout, 0xA5);
+        LAST.with(|last| *last.borrow_mut() = Some(Frees(memory, layout)));
+        memory
+    });
+    let memory = frees.join().unwrap();
+    let depot = depot(class);
+    let mut batch = depot.batches;
+    // SAFETY: what is in a depot stays there as long as its lock is held.
+    unsafe {
+        while batch.addr() != memory {
+            batch = (*batch).next_batch;
+        }
+        assert_eq!(((*batch).next, (*batch).ahead, (*batch).len), (ptr::null_mut(), ptr::null_mut(), 1));
+    }
+}
