@@ -341,7 +341,8 @@ impl Depot {
                 let block = uncut.at.add(i * size).cast::<Block>();
                 block.write(Block {
                     next,
-                    ahead: ptr::null_mut(),
+                    // All of them are in the cache.
+                    ahead: next,
                     next_batch: ptr::null_mut(),
                     len: len - i,
                 });
