@@ -47,7 +47,7 @@ pub use rw_lock::{ReadEvent, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteEve
 pub use rw_lock::{ReadFuture, WriteFuture};
 #[cfg(not(loom))]
 pub use semaphore::AcquireFuture;
-pub use semaphore::{AcquireEvent, Permit, Semaphore};
+pub use semaphore::{AcquireEvent, OwnedPermit, Permit, Semaphore};
 #[cfg(not(loom))]
 pub use single_flight::SingleFlight;
 pub use source::SyncEvent;

@@ -22,8 +22,10 @@ use crate::{
 };
 use std::{
     fmt,
+    mem::ManuallyDrop,
     panic::{RefUnwindSafe, UnwindSafe},
     ptr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -302,6 +304,39 @@ impl Permit<'_> {
     pub fn permits(&self) -> usize {
         self.permits
     }
+
+    /// The same permits, to be taken along: by the goroutine that serves a connection, say, when its semaphore is what limits their number. However
+    /// they were acquired: by a call, in time, by an event, or awaited.
+    ///
+    /// # Panics
+    /// If they are of another semaphore than `semaphore`. (They go back then.)
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{go, sync::{Semaphore, WaitGroup}};
+    /// use std::sync::Arc;
+    /// let connections = Arc::new(Semaphore::new(3));
+    /// let all = WaitGroup::new();
+    /// for _ in 0..10 {
+    ///     // Waits here, and not in a goroutine for each that waits.
+    ///     let permit = connections.acquire(1).into_owned(&connections);
+    ///     all.go(move || {
+    ///         rendez::yield_now();
+    ///         drop(permit);
+    ///     });
+    /// }
+    /// all.wait();
+    /// assert_eq!(connections.available(), 3);
+    /// ```
+    #[track_caller]
+    pub fn into_owned(self, semaphore: &Arc<Semaphore>) -> OwnedPermit {
+        assert!(
+            ptr::eq(self.semaphore, &raw const **semaphore),
+            "sync: a Permit is of another Semaphore than the one that into_owned was given"
+        );
+        let permits = ManuallyDrop::new(self).permits;
+        OwnedPermit { semaphore: semaphore.clone(), permits }
+    }
 }
 
 impl Drop for Permit<'_> {
@@ -314,6 +349,33 @@ impl Drop for Permit<'_> {
 impl fmt::Debug for Permit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit").field("permits", &self.permits).finish_non_exhaustive()
+    }
+}
+
+/// Permits of a [`Semaphore`] that it keeps alive, from [`Permit::into_owned`]; they go back when this is dropped.
+#[must_use = "the permits go back as soon as this is dropped"]
+pub struct OwnedPermit {
+    semaphore: Arc<Semaphore>,
+    permits: usize,
+}
+
+impl OwnedPermit {
+    /// How many.
+    pub fn permits(&self) -> usize {
+        self.permits
+    }
+}
+
+impl Drop for OwnedPermit {
+    #[inline]
+    fn drop(&mut self) {
+        self.semaphore.release(self.permits);
+    }
+}
+
+impl fmt::Debug for OwnedPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedPermit").field("permits", &self.permits).finish_non_exhaustive()
     }
 }
 

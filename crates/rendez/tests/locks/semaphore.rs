@@ -233,3 +233,46 @@ fn it_describes_itself() {
     assert_eq!(format!("{SEMAPHORE:?}"), "Semaphore { available: 1, total: 3, .. }");
     assert_eq!(format!("{permit:?}"), "Permit { permits: 2, .. }");
 }
+
+#[test]
+fn an_owned_permit_goes_along_with_a_goroutine_and_comes_back_with_its_end_or_its_panic() {
+    for workers in [1, 2, 8] {
+        runtime(workers).run(|| {
+            let semaphore = Arc::new(Semaphore::new(TOTAL));
+            let out = Arc::new(AtomicUsize::new(0));
+            let all: Vec<_> = (0..50)
+                .map(|i| {
+                    let permit = match i % 3 {
+                        0 => semaphore.acquire(2),
+                        1 => semaphore.acquire_timeout(2, Duration::from_secs(60)).unwrap(),
+                        _ => semaphore.acquire_event(2).wait(),
+                    };
+                    let (permit, out) = (permit.into_owned(&semaphore), out.clone());
+                    go(move || {
+                        assert_eq!(permit.permits(), 2);
+                        assert!(out.fetch_add(2, Ordering::SeqCst) + 2 <= TOTAL);
+                        rendez::yield_now();
+                        out.fetch_sub(2, Ordering::SeqCst);
+                        if i % 7 == 0 {
+                            resume_unwind(Box::new("asked to"));
+                        }
+                    })
+                })
+                .collect();
+            let ended = all.into_iter().map(|one| one.join().is_ok()).collect::<Vec<_>>();
+            assert_eq!(ended.iter().filter(|ok| !**ok).count(), 8);
+            assert_eq!(semaphore.available(), TOTAL);
+            assert_eq!(Arc::strong_count(&semaphore), 1, "each has let go of it");
+        });
+    }
+}
+
+#[test]
+fn a_permit_can_not_be_owned_through_another_semaphore_and_goes_back() {
+    let [one, other] = [1, 1].map(|permits| Arc::new(Semaphore::new(permits)));
+    let permit = one.acquire(1);
+    let panic = catch_unwind(|| permit.into_owned(&other)).unwrap_err();
+    let text = text(panic);
+    assert!(text.contains("another Semaphore"), "{text}");
+    assert_eq!((one.available(), other.available()), (1, 1));
+}
