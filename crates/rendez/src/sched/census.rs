@@ -259,11 +259,12 @@ impl Worker {
 
 impl Shared {
     /// The goroutines that have started, or are async, and have not ended, by number.
+    #[cfg(feature = "testing")]
     pub(super) fn census(&self) -> Vec<Inhabitant> {
         self.census_and_whether_whole().0
     }
 
-    /// The same, and whether all workers have answered.
+    /// The goroutines that have started, or are async, and have not ended, by number; and whether all workers have answered.
     fn census_and_whether_whole(&self) -> (Vec<Inhabitant>, bool) {
         let (mut all, is_whole) =
             super::with_worker(|worker| self.census_from(worker, Depth::Crowds, ANSWER));
