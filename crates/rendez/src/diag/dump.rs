@@ -20,7 +20,8 @@ pub struct Dump {
 /// Says which goroutines there are in all runtimes of the process.
 ///
 /// Each worker answers for its own when it next looks around. One that is kept by a long burst for more than a second is left
-/// out, and its goroutines with it, of which only the number is told (`RENDEZ_STUCK` tells who keeps it). Those that have not started are counted only. How long one has waited is said from a minute on.
+/// out, and its goroutines with it, of which only the number is told (`RENDEZ_STUCK` tells who keeps it). Those that have not
+/// started are counted only. How long one has waited is said from a minute on.
 ///
 /// Of a crowd that was created at one place and waits for the same kind of thing the first few are looked at, and the others told as
 /// a number: a million goroutines make no longer text than a hundred. To be looked at, a goroutine's stack is resumed for a

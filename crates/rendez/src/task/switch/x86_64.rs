@@ -114,8 +114,9 @@ impl Coroutine {
             }
             None => self.resumer.get(),
         };
-        // SAFETY: by contract: `left` and `resumer` are as the `switch` that went from there, or `new`, has left them. What `resumer` says of the stack of who has resumed this one stays true of the next one's: nobody
-        // goes there before the last of those that go on with each other like this suspends.
+        // SAFETY: by contract: `left` and `resumer` are as the `switch` that went from there, or `new`, has left them. What `resumer`
+        // says of the stack of who has resumed this one stays true of the next one's: nobody goes there before the last of those
+        // that go on with each other like this suspends.
         let word = unsafe { switch(word, self.left.as_ptr(), to) };
         #[cfg(feature = "sanitize")]
         self.sanitizer.come_to_it(fake);
