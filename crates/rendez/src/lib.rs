@@ -56,7 +56,7 @@
 //!
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own. With `RENDEZ_STUCK=10` goroutines that hold
 //! their worker for longer than 10 ms are told of: see [`diag::on_stuck`]; `RENDEZ_SPARES` says how many spare workers may take their place: see
-//! [`RuntimeBuilder::spares`]; with `RENDEZ_TRACE=file` what runs is recorded: see [`diag::trace`].
+//! [`RuntimeBuilder::spares`]; with `RENDEZ_TRACE=file` what runs is recorded: see [`diag::trace`]; with `RENDEZ_IO_URING=0` no worker uses `io_uring`: see [`net`].
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

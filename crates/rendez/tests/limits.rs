@@ -100,6 +100,8 @@ fn a_bad_setting_in_the_environment_is_named_by_run_and_by_build() {
             "RENDEZ_WORKERS: the number of workers must be from 1 to 1024, not 99999",
         ),
         ("RENDEZ_STACK_SIZE", "1", "RENDEZ_STACK_SIZE: a stack of 1 bytes is too small"),
+        ("RENDEZ_IO_URING", "off", "RENDEZ_IO_URING=\"off\" is not 0 or 1"),
+        ("RENDEZ_IO_URING", "2", "RENDEZ_IO_URING=2 is neither 0 nor 1"),
         ("RENDEZ_STACK_SIZE", "256k", "RENDEZ_STACK_SIZE=\"256k\" is not a stack size in bytes"),
     ] {
         let ended = end(start(test_around(&|| ()), &[(name, value)]));

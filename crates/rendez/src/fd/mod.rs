@@ -126,10 +126,20 @@ impl<T: AsFd> Fd<T> {
         side: Side,
         mut call: impl FnMut(&T) -> io::Result<(R, bool)>,
     ) -> io::Result<R> {
+        self.run_told(side, |io, _| call(io))
+    }
+
+    /// As [`run`](Self::run); `call` is told whether it has been waited for, so that there is probably something for it.
+    #[inline]
+    pub(crate) fn run_told<R>(
+        &self,
+        side: Side,
+        mut call: impl FnMut(&T, bool) -> io::Result<(R, bool)>,
+    ) -> io::Result<R> {
         sched::spend_budget_on_call();
-        match self.attempt(side, &mut call) {
+        match self.attempt(side, &mut |io| call(io, false)) {
             Some(result) => result,
-            None => self.run_slowly(side, call),
+            None => self.run_slowly(side, |io| call(io, true)),
         }
     }
 

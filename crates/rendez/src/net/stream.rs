@@ -1,6 +1,9 @@
 //! Reading and writing: what all streams of bytes have in common.
 
-use crate::fd::{Fd, IoEvent, Side};
+use crate::{
+    fd::{Fd, IoEvent, Side},
+    sched,
+};
 use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
     os::fd::AsFd,
@@ -14,6 +17,8 @@ pub(crate) trait Endpoint: AsFd {
 
 /// A descriptor to read from, which does not block.
 pub(crate) trait Readable: Endpoint {
+    /// Whether it is a socket.
+    const IS_SOCKET: bool = false;
     /// Whether a read that got less than it had room for has left nothing.
     const SHORT_IS_EMPTY: bool = false;
 
@@ -22,12 +27,20 @@ pub(crate) trait Readable: Endpoint {
 
 /// A descriptor to write to, which does not block.
 pub(crate) trait Writable: Endpoint {
+    /// Whether it is a socket.
+    const IS_SOCKET: bool = false;
+
     fn sink(&self) -> impl Write;
 }
 
 pub(crate) fn read_call<S: Readable>(stream: &S, buf: &mut &mut [u8]) -> io::Result<(usize, bool)> {
-    let len = stream.source().read(buf)?;
-    Ok((len, S::SHORT_IS_EMPTY && len > 0 && len < buf.len()))
+    took::<S>(stream.source().read(buf)?, buf.len())
+}
+
+/// What a read is to say that has got `len` bytes, and had room for so many.
+#[inline]
+fn took<S: Readable>(len: usize, room: usize) -> io::Result<(usize, bool)> {
+    Ok((len, S::SHORT_IS_EMPTY && len > 0 && len < room))
 }
 
 pub(crate) fn write_call<S: Writable>(stream: &S, buf: &mut &[u8]) -> io::Result<(usize, bool)> {
@@ -50,7 +63,17 @@ pub(crate) fn write_vectored_call<S: Writable>(
 
 #[inline]
 pub(crate) fn read<S: Readable>(fd: &Fd<S>, mut buf: &mut [u8]) -> io::Result<usize> {
-    fd.run(Side::Read, |stream| read_call(stream, &mut buf)).map_err(|error| fd.io().named("read", error))
+    let call = |stream: &S, waited| match read_with_others(stream, buf, waited) {
+        Some(result) => took::<S>(result?, buf.len()),
+        None => read_call(stream, &mut buf),
+    };
+    fd.run_told(Side::Read, call).map_err(|error| fd.io().named("read", error))
+}
+
+/// See [`sched::read_with_others`], which a read is that has been waited for, for then there is something.
+#[inline]
+fn read_with_others<S: Readable>(stream: &S, buf: &mut [u8], waited: bool) -> Option<io::Result<usize>> {
+    if S::IS_SOCKET && waited { sched::read_with_others(stream.as_fd(), buf) } else { None }
 }
 
 pub(crate) fn read_vectored<S: Readable>(fd: &Fd<S>, mut bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
@@ -60,7 +83,13 @@ pub(crate) fn read_vectored<S: Readable>(fd: &Fd<S>, mut bufs: &mut [IoSliceMut<
 
 #[inline]
 pub(crate) fn write<S: Writable>(fd: &Fd<S>, mut buf: &[u8]) -> io::Result<usize> {
-    fd.run(Side::Write, |stream| write_call(stream, &mut buf)).map_err(|error| fd.io().named("write", error))
+    let with_others =
+        |stream: &S| if S::IS_SOCKET { sched::write_with_others(stream.as_fd(), buf) } else { None };
+    let call = |stream: &S| match with_others(stream) {
+        Some(result) => Ok((result?, false)),
+        None => write_call(stream, &mut buf),
+    };
+    fd.run(Side::Write, call).map_err(|error| fd.io().named("write", error))
 }
 
 pub(crate) fn write_vectored<S: Writable>(fd: &Fd<S>, mut bufs: &[IoSlice<'_>]) -> io::Result<usize> {

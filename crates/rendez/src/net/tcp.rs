@@ -50,6 +50,7 @@ impl Endpoint for Tcp {
 }
 
 impl Readable for Tcp {
+    const IS_SOCKET: bool = true;
     // Unless the stream has ended or has urgent data in it, which the poller tells.
     const SHORT_IS_EMPTY: bool = true;
 
@@ -60,6 +61,8 @@ impl Readable for Tcp {
 }
 
 impl Writable for Tcp {
+    const IS_SOCKET: bool = true;
+
     #[inline]
     fn sink(&self) -> impl Write {
         &self.io

@@ -81,6 +81,15 @@ impl Config {
         }
     }
 
+    /// Whether reads and writes of sockets may be made together, where the kernel can.
+    pub(super) fn batches(&self) -> io::Result<bool> {
+        match from_env("RENDEZ_IO_URING", "0 or 1")? {
+            None | Some(1) => Ok(true),
+            Some(0) => Ok(false),
+            Some(n) => Err(invalid(format!("RENDEZ_IO_URING={n} is neither 0 nor 1"))),
+        }
+    }
+
     /// The size of the goroutines' stacks, in bytes of address space.
     pub(super) fn stack_size(&self) -> io::Result<usize> {
         let (size, origin) = match self.stack_size {

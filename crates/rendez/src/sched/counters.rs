@@ -81,6 +81,8 @@ pub(super) struct Counters {
     pub(super) steals: Counter,
     /// Looks at the poller, asleep or not.
     pub(super) poller_looks: Counter,
+    /// Calls on sockets that were made together.
+    pub(super) calls_together: Counter,
     pub(super) sleeps: Counter,
     /// Nanoseconds that it has slept, in one word with whether it sleeps: see [`Asleep`].
     asleep: Counter,
@@ -234,6 +236,7 @@ impl Counters {
             async_polls: self.async_polls.get(),
             steals: self.steals.get(),
             poller_looks: self.poller_looks.get(),
+            calls_together: self.calls_together.get(),
             sleeps: self.sleeps.get(),
             asleep: Duration::from_nanos(self.asleep()),
             notified: self.notified.load(Relaxed),
@@ -255,6 +258,7 @@ impl Counters {
             &self.async_polls,
             &self.steals,
             &self.poller_looks,
+            &self.calls_together,
             &self.sleeps,
             &self.asleep,
             &self.timers,
@@ -285,6 +289,7 @@ pub(crate) struct Tally {
     pub(crate) async_polls: u64,
     pub(crate) steals: u64,
     pub(crate) poller_looks: u64,
+    pub(crate) calls_together: u64,
     pub(crate) sleeps: u64,
     pub(crate) asleep: Duration,
     pub(crate) notified: u64,
@@ -308,6 +313,7 @@ impl Tally {
         async_polls: 0,
         steals: 0,
         poller_looks: 0,
+        calls_together: 0,
         sleeps: 0,
         asleep: Duration::ZERO,
         notified: 0,
@@ -333,6 +339,7 @@ impl Tally {
             async_polls: f(self.async_polls, other.async_polls),
             steals: f(self.steals, other.steals),
             poller_looks: f(self.poller_looks, other.poller_looks),
+            calls_together: f(self.calls_together, other.calls_together),
             sleeps: f(self.sleeps, other.sleeps),
             asleep: Duration::from_nanos(f(nanos(self.asleep), nanos(other.asleep))),
             notified: f(self.notified, other.notified),

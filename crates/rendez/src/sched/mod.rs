@@ -4,6 +4,7 @@
 //!   of async goroutines that have been woken. [`timers`]: time limits of its goroutines; [`alarms`]: those of all others; both are heaps of [`deadlines`].
 //! * [`idle`]: stealing, spinning, sleeping. [`starved`]: when stacks run out. [`sleep`]: the sleep word; [`sleepers`]: how many do. [`clock`]. [`placement`]: where a goroutine starts.
 //! * [`poller`]: file descriptors that become ready, and the [`bell`] that wakes a worker from there; [`sources`]: how many there are.
+//!   [`batch`]: reads and writes of sockets that are made together.
 //! * [`counters`]: what each worker counts; [`figures`] adds it up. [`census`]: who is there, and what they were [`given`]. [`deadlock`]: nothing can run any more.
 //!   [`knot`]: some wait only for each other. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
@@ -14,6 +15,7 @@
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
 
 mod alarms;
+mod batch;
 mod bell;
 mod census;
 mod clock;
@@ -53,6 +55,7 @@ pub(crate) mod waiting;
 mod worker;
 
 pub(crate) use alarms::Alarm;
+pub(crate) use batch::{read_with_others, write_with_others};
 pub(crate) use census::{Everybody, Inhabitant, census_of_all, count, every_park};
 pub use config::PanicPolicy;
 pub(crate) use knot::{Edge, Knot, Places, knots};

@@ -88,6 +88,23 @@ impl<T: Linked> RunQueue<T> {
         }
     }
 
+    /// Puts `task` before all others. It counts as one that has been looked at.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    #[inline]
+    pub(super) unsafe fn push_first(&self, task: *mut T) {
+        let head = self.head.replace(task);
+        // SAFETY: by contract `task` lives and its link is ours.
+        unsafe { (*task).link().store(head, Ordering::Relaxed) };
+        if head.is_null() {
+            self.tail.set(task);
+        }
+        if self.lead.replace(self.lead.get() + 1) == 0 {
+            self.seen.set(task);
+        }
+    }
+
     #[inline(always)]
     pub(super) fn pop(&self) -> Option<*mut T> {
         let task = self.head.get();
@@ -259,6 +276,13 @@ mod tests {
         for _ in 0..20_000 {
             // Now it fills, and now it runs empty.
             match random.u32(0..3) {
+                0 if random.u32(0..8) == 0 => {
+                    let item = Box::into_raw(Box::new(Item(AtomicPtr::new(ptr::null_mut()))));
+                    // SAFETY: just made, in no queue, and freed after it has been popped.
+                    unsafe { queue.push_first(item) };
+                    model.push_front(item);
+                    shown += 1;
+                }
                 0 if random.u32(0..1000) < 960 => {
                     let item = Box::into_raw(Box::new(Item(AtomicPtr::new(ptr::null_mut()))));
                     // SAFETY: just made, in no queue, and freed after it has been popped.
@@ -277,7 +301,11 @@ mod tests {
                 _ => {
                     let mut seen = Vec::new();
                     let lead = queue.look_ahead(DISTANCE, |item| seen.push(item));
-                    let next = model.iter().skip(shown as usize).take(2).take((DISTANCE - shown) as usize);
+                    let next = model
+                        .iter()
+                        .skip(shown as usize)
+                        .take(2)
+                        .take(DISTANCE.saturating_sub(shown) as usize);
                     assert_eq!(seen, next.copied().collect::<Vec<_>>());
                     shown += seen.len() as u32;
                     assert_eq!(lead, shown);

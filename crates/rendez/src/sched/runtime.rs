@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     pub(super) seed: u64,
     panic_policy: PanicPolicy,
     stuck_after: Duration,
+    /// Whether workers may have calls on sockets made together.
+    pub(super) batches: bool,
     /// How many goroutines wait for calls on the pool.
     pub(super) offloaded: AtomicUsize,
     /// The first panic that nobody asked about, in words.
@@ -140,6 +142,7 @@ impl Shared {
         }
         let (stuck_after, reports) = config.stuck_after()?;
         let most_spares = config.spares()?;
+        let batches = config.batches()?;
         if reports {
             monitor::start_reporting()?;
         } else if harness.is_none() && most_spares > 0 {
@@ -174,6 +177,7 @@ impl Shared {
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             panic_policy: config.panic_policy,
             stuck_after,
+            batches,
             offloaded: AtomicUsize::new(0),
             detached_panic: OnceLock::new(),
             async_tasks: AsyncTasks::default(),

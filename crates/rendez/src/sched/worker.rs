@@ -24,6 +24,7 @@ mod observed;
 mod tested;
 
 use super::{
+    batch::Batch,
     clock,
     deadlock::Doubts,
     deque::Deque,
@@ -124,7 +125,7 @@ pub(crate) struct Worker {
     /// Tasks for which there was no stack and that must start here.
     pub(super) starved: RunQueue<Header>,
     /// What runs now: null while the loop does.
-    current: Cell<*const Header>,
+    pub(super) current: Cell<*const Header>,
     fiber: Cell<*mut Fiber>,
     pub(super) runners: RefCell<Vec<*mut Fiber>>,
     /// Looks at how many runners are idle, and the least that there were.
@@ -169,6 +170,8 @@ pub(crate) struct Worker {
     polls_work: Cell<u32>,
     /// Time spent on waking other workers since the start of the burst that is timed.
     pub(super) spent_waking: Cell<Duration>,
+    /// Time spent in it on calls that others had put off.
+    pub(super) spent_on_others: Cell<Duration>,
     /// Calls of the system in it.
     calls: Cell<u32>,
     /// Whether `fresh` holds stolen tasks, which are started here, not sent back; or, at a retired spare, none are.
@@ -189,6 +192,8 @@ pub(crate) struct Worker {
     /// When its poller is looked at.
     pub(super) poll_turn: Turn,
     pub(super) spins: Spins,
+    /// Calls on sockets that have been put off.
+    pub(super) batch: Batch,
     /// The last question of [`census`](super::census) that was answered here.
     pub(super) census_answered: Cell<u32>,
     /// The number of this thread in [`lock`](crate::lock), or 0.
@@ -219,6 +224,7 @@ impl Worker {
     ) -> Worker {
         let random =
             fastrand::Rng::with_seed(runtime.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let batches = runtime.batches;
         Worker {
             index,
             runtime,
@@ -261,6 +267,7 @@ impl Worker {
             curious: Cell::new(0),
             polls_work: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
+            spent_on_others: Cell::new(Duration::ZERO),
             calls: Cell::new(0),
             has_loot: Cell::new(false),
             loot: Loot::default(),
@@ -272,6 +279,7 @@ impl Worker {
             was_active: Cell::new(false),
             poll_turn: Turn::default(),
             spins: Spins::default(),
+            batch: Batch::new(batches),
             census_answered: Cell::new(0),
             lock_number: Cell::new(0),
         }
@@ -290,12 +298,16 @@ impl Worker {
         loop {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
-            if is_maintained(tick) || self.slow.get() > 0 {
+            let is_maintained = is_maintained(tick) || self.slow.get() > 0;
+            if is_maintained {
                 // In this order: who is told of something here would else go before the first whose sleep is over, and have it go last.
                 self.poll_in_turn();
                 self.maintain();
             } else if self.shared.inbox.looks_filled() {
                 self.empty_inbox();
+            }
+            if !self.batch.is_empty() && (!self.has_started() || is_maintained && self.batch.is_due()) {
+                self.make_batch();
             }
             if let Some(task) = self.next(tick) {
                 self.execute(task, tick);

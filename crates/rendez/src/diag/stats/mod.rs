@@ -78,6 +78,8 @@ pub struct Counts {
     pub steals: u64,
     /// Looks of workers at their pollers, each a call of the system.
     pub poller_looks: u64,
+    /// Reads and writes of sockets that were given to the kernel several at a time: see [`net`](crate::net#what-it-costs).
+    pub calls_together: u64,
     /// Times that a worker slept because there was nothing to run.
     pub sleeps: u64,
     /// How long workers have slept, together.
@@ -112,6 +114,7 @@ impl Counts {
             async_polls: tally.async_polls,
             steals: tally.steals,
             poller_looks: tally.poller_looks,
+            calls_together: tally.calls_together,
             sleeps: tally.sleeps,
             asleep: tally.asleep,
             notifies: tally.notified,

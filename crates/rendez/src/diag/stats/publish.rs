@@ -30,7 +30,7 @@ const DESCRIBED: [(&str, &str); 10] = [
 /// | metric | kind | labels |
 /// | --- | --- | --- |
 /// | `rendez_goroutines` | gauge | `state`: running, runnable, unstarted, or what is waited for |
-/// | `rendez_spawned_total`, `rendez_ended_total`, `rendez_yields_total`, `rendez_steals_total`, `rendez_sleeps_total`, `rendez_notifies_total`, `rendez_poller_looks_total`, `rendez_spares_total`, `rendez_stuck_total` | counter | |
+/// | `rendez_spawned_total`, `rendez_ended_total`, `rendez_yields_total`, `rendez_steals_total`, `rendez_sleeps_total`, `rendez_notifies_total`, `rendez_poller_looks_total`, `rendez_calls_together_total`, `rendez_spares_total`, `rendez_stuck_total` | counter | |
 /// | `rendez_parks_total` | counter | `reason` |
 /// | `rendez_wakes_total` | counter | `from`: local, remote, time, shutdown, async |
 /// | `rendez_wake_to_run_seconds` | gauge | `quantile`: 0.5, 0.9, 0.99 |
@@ -112,6 +112,7 @@ fn publish_counts(counts: &Counts) {
     counter!("rendez_sleeps_total").absolute(counts.sleeps);
     counter!("rendez_notifies_total").absolute(counts.notifies);
     counter!("rendez_poller_looks_total").absolute(counts.poller_looks);
+    counter!("rendez_calls_together_total").absolute(counts.calls_together);
     counter!("rendez_spares_total").absolute(counts.spares);
     counter!("rendez_stuck_total").absolute(counts.stuck);
     for &(reason, n) in &counts.parks_by_reason {

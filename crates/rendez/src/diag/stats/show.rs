@@ -59,12 +59,13 @@ impl fmt::Display for Counts {
         )?;
         writeln!(
             f,
-            "workers      {} sleeps ({}), {} notifies, {} steals, {} looks at pollers",
+            "workers      {} sleeps ({}), {} notifies, {} steals, {} looks at pollers, {} calls together",
             self.sleeps,
             Time(self.asleep),
             self.notifies,
             self.steals,
-            self.poller_looks
+            self.poller_looks,
+            self.calls_together
         )
     }
 }

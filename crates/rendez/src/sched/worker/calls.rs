@@ -75,7 +75,7 @@ impl Worker {
     /// # Safety
     /// As for [`Fiber::suspend`].
     #[inline(always)]
-    pub(super) unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool) {
+    pub(in crate::sched) unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool) {
         crate::lock::assert_none_is_held();
         if unwinding {
             self.unwinding.set(self.unwinding.get() + 1);
@@ -233,7 +233,7 @@ impl Worker {
     }
 
     /// Whether `block_on` polls a future on the running goroutine's stack.
-    fn is_polling(&self) -> bool {
+    pub(in crate::sched) fn is_polling(&self) -> bool {
         self.fiber().is_some_and(|fiber| fiber.polls.get())
     }
 

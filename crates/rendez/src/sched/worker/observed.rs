@@ -77,12 +77,15 @@ impl Worker {
             let is_poll = (*task).has_flag(ASYNC);
             self.spent_waking.set(Duration::ZERO);
             self.calls.set(0);
+            self.spent_on_others.set(Duration::ZERO);
             if tick % LATENCY_EVERY == SAMPLED {
                 self.note_wakes(PROBED);
             }
             let start = Instant::now();
             let suspended = Fiber::resume(fiber, order);
-            let (burst, waking) = (start.elapsed(), self.spent_waking.get());
+            // What it did for others is not its work.
+            let burst = start.elapsed().saturating_sub(self.spent_on_others.get());
+            let waking = self.spent_waking.get();
             self.stop_noting();
             let slow = if burst >= placement::CHATTY { SLOW_FOR } else { self.slow.get().saturating_sub(1) };
             self.slow.set(slow);

@@ -1,0 +1,335 @@
+use super::*;
+use crate::{
+    Runtime, block_on,
+    chan::{self, bounded, never},
+    diag, go, go_async,
+    net::{TcpListener, TcpStream, UnixStream},
+    yield_now,
+};
+use std::{
+    cell::Cell,
+    io::{Read, Write},
+    net::Shutdown,
+    os::unix::net::UnixStream as StdStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A pair of which one end is the system's, which a thread may read from: not for ever.
+fn half() -> (UnixStream, StdStream) {
+    let (ours, theirs) = StdStream::pair().unwrap();
+    theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+    (UnixStream::from(ours), theirs)
+}
+
+/// What becomes of one call of each kind that there is.
+fn results(batch: &Batch) -> (Vec<i32>, u64) {
+    let pair = || {
+        let pair = StdStream::pair().unwrap();
+        pair.0.set_nonblocking(true).unwrap();
+        pair
+    };
+    let (full, _reader) = pair();
+    while (&full).write(&[0; 4096]).is_ok() {}
+    let (silent, _writer) = pair();
+    let (ended, over) = pair();
+    over.shutdown(Shutdown::Write).unwrap();
+    let (broken, gone) = pair();
+    drop(gone);
+    let (one, other) = pair();
+    other.set_nonblocking(true).unwrap();
+    let mut rooms = [[0; 8]; 5];
+    let [small, large, none, end, late] = rooms.each_mut().map(|room| room.as_mut_ptr());
+    let word = b"word";
+    let calls = [
+        (one.as_raw_fd(), Transfer::Write(word.as_ptr(), 4)),
+        (full.as_raw_fd(), Transfer::Write(word.as_ptr(), 4)),
+        (other.as_raw_fd(), Transfer::Read(small, 3)),
+        (other.as_raw_fd(), Transfer::Read(large, 8)),
+        (silent.as_raw_fd(), Transfer::Read(none, 8)),
+        (ended.as_raw_fd(), Transfer::Read(end, 8)),
+        (broken.as_raw_fd(), Transfer::Write(word.as_ptr(), 4)),
+        (-1, Transfer::Write(word.as_ptr(), 4)),
+        (-1, Transfer::Read(late, 8)),
+        (one.as_raw_fd(), Transfer::Write(word.as_ptr(), 0)),
+        (one.as_raw_fd(), Transfer::Write(word.as_ptr(), 2)),
+    ];
+    let calls: Vec<_> = calls
+        .into_iter()
+        .enumerate()
+        .map(|(index, (fd, transfer))| Call {
+            fd,
+            transfer,
+            task: ptr::without_provenance_mut(index),
+            result: Cell::new(None),
+        })
+        .collect();
+    calls.iter().for_each(|call| assert!(!batch.add(call)));
+    let mut shown = Vec::new();
+    // SAFETY: the calls and their buffers stay where they are; nothing is done with the tasks but to count them.
+    let together = unsafe { batch.make(|task| shown.push(task.addr())) };
+    assert!(shown.into_iter().rev().eq(0..calls.len()));
+    assert!(batch.is_empty());
+    let mut rest = [0; 8];
+    assert_eq!(((&other).read(&mut rest).unwrap(), &rest[..2]), (2, &b"wo"[..]));
+    assert_eq!((&rooms[0][..3], &rooms[1][..1]), (&b"wor"[..], &b"d"[..]));
+    (calls.iter().map(|call| call.result.get().unwrap()).collect(), together)
+}
+
+#[test]
+fn what_is_made_together_ends_as_what_is_made_alone() {
+    let again = -libc::EAGAIN;
+    let expected = [4, again, 3, 1, again, 0, -libc::EPIPE, -libc::EBADF, -libc::EBADF, 0, 2];
+    assert_eq!(results(&Batch::new(false)), (expected.to_vec(), 0));
+    let batch = Batch::new(true);
+    // Twice: the way is used again.
+    for _ in 0..2 {
+        let together = if open().is_ok() { expected.len() as u64 } else { 0 };
+        assert_eq!(results(&batch), (expected.to_vec(), together));
+    }
+    assert_eq!(batch.is_closed(), open().is_err());
+}
+
+/// Pairs that talk, all at the same time; how many of their calls were made together.
+fn talk(workers: usize, pairs: Vec<[Box<dyn Stream>; 2]>) -> u64 {
+    const ROUNDS: u32 = 40;
+    let runtime = Runtime::builder().workers(workers).build().unwrap();
+    let before = diag::stats();
+    runtime.run(|| {
+        let sides = pairs.into_iter().enumerate().flat_map(|(number, [mut one, mut other])| {
+            let word = move |round: u32| [number as u32, round, !round].map(u32::to_le_bytes).concat();
+            let asks = go(move || {
+                for round in 0..ROUNDS {
+                    one.write_all(&word(round)).unwrap();
+                    let mut answer = [0; 12];
+                    one.read_exact(&mut answer).unwrap();
+                    assert_eq!(answer[..], word(round + 1000));
+                }
+            });
+            let answers = go(move || {
+                // With room for more than there is, so that no read is in vain.
+                let mut question = [0; 100];
+                for round in 0..ROUNDS {
+                    assert_eq!(other.read(&mut question).unwrap(), 12);
+                    assert_eq!(question[..12], word(round));
+                    other.write_all(&word(round + 1000)).unwrap();
+                }
+            });
+            [asks, answers]
+        });
+        sides.collect::<Vec<_>>().into_iter().for_each(|side| side.join().unwrap());
+    });
+    diag::stats().since(&before).counts.calls_together
+}
+
+trait Stream: Read + Write + Send {}
+impl<S: Read + Write + Send> Stream for S {}
+
+#[test]
+fn every_byte_arrives_where_it_should() {
+    for workers in [1, 2, 4] {
+        let unix = || {
+            let (one, other) = UnixStream::pair().unwrap();
+            [Box::new(one) as Box<dyn Stream>, Box::new(other)]
+        };
+        let together = talk(workers, (0..150).map(|_| unix()).collect());
+        // By other workers' luck there may be few. (Tests that run meanwhile may add some.)
+        assert!(workers > 1 || open().is_err() || together > 1000, "{together}");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = || {
+            let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            [Box::new(one) as Box<dyn Stream>, Box::new(listener.accept().unwrap().0)]
+        };
+        let together = talk(workers, (0..150).map(|_| tcp()).collect());
+        assert!(workers > 1 || open().is_err() || together > 1000, "{together}");
+    }
+}
+
+#[test]
+fn a_call_is_made_though_others_are_always_ready() {
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        let stop = Arc::new(AtomicBool::new(false));
+        let busy: Vec<_> = (0..5)
+            .map(|_| {
+                let stop = stop.clone();
+                go(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        yield_now();
+                    }
+                })
+            })
+            .collect();
+        let (mut ours, mut theirs) = half();
+        let reader = thread::spawn(move || {
+            let mut word = [0; 4];
+            let read = theirs.read_exact(&mut word);
+            stop.store(true, Ordering::Relaxed);
+            (read.is_ok(), word)
+        });
+        // They have started.
+        (0..10).for_each(|_| yield_now());
+        ours.write_all(b"word").unwrap();
+        busy.into_iter().for_each(|one| one.join().unwrap());
+        assert_eq!(reader.join().unwrap(), (true, *b"word"));
+    });
+}
+
+#[test]
+fn a_full_socket_is_waited_for_and_keeps_nobody() {
+    const WRITERS: usize = 40;
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        let (mut ours, mut theirs) = half();
+        ours.set_nonblocking(true).unwrap();
+        let mut filled = 0;
+        while let Ok(len) = ours.write(&[7; 4096]) {
+            filled += len;
+        }
+        ours.set_nonblocking(false).unwrap();
+        let (begin, begins) = bounded::<()>(0);
+        let full = go({
+            let begins = begins.clone();
+            move || {
+                let _ = begins.recv();
+                ours.write_all(&[8; 10]).unwrap();
+            }
+        });
+        let (writers, mut readers): (Vec<_>, Vec<_>) = (0..WRITERS)
+            .map(|_| {
+                let ((mut ours, theirs), begins) = (half(), begins.clone());
+                let writer = go(move || {
+                    let _ = begins.recv();
+                    ours.write_all(b"x").unwrap();
+                });
+                (writer, theirs)
+            })
+            .unzip();
+        (0..WRITERS).for_each(|_| yield_now());
+        drop(begin);
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0]).unwrap());
+        assert!(!full.is_finished());
+        let reader = thread::spawn(move || {
+            let mut all = vec![0; filled + 10];
+            theirs.read_exact(&mut all).map(|()| all)
+        });
+        full.join().unwrap();
+        let all = reader.join().unwrap().unwrap();
+        assert!(all[..filled].iter().all(|&byte| byte == 7) && all[filled..] == [8; 10]);
+    });
+}
+
+#[test]
+fn a_shutdown_waits_for_what_has_been_put_off() {
+    const WRITERS: usize = 40;
+    static DROPPED: AtomicUsize = AtomicUsize::new(0);
+    struct Buffer([u8; 4]);
+    impl Drop for Buffer {
+        fn drop(&mut self) {
+            self.0 = [0; 4];
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    for workers in [1, 2] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        let mut readers = runtime.run(|| {
+            let (begin, begins) = bounded::<()>(0);
+            let (ready, is_ready) = chan::unbounded();
+            let readers: Vec<_> = (0..WRITERS)
+                .map(|_| {
+                    let ((mut ours, theirs), begins, ready) = (half(), begins.clone(), ready.clone());
+                    go(move || {
+                        ready.send(()).unwrap();
+                        let _ = begins.recv();
+                        let buffer = Buffer(*b"word");
+                        ours.write_all(&buffer.0).unwrap();
+                        let _ = never::<()>().recv();
+                    });
+                    theirs
+                })
+                .collect();
+            is_ready.iter().take(WRITERS).for_each(drop);
+            drop(begin);
+            // Some have put off theirs, or all.
+            yield_now();
+            readers
+        });
+        runtime.shutdown();
+        for reader in &mut readers {
+            let mut word = Vec::new();
+            reader.read_to_end(&mut word).unwrap();
+            assert!(word.is_empty() || word == b"word", "{word:?}");
+        }
+    }
+    assert_eq!(DROPPED.load(Ordering::Relaxed) % WRITERS, 0);
+}
+
+thread_local! {
+    static SET: Cell<usize> = const { Cell::new(0) };
+}
+
+#[test]
+fn nobody_is_put_off_in_the_midst_of_a_poll() {
+    const WRITERS: usize = 40;
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        let (begin, begins) = bounded::<()>(0);
+        let (mut tasks, mut readers) = (Vec::new(), Vec::new());
+        for number in 1..=WRITERS {
+            let ((mut ours, theirs), begins) = (half(), begins.clone());
+            readers.push(theirs);
+            let future = async move {
+                let _ = begins.recv_async().await;
+                SET.set(number);
+                ours.write_all(b"word").unwrap();
+                assert_eq!(SET.get(), number);
+            };
+            tasks.push(match number % 2 {
+                0 => go_async(future),
+                _ => go(move || block_on(future)),
+            });
+        }
+        (0..WRITERS).for_each(|_| yield_now());
+        drop(begin);
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+        readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0; 4]).unwrap());
+    });
+}
+
+#[test]
+fn nobody_is_put_off_in_a_destructor_that_an_unwind_runs() {
+    const WRITERS: usize = 20;
+    struct Farewell(UnixStream);
+    impl Drop for Farewell {
+        fn drop(&mut self) {
+            self.0.write_all(b"bye").unwrap();
+        }
+    }
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        let (begin, begins) = bounded::<()>(0);
+        let (mut tasks, mut readers) = (Vec::new(), Vec::new());
+        for number in 0..WRITERS {
+            let ((mut ours, theirs), begins) = (half(), begins.clone());
+            readers.push(theirs);
+            tasks.push(go(move || {
+                let _ = begins.recv();
+                if number % 2 == 0 {
+                    let _farewell = Farewell(ours);
+                    std::panic::resume_unwind(Box::new("of no interest"));
+                }
+                ours.write_all(b"bye").unwrap();
+                assert!(!thread::panicking());
+            }));
+        }
+        (0..WRITERS).for_each(|_| yield_now());
+        drop(begin);
+        for (number, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.join().is_err(), number % 2 == 0);
+        }
+        readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0; 3]).unwrap());
+    });
+}
