@@ -26,7 +26,8 @@ pub trait Plain: Send + 'static {
     /// What it becomes.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Makes it ready for use: with TCP, small writes are sent at once.
+    /// Makes it ready for use: with TCP, small writes are sent at once; and those of several connections are [made
+    /// together](FuturesIo::suspend_to_write).
     ///
     /// # Errors
     /// The system's, if it has been broken already.
@@ -38,7 +39,7 @@ impl Plain for TcpStream {
 
     fn into_io(self) -> io::Result<FuturesIo<TcpStream>> {
         self.set_nodelay(true)?;
-        Ok(FuturesIo::new(self))
+        Ok(FuturesIo::new(self).suspend_to_write())
     }
 }
 
@@ -46,7 +47,7 @@ impl Plain for UnixStream {
     type Io = FuturesIo<UnixStream>;
 
     fn into_io(self) -> io::Result<FuturesIo<UnixStream>> {
-        Ok(FuturesIo::new(self))
+        Ok(FuturesIo::new(self).suspend_to_write())
     }
 }
 

@@ -47,6 +47,20 @@ pub(crate) fn write_call<S: Writable>(stream: &S, buf: &mut &[u8]) -> io::Result
     Ok((stream.sink().write(buf)?, false))
 }
 
+/// As [`write_call`], but maybe together with what others do: see [`sched::write_with_others`].
+#[inline]
+pub(crate) fn write_call_with_others<S: Writable>(
+    stream: &S,
+    buf: &mut &[u8],
+    in_poll: bool,
+) -> io::Result<(usize, bool)> {
+    let result = if S::IS_SOCKET { sched::write_with_others(stream.as_fd(), buf, in_poll) } else { None };
+    match result {
+        Some(result) => Ok((result?, false)),
+        None => write_call(stream, buf),
+    }
+}
+
 pub(crate) fn read_vectored_call<S: Readable>(
     stream: &S,
     bufs: &mut &mut [IoSliceMut<'_>],
@@ -83,12 +97,7 @@ pub(crate) fn read_vectored<S: Readable>(fd: &Fd<S>, mut bufs: &mut [IoSliceMut<
 
 #[inline]
 pub(crate) fn write<S: Writable>(fd: &Fd<S>, mut buf: &[u8]) -> io::Result<usize> {
-    let with_others =
-        |stream: &S| if S::IS_SOCKET { sched::write_with_others(stream.as_fd(), buf) } else { None };
-    let call = |stream: &S| match with_others(stream) {
-        Some(result) => Ok((result?, false)),
-        None => write_call(stream, &mut buf),
-    };
+    let call = |stream: &S| write_call_with_others(stream, &mut buf, false);
     fd.run(Side::Write, call).map_err(|error| fd.io().named("write", error))
 }
 

@@ -306,11 +306,16 @@ impl Worker {
             } else if self.shared.inbox.looks_filled() {
                 self.empty_inbox();
             }
-            if !self.batch.is_empty() && (!self.has_started() || is_maintained && self.batch.is_due()) {
+            if !self.batch.is_empty()
+                && (!self.has_started() && !self.polls.has_any() || is_maintained && self.batch.is_due())
+            {
                 self.make_batch();
             }
             if let Some(task) = self.next(tick) {
                 self.execute(task, tick);
+            } else if !self.batch.is_empty() {
+                // Others have taken what was ready.
+                self.make_batch();
             } else if self.find_work() {
                 self.note_going_to_work();
             } else if self.idle() {

@@ -333,3 +333,44 @@ fn nobody_is_put_off_in_a_destructor_that_an_unwind_runs() {
         readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0; 3]).unwrap());
     });
 }
+
+#[cfg(feature = "futures-io")]
+#[test]
+fn polls_that_may_be_suspended_write_together() {
+    use crate::net::FuturesIo;
+    use futures_util::{AsyncReadExt, AsyncWriteExt};
+    const PAIRS: usize = 150;
+    const ROUNDS: usize = 20;
+    for workers in [1, 2, 4] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        let before = diag::stats();
+        runtime.run(|| {
+            let tasks = (0..PAIRS).flat_map(|number| {
+                let (one, other) = UnixStream::pair().unwrap();
+                let [mut one, mut other] =
+                    [one, other].map(|stream| FuturesIo::new(stream).suspend_to_write());
+                let word = move |round: usize| (number * 1000 + round).to_le_bytes();
+                let asks = go_async(async move {
+                    let mut answer = [0; 8];
+                    for round in 0..ROUNDS {
+                        one.write_all(&word(round)).await.unwrap();
+                        one.read_exact(&mut answer).await.unwrap();
+                        assert_eq!(answer, word(round + 500));
+                    }
+                });
+                let answers = go_async(async move {
+                    let mut question = [0; 8];
+                    for round in 0..ROUNDS {
+                        other.read_exact(&mut question).await.unwrap();
+                        assert_eq!(question, word(round));
+                        other.write_all(&word(round + 500)).await.unwrap();
+                    }
+                });
+                [asks, answers]
+            });
+            tasks.collect::<Vec<_>>().into_iter().for_each(|task| task.join().unwrap());
+        });
+        let together = diag::stats().since(&before).counts.calls_together;
+        assert!(workers > 1 || open().is_err() || together > 500, "{together}");
+    }
+}
