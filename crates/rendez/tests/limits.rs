@@ -86,7 +86,7 @@ fn a_bad_setting_in_the_environment_is_named_by_run_and_by_build() {
         println!("run=<{}>", text(catch_unwind(|| run(|| ())).unwrap_err()));
         println!("go=<{}>", text(catch_unwind(|| drop(go(|| ()))).unwrap_err()));
         // What is set in the program goes before the environment.
-        Runtime::builder().workers(1).stack_size(1 << 20).build().unwrap().run(|| ());
+        Runtime::builder().workers(1).stack_size(1 << 20).io_uring(false).build().unwrap().run(|| ());
         return;
     }
     for (name, value, expected) in [

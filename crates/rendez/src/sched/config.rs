@@ -27,6 +27,7 @@ pub(super) struct Config {
     pub(super) panic_policy: PanicPolicy,
     pub(super) stuck_after: Option<Duration>,
     pub(super) spares: Option<usize>,
+    pub(super) io_uring: Option<bool>,
 }
 
 fn invalid(text: String) -> io::Error {
@@ -83,6 +84,9 @@ impl Config {
 
     /// Whether reads and writes of sockets may be made together, where the kernel can.
     pub(super) fn batches(&self) -> io::Result<bool> {
+        if let Some(allowed) = self.io_uring {
+            return Ok(allowed);
+        }
         match from_env("RENDEZ_IO_URING", "0 or 1")? {
             None | Some(1) => Ok(true),
             Some(0) => Ok(false),

@@ -9,7 +9,7 @@
 //!   [`knot`]: some wait only for each other. With the feature `testing`, `left_over`: who does not end;
 //!   [`harness`]: a worker under test, whose clock and schedule are given; `no_harness` is in its place without.
 //! * [`monitor`]: who holds a worker for too long. [`spares`]: who takes that worker's place meanwhile.
-//! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`config`]: settings and their errors.
+//! * [`shared`]: what others see of a worker. [`runtime`]: starting, running a main, shutdown; [`ending`]: a worker's part in that. [`builder`], [`config`]: settings and their errors.
 //!
 //! The rule that everything here keeps: *a goroutine never changes its OS thread once its first instruction has run*. Only
 //! unstarted tasks are in the structures that several threads take from (deques, injector).
@@ -17,6 +17,7 @@
 mod alarms;
 mod batch;
 mod bell;
+mod builder;
 mod census;
 mod clock;
 mod config;
@@ -56,6 +57,7 @@ mod worker;
 
 pub(crate) use alarms::Alarm;
 pub(crate) use batch::{read_with_others, write_with_others};
+pub use builder::RuntimeBuilder;
 pub(crate) use census::{Everybody, Inhabitant, census_of_all, count, every_park};
 pub use config::PanicPolicy;
 pub(crate) use knot::{Edge, Knot, Places, knots};
@@ -63,7 +65,7 @@ pub(crate) use knot::{Edge, Knot, Places, knots};
 pub(crate) use left_over::left_over;
 pub(crate) use poller::{Poller, poller_here};
 pub(crate) use runtime::Shared;
-pub use runtime::{Runtime, RuntimeBuilder, run};
+pub use runtime::{Runtime, run};
 pub(crate) use shared::{RingOfWorker, WorkerName, WorkerShared, rings};
 pub(crate) use timers::Timer;
 
