@@ -250,8 +250,11 @@ impl Worker {
             if let Some(result) = call.result.get() {
                 return Some(result);
             }
+            let budget = self.budget.get();
             // SAFETY: the running goroutine's fiber; who makes the batch queues it.
             unsafe { self.suspend(fiber, false) };
+            // The same turn goes on: were it a new one each time, as many as fill a batch could keep all others waiting.
+            self.budget.set(budget);
         }
     }
 

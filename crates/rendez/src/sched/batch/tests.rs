@@ -333,3 +333,46 @@ fn nobody_is_put_off_in_a_destructor_that_an_unwind_runs() {
         readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0; 3]).unwrap());
     });
 }
+
+#[test]
+fn who_writes_without_end_has_turns_that_end() {
+    const WRITERS: usize = FULL + 10;
+    const WRITES: usize = 1000;
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        let (begin, begins) = bounded::<()>(0);
+        let written = Arc::new(AtomicUsize::new(0));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (writers, _readers): (Vec<_>, Vec<_>) = (0..WRITERS)
+            .map(|_| {
+                let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let (begins, written) = (begins.clone(), written.clone());
+                let writer = go(move || {
+                    let _ = begins.recv();
+                    // There is room for all of it.
+                    for _ in 0..WRITES {
+                        ours.write_all(b"x").unwrap();
+                        written.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+                (writer, listener.accept().unwrap())
+            })
+            .unzip();
+        let other = go(move || {
+            let _ = begins.recv();
+            let (mut most, mut before) = (0, 0);
+            while before < WRITERS * WRITES {
+                let now = written.load(Ordering::Relaxed);
+                most = most.max(now - before);
+                before = now;
+                yield_now();
+            }
+            most
+        });
+        (0..WRITERS).for_each(|_| yield_now());
+        drop(begin);
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        // Others have their turn after one of each writer, in which it makes 64 calls.
+        let most = other.join().unwrap();
+        assert!(most <= 65 * WRITERS, "{most}");
+    });
+}
