@@ -470,3 +470,44 @@ fn who_writes_without_end_has_turns_that_end() {
         assert!(most <= 65 * WRITERS, "{most}");
     });
 }
+
+#[test]
+fn who_is_put_off_while_the_socket_is_closed_is_told_so() {
+    const WRITERS: usize = 40;
+    let round = || {
+        let (line, begin) = Line::new();
+        let (mut writers, mut sockets) = (Vec::new(), Vec::new());
+        for _ in 0..WRITERS {
+            let ((ours, theirs), line) = (half(), line.clone());
+            sockets.push((ours.try_clone().unwrap(), theirs));
+            writers.push(go(move || {
+                line.wait();
+                (&ours).write(b"x").map_err(|error| error.kind())
+            }));
+        }
+        line.until(WRITERS);
+        let closer = go({
+            let line = line.clone();
+            move || {
+                line.wait();
+                sockets.iter().for_each(|(socket, _)| assert!(socket.close()));
+                sockets
+            }
+        });
+        line.until(WRITERS + 1);
+        // Who is woken last goes first.
+        let first = go({
+            let line = line.clone();
+            move || line.wait()
+        });
+        line.until(WRITERS + 2);
+        drop(begin);
+        first.join().unwrap();
+        let _sockets = closer.join().unwrap();
+        for writer in writers {
+            let result = writer.join().unwrap();
+            assert!(matches!(result, Ok(1) | Err(io::ErrorKind::NotConnected)), "{result:?}");
+        }
+    };
+    Runtime::builder().workers(1).build().unwrap().run(|| (0..ROUNDS).for_each(|_| round()));
+}
