@@ -215,7 +215,8 @@ impl Batch {
 /// # Errors
 /// If the kernel does not know of this, or not of sockets, or forbids it.
 fn open() -> io::Result<IoUring> {
-    let ring: IoUring = IoUring::builder().build(FULL as u32)?;
+    // Not in a child that is forked: its pages are the kernel's, so the child's would be the same.
+    let ring: IoUring = IoUring::builder().dontfork().build(FULL as u32)?;
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe)?;
     match [opcode::Send::CODE, opcode::Recv::CODE].into_iter().all(|code| probe.is_supported(code)) {

@@ -511,3 +511,25 @@ fn who_is_put_off_while_the_socket_is_closed_is_told_so() {
     };
     Runtime::builder().workers(1).build().unwrap().run(|| (0..ROUNDS).for_each(|_| round()));
 }
+
+#[test]
+fn a_child_does_not_have_its_parents_ring() {
+    let Ok(_ring) = open() else { return };
+    // Of each mapping that is a ring's: whether a copy of the process does not have it.
+    let are_apart = || {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let (mut is_ring, mut are_apart) = (false, true);
+        for line in maps.lines() {
+            if line.contains("[io_uring]") {
+                is_ring = true;
+            } else if let Some(flags) = line.strip_prefix("VmFlags:")
+                && std::mem::take(&mut is_ring)
+            {
+                are_apart &= flags.split(' ').any(|flag| flag == "dc");
+            }
+        }
+        are_apart
+    };
+    // Another test may just be making one.
+    assert!((0..100).any(|_| are_apart()));
+}
