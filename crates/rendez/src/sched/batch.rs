@@ -10,7 +10,9 @@
 //!   queues it, nothing ends its wait early, and a shutdown does not unwind it there.
 //! * The batch is made by who fills it, who does not suspend for that; or by the loop, when no started goroutine is ready, or when it maintains for the second
 //!   time since (which is after 66 bursts at most). While bursts are long nobody's call is put off.
+//!   (The first long one is not foreseen: who blocks its thread for what another one is to write may wait for a call that is put off.)
 //! * Those whose calls have been made go on before all who are ready, in their order: their turn was not over, and their stacks are in the cache.
+//!   It ends when their budget does, as if they had not been away.
 //!
 //! A read is put off only after a wait: then there is something. (Who reads without having waited mostly finds out that there is nothing, for less than a
 //! switch costs.)
