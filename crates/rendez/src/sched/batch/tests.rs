@@ -415,7 +415,8 @@ fn those_whose_calls_have_been_made_go_on_before_others() {
         line.until(WRITERS);
         // Who is woken last goes first.
         let (writer, reader) = write();
-        (writers.push(writer), readers.push(reader));
+        writers.push(writer);
+        readers.push(reader);
         line.until(WRITERS + 1);
         drop(begin);
         let done = other.join().unwrap();
