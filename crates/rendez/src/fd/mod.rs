@@ -183,7 +183,8 @@ impl<T: AsFd> Fd<T> {
                     return None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Some(Err(error)),
+                // It may have been closed after the look, which is long ago if the call was put off.
+                Err(error) => return Some(Err(if self.source.is_closed() { closed() } else { error })),
             }
         }
     }

@@ -35,7 +35,8 @@
 //! Where many goroutines of a worker are ready at the same time, as they are in a busy server, their small reads and writes (up to 16 KiB and 4 KiB) are given to the kernel
 //! together, by `io_uring`: a goroutine that reads or writes then lets others run first, as it would if it had to wait. That takes a tenth to a fourth off the processor's
 //! time for a message. It needs Linux 5.6 and a descriptor for each worker; where the kernel refuses, as it does in many containers, or it is not wanted
-//! ([`RuntimeBuilder::io_uring`](crate::RuntimeBuilder::io_uring), `RENDEZ_IO_URING=0`), each is made alone. Vectored calls, events and async tasks' always are. ([`diag::stats`](crate::diag::stats) counts those made together.)
+//! ([`RuntimeBuilder::io_uring`](crate::RuntimeBuilder::io_uring), `RENDEZ_IO_URING=0`), each is made alone. (And who blocks its thread, which
+//! [`blocking`](crate::blocking()) is there to avoid, may by that keep back what others of its worker have just written.) Vectored calls, events and async tasks' always are. ([`diag::stats`](crate::diag::stats) counts those made together.)
 //!
 //! Memory: some 150 bytes a socket beside the kernel's, and the stack of whoever waits.
 //!

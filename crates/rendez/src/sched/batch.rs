@@ -10,7 +10,9 @@
 //!   queues it, nothing ends its wait early, and a shutdown does not unwind it there.
 //! * The batch is made by who fills it, who does not suspend for that; or by the loop, when neither a started goroutine nor a poll is ready, or when it maintains for the second
 //!   time since (which is after 66 bursts at most). While bursts are long nobody's call is put off.
+//!   (The first long one is not foreseen: who blocks its thread for what another one is to write may wait for a call that is put off.)
 //! * Those whose calls have been made go on before all who are ready, in their order: their turn was not over, and their stacks are in the cache.
+//!   It ends when their budget does, as if they had not been away.
 //!
 //! A read is put off only after a wait: then there is something. (Who reads without having waited mostly finds out that there is nothing, for less than a
 //! switch costs.)
@@ -218,7 +220,8 @@ impl Batch {
 /// # Errors
 /// If the kernel does not know of this, or not of sockets, or forbids it.
 fn open() -> io::Result<IoUring> {
-    let ring: IoUring = IoUring::builder().build(FULL as u32)?;
+    // Not in a child that is forked: its pages are the kernel's, so the child's would be the same.
+    let ring: IoUring = IoUring::builder().dontfork().build(FULL as u32)?;
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe)?;
     match [opcode::Send::CODE, opcode::Recv::CODE].into_iter().all(|code| probe.is_supported(code)) {
@@ -253,8 +256,11 @@ impl Worker {
             if let Some(result) = call.result.get() {
                 return Some(result);
             }
+            let budget = self.budget.get();
             // SAFETY: the running goroutine's fiber; who makes the batch queues it.
             unsafe { self.suspend(fiber, false) };
+            // The same turn goes on: were it a new one each time, as many as fill a batch could keep all others waiting.
+            self.budget.set(budget);
         }
     }
 

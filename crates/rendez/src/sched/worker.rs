@@ -145,7 +145,7 @@ pub(crate) struct Worker {
     fresh_tick: Cell<u32>,
     fresh_turn: Cell<u32>,
     /// One, and below that (see `poll_budget`): used up.
-    budget: Cell<i32>,
+    pub(super) budget: Cell<i32>,
     placer: Cell<Placer>,
     /// The family of the last goroutine that it was about to give away, and whether it has looked for events first and found some: see
     /// `hears_first`.

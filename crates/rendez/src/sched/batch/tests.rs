@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     Runtime, block_on,
-    chan::{self, bounded, never},
+    chan::{self, Receiver, Sender, bounded, never},
     diag, go, go_async,
     net::{TcpListener, TcpStream, UnixStream},
     yield_now,
@@ -27,6 +27,43 @@ fn half() -> (UnixStream, StdStream) {
     theirs.set_read_timeout(Some(PATIENCE)).unwrap();
     (UnixStream::from(ours), theirs)
 }
+
+/// Where goroutines wait until they are all to go on at the same time.
+#[derive(Clone)]
+struct Line {
+    waiting: Arc<AtomicUsize>,
+    begins: Receiver<()>,
+}
+
+impl Line {
+    /// And who has them begin, by being dropped.
+    fn new() -> (Line, Sender<()>) {
+        let (begin, begins) = bounded(0);
+        (Line { waiting: Arc::default(), begins }, begin)
+    }
+
+    fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _ = self.begins.recv();
+    }
+
+    async fn wait_async(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _ = self.begins.recv_async().await;
+    }
+
+    /// Until so many do.
+    fn until(&self, number: usize) {
+        while self.waiting.load(Ordering::Relaxed) < number {
+            yield_now();
+        }
+        // To start them took long; nobody is put off before some bursts were short that were timed.
+        (0..400).for_each(|_| yield_now());
+    }
+}
+
+/// For tests of what goes on only if bursts are short, which they may not be this time.
+const ROUNDS: usize = 10;
 
 /// What becomes of one call of each kind that there is.
 fn results(batch: &Batch) -> (Vec<i32>, u64) {
@@ -71,6 +108,7 @@ fn results(batch: &Batch) -> (Vec<i32>, u64) {
         })
         .collect();
     calls.iter().for_each(|call| assert!(!batch.add(call)));
+    assert!(!batch.is_due() && batch.is_due());
     let mut shown = Vec::new();
     // SAFETY: the calls and their buffers stay where they are; nothing is done with the tasks but to count them.
     let together = unsafe { batch.make(|task| shown.push(task.addr())) };
@@ -191,25 +229,25 @@ fn a_full_socket_is_waited_for_and_keeps_nobody() {
             filled += len;
         }
         ours.set_nonblocking(false).unwrap();
-        let (begin, begins) = bounded::<()>(0);
+        let (line, begin) = Line::new();
         let full = go({
-            let begins = begins.clone();
+            let line = line.clone();
             move || {
-                let _ = begins.recv();
+                line.wait();
                 ours.write_all(&[8; 10]).unwrap();
             }
         });
         let (writers, mut readers): (Vec<_>, Vec<_>) = (0..WRITERS)
             .map(|_| {
-                let ((mut ours, theirs), begins) = (half(), begins.clone());
+                let ((mut ours, theirs), line) = (half(), line.clone());
                 let writer = go(move || {
-                    let _ = begins.recv();
+                    line.wait();
                     ours.write_all(b"x").unwrap();
                 });
                 (writer, theirs)
             })
             .unzip();
-        (0..WRITERS).for_each(|_| yield_now());
+        line.until(WRITERS + 1);
         drop(begin);
         writers.into_iter().for_each(|writer| writer.join().unwrap());
         readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0]).unwrap());
@@ -276,14 +314,26 @@ thread_local! {
 #[test]
 fn nobody_is_put_off_in_the_midst_of_a_poll() {
     const WRITERS: usize = 40;
-    Runtime::builder().workers(1).build().unwrap().run(|| {
-        let (begin, begins) = bounded::<()>(0);
+    let round = || {
+        let (line, begin) = Line::new();
+        let stop = Arc::new(AtomicBool::new(false));
+        // While the async ones have their turn others are ready.
+        let others: Vec<_> = (0..3)
+            .map(|_| {
+                let stop = stop.clone();
+                go(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        yield_now();
+                    }
+                })
+            })
+            .collect();
         let (mut tasks, mut readers) = (Vec::new(), Vec::new());
         for number in 1..=WRITERS {
-            let ((mut ours, theirs), begins) = (half(), begins.clone());
+            let ((mut ours, theirs), line) = (half(), line.clone());
             readers.push(theirs);
             let future = async move {
-                let _ = begins.recv_async().await;
+                line.wait_async().await;
                 SET.set(number);
                 ours.write_all(b"word").unwrap();
                 assert_eq!(SET.get(), number);
@@ -293,11 +343,14 @@ fn nobody_is_put_off_in_the_midst_of_a_poll() {
                 _ => go(move || block_on(future)),
             });
         }
-        (0..WRITERS).for_each(|_| yield_now());
+        line.until(WRITERS);
         drop(begin);
         tasks.into_iter().for_each(|task| task.join().unwrap());
+        stop.store(true, Ordering::Relaxed);
+        others.into_iter().for_each(|other| other.join().unwrap());
         readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0; 4]).unwrap());
-    });
+    };
+    Runtime::builder().workers(1).build().unwrap().run(|| (0..ROUNDS).for_each(|_| round()));
 }
 
 #[test]
@@ -309,14 +362,14 @@ fn nobody_is_put_off_in_a_destructor_that_an_unwind_runs() {
             self.0.write_all(b"bye").unwrap();
         }
     }
-    Runtime::builder().workers(1).build().unwrap().run(|| {
-        let (begin, begins) = bounded::<()>(0);
+    let round = || {
+        let (line, begin) = Line::new();
         let (mut tasks, mut readers) = (Vec::new(), Vec::new());
         for number in 0..WRITERS {
-            let ((mut ours, theirs), begins) = (half(), begins.clone());
+            let ((mut ours, theirs), line) = (half(), line.clone());
             readers.push(theirs);
             tasks.push(go(move || {
-                let _ = begins.recv();
+                line.wait();
                 if number % 2 == 0 {
                     let _farewell = Farewell(ours);
                     std::panic::resume_unwind(Box::new("of no interest"));
@@ -325,12 +378,97 @@ fn nobody_is_put_off_in_a_destructor_that_an_unwind_runs() {
                 assert!(!thread::panicking());
             }));
         }
-        (0..WRITERS).for_each(|_| yield_now());
+        line.until(WRITERS);
         drop(begin);
         for (number, task) in tasks.into_iter().enumerate() {
             assert_eq!(task.join().is_err(), number % 2 == 0);
         }
         readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0; 3]).unwrap());
+    };
+    Runtime::builder().workers(1).build().unwrap().run(|| (0..ROUNDS).for_each(|_| round()));
+}
+
+#[test]
+fn those_whose_calls_have_been_made_go_on_before_others() {
+    const WRITERS: usize = FULL + 6;
+    let round = || {
+        let (line, begin) = Line::new();
+        let done = Arc::new(AtomicUsize::new(0));
+        let write = || {
+            let ((mut ours, theirs), line, done) = (half(), line.clone(), done.clone());
+            let writer = go(move || {
+                line.wait();
+                ours.write_all(b"x").unwrap();
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            (writer, theirs)
+        };
+        let (mut writers, mut readers): (Vec<_>, Vec<_>) = (1..WRITERS).map(|_| write()).unzip();
+        line.until(WRITERS - 1);
+        let other = go({
+            let (line, done) = (line.clone(), done.clone());
+            move || {
+                line.wait();
+                done.load(Ordering::Relaxed)
+            }
+        });
+        line.until(WRITERS);
+        // Who is woken last goes first.
+        let (writer, reader) = write();
+        writers.push(writer);
+        readers.push(reader);
+        line.until(WRITERS + 1);
+        drop(begin);
+        let done = other.join().unwrap();
+        // A full batch, or one that was due, which is so after half as many at least.
+        assert!(done >= FULL / 4, "{done}");
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0]).unwrap());
+    };
+    Runtime::builder().workers(1).build().unwrap().run(|| (0..ROUNDS).for_each(|_| round()));
+}
+
+#[test]
+fn who_writes_without_end_has_turns_that_end() {
+    const WRITERS: usize = FULL + 10;
+    const WRITES: usize = 1000;
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        let (line, begin) = Line::new();
+        let written = Arc::new(AtomicUsize::new(0));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (writers, _readers): (Vec<_>, Vec<_>) = (0..WRITERS)
+            .map(|_| {
+                let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let (line, written) = (line.clone(), written.clone());
+                let writer = go(move || {
+                    line.wait();
+                    // There is room for all of it.
+                    for _ in 0..WRITES {
+                        ours.write_all(b"x").unwrap();
+                        written.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+                (writer, listener.accept().unwrap())
+            })
+            .unzip();
+        let theirs = line.clone();
+        let other = go(move || {
+            theirs.wait();
+            let (mut most, mut before) = (0, 0);
+            while before < WRITERS * WRITES {
+                let now = written.load(Ordering::Relaxed);
+                most = most.max(now - before);
+                before = now;
+                yield_now();
+            }
+            most
+        });
+        line.until(WRITERS + 1);
+        drop(begin);
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        // Others have their turn after one of each writer, in which it makes 64 calls.
+        let most = other.join().unwrap();
+        assert!(most <= 65 * WRITERS, "{most}");
     });
 }
 
@@ -373,4 +511,67 @@ fn polls_that_may_be_suspended_write_together() {
         let together = diag::stats().since(&before).counts.calls_together;
         assert!(workers > 1 || open().is_err() || together > 500, "{together}");
     }
+}
+
+#[test]
+fn who_is_put_off_while_the_socket_is_closed_is_told_so() {
+    const WRITERS: usize = 40;
+    let round = || {
+        let (line, begin) = Line::new();
+        let (mut writers, mut sockets) = (Vec::new(), Vec::new());
+        for _ in 0..WRITERS {
+            let ((ours, theirs), line) = (half(), line.clone());
+            sockets.push((ours.try_clone().unwrap(), theirs));
+            writers.push(go(move || {
+                line.wait();
+                (&ours).write(b"x").map_err(|error| error.kind())
+            }));
+        }
+        line.until(WRITERS);
+        let closer = go({
+            let line = line.clone();
+            move || {
+                line.wait();
+                sockets.iter().for_each(|(socket, _)| assert!(socket.close()));
+                sockets
+            }
+        });
+        line.until(WRITERS + 1);
+        // Who is woken last goes first.
+        let first = go({
+            let line = line.clone();
+            move || line.wait()
+        });
+        line.until(WRITERS + 2);
+        drop(begin);
+        first.join().unwrap();
+        let _sockets = closer.join().unwrap();
+        for writer in writers {
+            let result = writer.join().unwrap();
+            assert!(matches!(result, Ok(1) | Err(io::ErrorKind::NotConnected)), "{result:?}");
+        }
+    };
+    Runtime::builder().workers(1).build().unwrap().run(|| (0..ROUNDS).for_each(|_| round()));
+}
+
+#[test]
+fn a_child_does_not_have_its_parents_ring() {
+    let Ok(_ring) = open() else { return };
+    // Of each mapping that is a ring's: whether a copy of the process does not have it.
+    let are_apart = || {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let (mut is_ring, mut are_apart) = (false, true);
+        for line in maps.lines() {
+            if line.contains("[io_uring]") {
+                is_ring = true;
+            } else if let Some(flags) = line.strip_prefix("VmFlags:")
+                && std::mem::take(&mut is_ring)
+            {
+                are_apart &= flags.split(' ').any(|flag| flag == "dc");
+            }
+        }
+        are_apart
+    };
+    // Another test may just be making one.
+    assert!((0..100).any(|_| are_apart()));
 }
