@@ -26,12 +26,23 @@ pub trait Plain: Send + 'static {
     /// What it becomes.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Makes it ready for use: with TCP, small writes are sent at once; and those of several connections are [made
-    /// together](FuturesIo::suspend_to_write).
+    /// Makes it ready for use: with TCP, small writes are sent at once.
     ///
     /// # Errors
     /// The system's, if it has been broken already.
     fn into_io(self) -> io::Result<Self::Io>;
+
+    /// As [`into_io`](Self::into_io), for a server that holds no lock and has nothing set for its thread while it writes, as [`Server`](super::Server) is: small
+    /// writes of several connections may be [made together](FuturesIo::suspend_to_write).
+    ///
+    /// # Errors
+    /// As there.
+    fn into_served(self) -> io::Result<Self::Io>
+    where
+        Self: Sized,
+    {
+        self.into_io()
+    }
 }
 
 impl Plain for TcpStream {
@@ -39,7 +50,11 @@ impl Plain for TcpStream {
 
     fn into_io(self) -> io::Result<FuturesIo<TcpStream>> {
         self.set_nodelay(true)?;
-        Ok(FuturesIo::new(self).suspend_to_write())
+        Ok(FuturesIo::new(self))
+    }
+
+    fn into_served(self) -> io::Result<FuturesIo<TcpStream>> {
+        Ok(self.into_io()?.suspend_to_write())
     }
 }
 
@@ -47,7 +62,11 @@ impl Plain for UnixStream {
     type Io = FuturesIo<UnixStream>;
 
     fn into_io(self) -> io::Result<FuturesIo<UnixStream>> {
-        Ok(FuturesIo::new(self).suspend_to_write())
+        Ok(FuturesIo::new(self))
+    }
+
+    fn into_served(self) -> io::Result<FuturesIo<UnixStream>> {
+        Ok(self.into_io()?.suspend_to_write())
     }
 }
 

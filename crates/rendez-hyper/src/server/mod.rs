@@ -228,7 +228,7 @@ impl Server {
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         self.serve_over(ctx, listener, move |stream, connection| {
-            future::ready(stream.into_io().map(|io| (Io::new(io), make(&connection))))
+            future::ready(stream.into_served().map(|io| (Io::new(io), make(&connection))))
         })
     }
 

@@ -64,12 +64,12 @@ impl<S> FuturesIo<S> {
         }
     }
 
-    /// Lets small writes be made together with what others of the worker read and write, where several are ready (see [`net`](crate::net#what-it-costs)): the
-    /// poll that writes is then suspended for a moment, as it would be by a call that blocks, and others run. A server with many connections
-    /// takes a fifth less of the processor's time by that.
+    /// Lets writes of at most 4 KiB to a socket (not vectored ones) be made together with what others of the worker read and write, where several are ready (see
+    /// [`net`](crate::net#what-it-costs)): the poll that writes is then suspended for a moment, as it would be by a call that blocks, with a stack of its own, and others
+    /// run on its thread. A server with many connections takes a fifth less of the processor's time by that.
     ///
-    /// Not for futures that set something for just as long as they are polled, as the guard of a `tracing` span that is entered, or the context of another runtime: others
-    /// of the thread would find that set, and maybe something else set when it is to be taken back.
+    /// Not where something is set or held for just as long as a poll lasts. Of what is the thread's (the guard of a `tracing` span, the context of another runtime) others
+    /// would find what was set here; and who wants a lock that blocks the thread, while this poll holds it, would wait for ever (`tokio::io::split` has one).
     #[must_use]
     pub fn suspend_to_write(mut self) -> FuturesIo<S> {
         self.suspends = true;

@@ -36,7 +36,8 @@
 //! together, by `io_uring`: a goroutine that reads or writes then lets others run first, as it would if it had to wait. That takes a tenth to a fourth off the processor's
 //! time for a message. It needs Linux 5.6 and a descriptor for each worker; where the kernel refuses, as it does in many containers, or it is not wanted
 //! ([`RuntimeBuilder::io_uring`](crate::RuntimeBuilder::io_uring), `RENDEZ_IO_URING=0`), each is made alone. (And who blocks its thread, which
-//! [`blocking`](crate::blocking()) is there to avoid, may by that keep back what others of its worker have just written.) Vectored calls, events and async tasks' always are. ([`diag::stats`](crate::diag::stats) counts those made together.)
+//! [`blocking`](crate::blocking()) is there to avoid, may by that keep back what others of its worker have just written.) Vectored calls, events and async tasks' always are (but see
+//! `FuturesIo::suspend_to_write`). ([`diag::stats`](crate::diag::stats) counts those made together.)
 //!
 //! Memory: some 150 bytes a socket beside the kernel's, and the stack of whoever waits.
 //!

@@ -22,7 +22,8 @@ use std::{
 
 /// Runs a future to its end on the calling goroutine, or OS thread, which parks between polls.
 ///
-/// It parks, or lets others run, between polls only, as long as the future awaits and calls nothing that blocks: what it sets in
+/// It parks, or lets others run, between polls only, as long as the future awaits and calls nothing that blocks (nor a
+/// `FuturesIo` that [suspends](crate::net#what-it-costs) to write): what it sets in
 /// thread-locals for the length of a poll (a span, another runtime's context) nobody else sees.
 ///
 /// # Blocking

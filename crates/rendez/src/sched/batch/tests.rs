@@ -575,3 +575,51 @@ fn a_child_does_not_have_its_parents_ring() {
     // Another test may just be making one.
     assert!((0..100).any(|_| are_apart()));
 }
+
+#[cfg(feature = "futures-io")]
+#[test]
+fn a_shutdown_waits_for_polls_that_have_been_put_off() {
+    use crate::net::FuturesIo;
+    use futures_util::AsyncWriteExt;
+    const WRITERS: usize = 40;
+    for workers in [1, 2] {
+        let runtime = Runtime::builder().workers(workers).build().unwrap();
+        let ended = Arc::new(AtomicUsize::new(0));
+        let mut readers = runtime.run(|| {
+            let (begin, begins) = bounded::<()>(0);
+            let (ready, is_ready) = chan::unbounded();
+            let readers: Vec<_> = (0..WRITERS)
+                .map(|number| {
+                    let ((ours, theirs), begins, ready) = (half(), begins.clone(), ready.clone());
+                    let (mut ours, ended) = (FuturesIo::new(ours).suspend_to_write(), ended.clone());
+                    let future = async move {
+                        ready.send(()).unwrap();
+                        let _ = begins.recv_async().await;
+                        let word = b"word".to_vec();
+                        ours.write_all(&word).await.unwrap();
+                        ended.fetch_add(1, Ordering::Relaxed);
+                        never::<()>().recv_async().await
+                    };
+                    match number % 2 {
+                        0 => drop(go_async(future)),
+                        _ => drop(go(move || block_on(future))),
+                    }
+                    theirs
+                })
+                .collect();
+            is_ready.iter().take(WRITERS).for_each(drop);
+            drop(begin);
+            yield_now();
+            readers
+        });
+        runtime.shutdown();
+        let mut written = 0;
+        for reader in &mut readers {
+            let mut word = Vec::new();
+            reader.read_to_end(&mut word).unwrap();
+            assert!(word.is_empty() || word == b"word", "{word:?}");
+            written += usize::from(!word.is_empty());
+        }
+        assert_eq!(ended.load(Ordering::Relaxed), written);
+    }
+}
