@@ -111,6 +111,7 @@ endpoint!(
 // (A short read may have ended at a message that carries descriptors, so it says nothing of what is left.)
 impl Readable for Stream {
     const IS_SOCKET: bool = true;
+
     #[inline]
     fn source(&self) -> impl Read {
         &self.0
