@@ -258,7 +258,7 @@ impl Worker {
             }
             let budget = self.budget.get();
             // SAFETY: the running goroutine's fiber; who makes the batch queues it.
-            unsafe { self.suspend(fiber, false) };
+            unsafe { self.suspend(fiber, false, self.has_started()) };
             // The same turn goes on: were it a new one each time, as many as fill a batch could keep all others waiting.
             self.budget.set(budget);
         }

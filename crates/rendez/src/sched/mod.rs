@@ -51,6 +51,7 @@ mod sleepers;
 mod sources;
 mod spares;
 mod starved;
+mod stopwatch;
 mod timers;
 pub(crate) mod waiting;
 mod worker;

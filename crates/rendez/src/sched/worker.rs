@@ -38,6 +38,7 @@ use super::{
     queue::RunQueue,
     runtime::Shared,
     shared::{Fresh, WorkerShared},
+    stopwatch,
     timers::{Timer, Timers},
 };
 use crate::{
@@ -289,6 +290,7 @@ impl Worker {
 
     pub(super) fn run(&self) {
         self.shared.clock.adopt();
+        stopwatch::wind_up();
         self.runtime.stacks.look_after();
         self.reserve_runner();
         monitor::wake();

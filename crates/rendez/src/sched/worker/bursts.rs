@@ -18,7 +18,10 @@ impl Worker {
                     None => return,
                 };
             }
-            self.burst_begins(task, fiber, tick);
+            self.burst_begins(task, fiber, tick, self.full_budget.get());
+            if self.shared.counters.is_probe(task) {
+                self.shared.counters.take_probe();
+            }
             let order = Order { task, cancelled: self.runtime.is_stopping() };
             let curious = self.curious.get();
             let suspended = if is_sampled(tick) || curious > 0 {
@@ -53,22 +56,19 @@ impl Worker {
         }
     }
 
-    /// `task` is about to go on.
+    /// `task` is about to go on, with this `budget`.
     ///
     /// # Safety
     /// It is unfinished, and this is its worker and its fiber.
     #[inline(always)]
-    unsafe fn burst_begins(&self, task: *const Header, fiber: *mut Fiber, tick: u32) {
+    unsafe fn burst_begins(&self, task: *const Header, fiber: *mut Fiber, tick: u32, budget: i32) {
         self.current.set(task);
         self.fiber.set(fiber);
-        self.budget.set(self.full_budget.get());
+        self.budget.set(budget);
         self.siblings.set(0);
         // What is said above of what runs is there for a handler that sees the number.
         compiler_fence(Ordering::Release);
         self.shared.published.switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
-        if self.shared.counters.is_probe(task) {
-            self.shared.counters.take_probe();
-        }
     }
 
     /// What has run suspends. A handler that sees the number looks no more at what is said of it.
@@ -80,7 +80,7 @@ impl Worker {
 
     /// Whether a goroutine that has started is ready here.
     #[inline(always)]
-    pub(super) fn has_started(&self) -> bool {
+    pub(in crate::sched) fn has_started(&self) -> bool {
         !self.woken.get().is_null() || !self.queue.is_empty()
     }
 
@@ -102,30 +102,58 @@ impl Worker {
             return ptr::null();
         }
         let woken = self.woken.get();
-        let is_woken = !woken.is_null();
-        let (streak, task) = match is_woken {
-            true if self.streak.get() < STREAK => (self.streak.get() + 1, woken),
-            false if !self.polls.has_any() && !self.has_fresh_turn(tick) => (0, self.queue.oldest()),
-            _ => return ptr::null(),
-        };
-        // SAFETY: what is queued lives, and so does who has been woken and has not run; a fiber that is set there is owned, and this worker's.
-        let Some(fiber) = (unsafe { task.as_ref() }).map(|task| task.fiber.get()) else { return ptr::null() };
+        if !woken.is_null() {
+            let streak = self.streak.get();
+            if streak >= STREAK {
+                return ptr::null();
+            }
+            // SAFETY: who has been woken and has not run lives.
+            let fiber = unsafe { (*woken).fiber.get() };
+            if fiber.is_null() || ptr::eq(fiber, self.fiber.get()) {
+                return ptr::null();
+            }
+            self.woken.set(ptr::null_mut());
+            self.streak.set(streak + 1);
+            // SAFETY: it has just been taken out of its place, and has a fiber: it is owned, and this worker's.
+            return unsafe { self.passes_to(woken, fiber, tick, || false) };
+        }
+        let next = self.queue.oldest();
+        if self.polls.has_any() || next.is_null() || self.has_fresh_turn(tick) {
+            return ptr::null();
+        }
+        // SAFETY: what is queued lives.
+        let fiber = unsafe { (*next).fiber.get() };
         if fiber.is_null() || ptr::eq(fiber, self.fiber.get()) {
             return ptr::null();
         }
-        self.streak.set(streak);
-        if is_woken {
-            self.woken.set(ptr::null_mut());
-        } else {
-            self.queue.pop();
-        }
+        self.queue.pop();
+        self.streak.set(0);
+        // SAFETY: as above.
+        unsafe { self.passes_to(next, fiber, tick, || self.queue.has_two()) }
+    }
+
+    /// The burst of who runs ends, and that of `task` begins; returns its fiber. If it `is_to_fetch` for others, does that.
+    ///
+    /// # Safety
+    /// As for [`burst_begins`](Self::burst_begins).
+    #[inline(always)]
+    unsafe fn passes_to(
+        &self,
+        task: *const Header,
+        fiber: *mut Fiber,
+        tick: u32,
+        is_to_fetch: impl FnOnce() -> bool,
+    ) -> *const Fiber {
         self.burst_ends(self.tick.get());
         self.tick.set(tick);
-        // SAFETY: it has just been taken out of its queue, or place, and has a fiber.
-        unsafe { self.burst_begins(task, fiber, tick) };
-        if !is_woken && self.queue.has_two() {
-            // What stands last costs nothing where it is not called.
-            return self.prefetch_for(fiber);
+        // SAFETY: passed on. (Where there is another budget there is a harness, and nobody passes.)
+        unsafe { self.burst_begins(task, fiber, tick, BUDGET) };
+        // What is called last, and returns what it finds itself, costs nothing where it is not called, not even registers to be saved.
+        if self.shared.counters.is_probe(task) {
+            return self.meet_probe();
+        }
+        if is_to_fetch() {
+            return self.fetch();
         }
         fiber
     }
@@ -142,10 +170,18 @@ impl Worker {
         }
     }
 
-    /// Fetches ahead for those that come after what runs from now on, on `fiber`, which it returns.
+    /// Fetches ahead for those that come after who runs from now on, whose fiber it returns.
     #[inline(never)]
-    fn prefetch_for(&self, fiber: *const Fiber) -> *const Fiber {
+    fn fetch(&self) -> *const Fiber {
         self.prefetch(self.tick.get());
-        fiber
+        self.fiber.get()
+    }
+
+    /// Who runs from now on is the probe.
+    #[cold]
+    #[inline(never)]
+    fn meet_probe(&self) -> *const Fiber {
+        self.shared.counters.take_probe();
+        self.fiber.get()
     }
 }

@@ -70,25 +70,47 @@ impl Worker {
             && (self.unwinding.get() == 0 || unsafe { (*self.fiber.get()).unwinding.get() })
     }
 
-    /// Leaves `fiber` until it is resumed, and keeps count if it is unwinding.
+    /// Leaves `fiber` until it is resumed, and keeps count if it is unwinding. `any_ready` says whether a goroutine that has started
+    /// is ready here, as [`has_started`](Self::has_started) does.
     ///
     /// # Safety
     /// As for [`Fiber::suspend`].
     #[inline(always)]
-    pub(in crate::sched) unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool) {
+    pub(in crate::sched) unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool, any_ready: bool) {
         crate::lock::assert_none_is_held();
-        if unwinding {
-            self.unwinding.set(self.unwinding.get() + 1);
-        }
         // SAFETY: passed on; it is the running goroutine's fiber.
         unsafe {
-            (*fiber).unwinding.set(unwinding);
-            let next = if self.has_started() { self.pass_on() } else { ptr::null() };
-            Fiber::suspend(fiber, next);
+            if unwinding {
+                return self.suspend_unwinding(fiber, any_ready);
+            }
+            (*fiber).unwinding.set(false);
+            self.leave_for_next(fiber, any_ready);
         }
-        if unwinding {
-            self.unwinding.set(self.unwinding.get() - 1);
+    }
+
+    /// As [`suspend`](Self::suspend), in a destructor that an unwind runs.
+    ///
+    /// # Safety
+    /// As for that.
+    #[cold]
+    #[inline(never)]
+    unsafe fn suspend_unwinding(&self, fiber: *const Fiber, any_ready: bool) {
+        self.unwinding.set(self.unwinding.get() + 1);
+        // SAFETY: passed on.
+        unsafe {
+            (*fiber).unwinding.set(true);
+            self.leave_for_next(fiber, any_ready);
         }
+        self.unwinding.set(self.unwinding.get() - 1);
+    }
+
+    /// # Safety
+    /// As for [`suspend`](Self::suspend).
+    #[inline(always)]
+    unsafe fn leave_for_next(&self, fiber: *const Fiber, any_ready: bool) {
+        let next = if any_ready { self.pass_on() } else { ptr::null() };
+        // SAFETY: passed on.
+        unsafe { Fiber::suspend(fiber, next) };
     }
 
     /// A shutdown's unwinding of the running goroutine begins, or has been caught.
@@ -105,7 +127,7 @@ impl Worker {
         let unwinding = self.is_unwinding();
         if self.park_begins(waiter, deadline, awaited, unwinding) {
             // SAFETY: it is the running goroutine's.
-            unsafe { self.suspend(fiber, unwinding) };
+            unsafe { self.suspend(fiber, unwinding, self.has_started()) };
             self.park_ends(waiter, deadline, awaited.kind.reason);
         }
     }
@@ -167,7 +189,7 @@ impl Worker {
         // suspended, because only this thread pops the queue.
         unsafe {
             self.queue.push(self.current.get().cast_mut());
-            self.suspend(self.fiber.get(), self.is_unwinding());
+            self.suspend(self.fiber.get(), self.is_unwinding(), true);
         }
     }
 

@@ -81,10 +81,9 @@ impl Worker {
             if tick % LATENCY_EVERY == SAMPLED {
                 self.note_wakes(PROBED);
             }
-            let start = Instant::now();
-            let suspended = Fiber::resume(fiber, order);
+            let (suspended, burst) = self.resume_timed(fiber, order);
             // What it did for others is not its work.
-            let burst = start.elapsed().saturating_sub(self.spent_on_others.get());
+            let burst = burst.saturating_sub(self.spent_on_others.get());
             let waking = self.spent_waking.get();
             self.stop_noting();
             let slow = if burst >= placement::CHATTY { SLOW_FOR } else { self.slow.get().saturating_sub(1) };
@@ -99,6 +98,24 @@ impl Worker {
                 self.note_poll(site);
             }
             suspended
+        }
+    }
+
+    /// Resumes it; for how long it runs.
+    ///
+    /// # Safety
+    /// As for [`Fiber::resume`].
+    #[inline(always)]
+    unsafe fn resume_timed(&self, fiber: *mut Fiber, order: Order) -> (Suspend, Duration) {
+        // SAFETY: passed on.
+        unsafe {
+            if self.harness.is_some() {
+                // By the clock of the test: what depends on it is to be the same in every run.
+                let start = Instant::now();
+                return (Fiber::resume(fiber, order), start.elapsed());
+            }
+            let start = stopwatch::now();
+            (Fiber::resume(fiber, order), stopwatch::since(start))
         }
     }
 

@@ -49,7 +49,7 @@ impl Worker {
     #[inline]
     pub(in crate::sched) unsafe fn leave_to_others(&self) {
         // SAFETY: it is the running goroutine's fiber; the rest is passed on.
-        unsafe { self.suspend(self.fiber.get(), self.is_unwinding()) };
+        unsafe { self.suspend(self.fiber.get(), self.is_unwinding(), self.has_started()) };
     }
 
     /// Runs `task` for a burst that is not timed.
