@@ -332,7 +332,7 @@ fn is_worker_of(runtime: &Shared) -> bool {
 ///
 /// # Safety
 /// This is the one wake-up that the goroutine gets for its park.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn ready(goroutine: Goroutine) {
     let task = goroutine.0.as_ptr();
     // SAFETY: it can't end before it has been woken, so its header is there, and it has a worker since it runs.
@@ -340,17 +340,27 @@ pub(crate) unsafe fn ready(goroutine: Goroutine) {
     with_worker(|worker| match worker {
         // SAFETY: passed on.
         Some(worker) if ptr::eq(worker.shared, home) => unsafe { worker.ready(task) },
-        // SAFETY: passed on; what a worker shares is never freed.
-        _ => unsafe {
-            if let Some(worker) = worker {
-                worker.note_remote_wake(task, &*home);
-            }
-            let took = (*home).push(task);
-            if let (Some(took), Some(worker)) = (took, worker) {
-                worker.spent_waking.set(worker.spent_waking.get() + took);
-            }
-        },
+        // SAFETY: passed on; it is its worker.
+        worker => unsafe { ready_elsewhere(worker, task, home) },
     });
+}
+
+/// As [`ready`], of a goroutine whose worker, which shares `home`, is not the caller's.
+///
+/// # Safety
+/// As for [`ready`].
+#[inline(never)]
+unsafe fn ready_elsewhere(worker: Option<&Worker>, task: *mut Header, home: *const WorkerShared) {
+    // SAFETY: passed on; what a worker shares is never freed.
+    unsafe {
+        if let Some(worker) = worker {
+            worker.note_remote_wake(task, &*home);
+        }
+        let took = (*home).push(task);
+        if let (Some(took), Some(worker)) = (took, worker) {
+            worker.spent_waking.set(worker.spent_waking.get() + took);
+        }
+    }
 }
 
 /// Goroutines that are made ready together: those of this worker at once, those of others when this is dropped, in a chain for

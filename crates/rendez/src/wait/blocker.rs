@@ -17,17 +17,16 @@ use std::{
 };
 
 /// The handle that wakes the owner of a wait.
+// Of nothing but whole words behind the tag: with a byte in it the compiler moves it in pieces which overlap, and the processor waits for each.
 pub(super) enum Blocker {
     /// A goroutine: made ready on its own worker.
     #[cfg(not(loom))]
     Goroutine(Goroutine),
     /// An OS thread: unparked.
-    Thread {
-        thread: Thread,
-        /// That it waits for this alone, which is over with whoever wakes it, and not only when the system has let it run.
-        #[cfg(not(loom))]
-        waits: Option<WaitingThread>,
-    },
+    Thread(Thread),
+    /// One that waits for this alone, which is over with whoever wakes it, and not only when the system has let it run.
+    #[cfg(not(loom))]
+    RestingThread(Thread, WaitingThread),
     /// An async task: its waker is called.
     Task(Waker),
 }
@@ -40,33 +39,33 @@ impl Blocker {
         if let Some(goroutine) = sched::current_goroutine() {
             return Blocker::Goroutine(goroutine);
         }
-        Blocker::Thread {
-            thread: thread::current(),
-            #[cfg(not(loom))]
-            waits: None,
-        }
+        Blocker::Thread(thread::current())
     }
 
-    /// The handle of the calling thread, which waits without a limit.
-    #[cfg(not(loom))]
-    fn waiting_thread() -> Blocker {
-        Blocker::Thread { thread: thread::current(), waits: Some(WaitingThread::new()) }
-    }
-
-    #[inline]
+    // A goroutine is woken where this is called: a few instructions, where it is of the caller's worker.
+    #[inline(always)]
     pub(super) fn wake(self) {
         match self {
             #[cfg(not(loom))]
             // SAFETY: a `Blocker` leaves its waiter only with the one exchange that decides the wait, so this is the one
             // wake-up that the parked goroutine gets.
             Blocker::Goroutine(goroutine) => unsafe { sched::ready(goroutine) },
+            other => other.wake_other(),
+        }
+    }
+
+    /// As [`wake`](Self::wake), of what is no goroutine.
+    #[inline(never)]
+    fn wake_other(self) {
+        match self {
             #[cfg(not(loom))]
-            Blocker::Thread { thread, waits } => {
+            Blocker::Goroutine(_) => unreachable!("its caller has woken it"),
+            Blocker::Thread(thread) => thread.unpark(),
+            #[cfg(not(loom))]
+            Blocker::RestingThread(thread, waits) => {
                 drop(waits);
                 thread.unpark();
             }
-            #[cfg(loom)]
-            Blocker::Thread { thread } => thread.unpark(),
             // A waker is user code, called in the middle of somebody else's operation. If it panics, the panic hook has told
             // so, and the operation goes on: others wait for their wake-ups behind this one.
             Blocker::Task(waker) => {
@@ -85,7 +84,9 @@ impl std::fmt::Debug for Blocker {
         f.write_str(match self {
             #[cfg(not(loom))]
             Blocker::Goroutine(_) => "Goroutine",
-            Blocker::Thread { .. } => "Thread",
+            Blocker::Thread(_) => "Thread",
+            #[cfg(not(loom))]
+            Blocker::RestingThread(..) => "RestingThread",
             Blocker::Task(_) => "Task",
         })
     }
@@ -133,7 +134,7 @@ fn rest_thread(waiter: &Waiter, awaited: Awaited<'_>) -> Outcome {
     // SAFETY: it is dropped at the end of this function.
     let _place = unsafe { Place::of(awaited) };
     // Whoever decides the wait takes the handle, and what it says of this thread with it.
-    if let Some(outcome) = waiter.rest(Blocker::waiting_thread()) {
+    if let Some(outcome) = waiter.rest(Blocker::RestingThread(thread::current(), WaitingThread::new())) {
         return outcome;
     }
     let mut doubts = deadlock::Doubts::default();

@@ -9,7 +9,7 @@ use crate::{
     },
     time::Instant,
 };
-use std::{marker::PhantomPinned, ptr, task::Waker};
+use std::{marker::PhantomPinned, mem::ManuallyDrop, ptr, task::Waker};
 
 const WAITING: usize = 0;
 const CLAIMED: usize = 1;
@@ -342,9 +342,12 @@ pub(crate) struct Wakeup(Option<blocker::Blocker>);
 
 impl Wakeup {
     /// Wakes the owner now.
-    #[inline]
+    // Not by `drop`, which is a call, for which what is in registers has to be put together in memory first: then the processor waits for it.
+    #[inline(always)]
     pub(crate) fn wake(self) {
-        drop(self);
+        if let Some(blocker) = self.into_blocker() {
+            blocker.wake();
+        }
     }
 
     /// Has the processor fetch what waking a goroutine touches, which may have been parked for long.
@@ -357,9 +360,11 @@ impl Wakeup {
     }
 
     /// The duty, for whoever has several.
-    #[inline]
-    pub(super) fn into_blocker(mut self) -> Option<blocker::Blocker> {
-        self.0.take()
+    #[inline(always)]
+    pub(super) fn into_blocker(self) -> Option<blocker::Blocker> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so this is the one use of it.
+        unsafe { ptr::read(&raw const this.0) }
     }
 
     pub(super) fn of(blocker: blocker::Blocker) -> Wakeup {
