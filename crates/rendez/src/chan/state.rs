@@ -124,11 +124,8 @@ impl<T> State<T> {
         // SAFETY: passed on.
         if unsafe { state.buffer.pop(into) } {
             by.settle();
-            if !state.senders.is_empty()
-                && let Some(wakeup) = state.refill(capacity)
-            {
-                drop(state);
-                wakeup.wake();
+            if !state.senders.is_empty() {
+                Self::refill_and_leave(state, capacity);
                 return Ok(());
             }
             if capacity == usize::MAX && state.buffer.is_empty() && state.buffer.bytes() > KEPT_BYTES {
@@ -164,6 +161,16 @@ impl<T> State<T> {
     pub(super) fn has_room(&self, capacity: usize) -> bool {
         // Neither comes near overflowing: there is memory behind each.
         self.buffer.len().wrapping_add(self.reserved) < capacity
+    }
+
+    /// A slot has come free, and there are senders: see [`refill`](Self::refill).
+    // Once in many receives: not in the midst of them.
+    #[inline(never)]
+    fn refill_and_leave(mut state: Locked<'_, T>, capacity: usize) {
+        if let Some(wakeup) = state.refill(capacity) {
+            drop(state);
+            wakeup.wake();
+        }
     }
 
     /// A slot may have come free: moves the oldest waiting sender's value into it.

@@ -1,6 +1,6 @@
 //! Wake-ups collected under a source's lock, to be carried out after it.
 
-use super::{Wakeup, blocker::Blocker};
+use super::Wakeup;
 use std::{
     fmt,
     mem::{self, MaybeUninit},
@@ -62,17 +62,19 @@ impl WakeBatch {
             for i in 0..len {
                 // SAFETY: one of the first `len`, none of which is there any more for anybody else; read once.
                 let wakeup = unsafe { self.wakeups[i].assume_init_read() };
-                match wakeup.into_blocker() {
-                    #[cfg(not(loom))]
+                let Some(blocker) = wakeup.into_blocker() else { continue };
+                #[cfg(not(loom))]
+                if let Some(goroutine) = blocker.goroutine() {
                     // SAFETY: as in `Blocker::wake`.
-                    Some(Blocker::Goroutine(goroutine)) => unsafe { crowd.ready(goroutine) },
-                    Some(blocker @ Blocker::Task(_)) => {
-                        // In the place of one that has been read.
-                        self.wakeups[tasks].write(Wakeup::of(blocker));
-                        tasks += 1;
-                    }
-                    Some(blocker) => blocker.wake(),
-                    None => {}
+                    unsafe { crowd.ready(goroutine) };
+                    continue;
+                }
+                if blocker.is_task() {
+                    // In the place of one that has been read.
+                    self.wakeups[tasks].write(Wakeup::of(blocker));
+                    tasks += 1;
+                } else {
+                    blocker.wake();
                 }
             }
         }

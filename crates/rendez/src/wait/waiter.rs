@@ -82,7 +82,7 @@ impl Waiter {
     pub(crate) fn task(waker: Waker) -> Waiter {
         Waiter {
             word: AtomicUsize::new(WAITING),
-            blocker: UnsafeCell::new(Some(blocker::Blocker::Task(waker))),
+            blocker: UnsafeCell::new(Some(blocker::Blocker::task(waker))),
             _shared: PhantomPinned,
         }
     }
@@ -277,7 +277,7 @@ impl Waiter {
             return Some(outcome);
         }
         // Cloning and dropping a waker run user code, which may itself use the source: not inside the claim.
-        let mut fresh = Some(blocker::Blocker::Task(waker.clone()));
+        let mut fresh = Some(blocker::Blocker::task(waker.clone()));
         self.install(&mut fresh)
     }
 
@@ -354,7 +354,7 @@ impl Wakeup {
     #[inline(always)]
     pub(super) fn prefetch(&self) {
         #[cfg(not(loom))]
-        if let Some(blocker::Blocker::Goroutine(goroutine)) = &self.0 {
+        if let Some(goroutine) = self.0.as_ref().and_then(blocker::Blocker::goroutine) {
             goroutine.prefetch();
         }
     }
