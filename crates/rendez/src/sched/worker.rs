@@ -406,6 +406,9 @@ impl Worker {
                     None => return Some(self.shared.come_to_handed()?.0.as_ptr()),
                 },
             };
+            if self.starts_all() {
+                return Some(task.as_ptr());
+            }
             // SAFETY: taken out of the deque: unstarted and ours.
             let header = unsafe { task.as_ref() };
             let (placer, target) = (self.placer.get(), self.place(header));
@@ -420,14 +423,19 @@ impl Worker {
         }
     }
 
+    /// Whether whoever is to start here does, and nobody has to look where he had better.
+    #[inline(always)]
+    fn starts_all(&self) -> bool {
+        let is_free = self.load.get() == 0 || self.runtime.active_workers() == 1 || self.runtime.is_stopping();
+        is_free && !self.has_loot.get()
+    }
+
+    /// Where `task` is to start, if not [all](Self::starts_all) do here.
     fn place(&self, task: &Header) -> usize {
-        let workers = self.runtime.active_workers();
         if self.has_loot.get() {
             return self.place_loot();
         }
-        if self.load.get() == 0 || workers == 1 || self.runtime.is_stopping() {
-            return self.index;
-        }
+        let workers = self.runtime.active_workers();
         let (mut kind, curious) = placement::kind(task.site);
         if kind == Kind::Chatty && task.has_flag(SERVES) {
             kind = Kind::Unknown;

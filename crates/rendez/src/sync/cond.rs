@@ -225,7 +225,9 @@ impl Cond {
         self.note(&queue);
         let wakeup = winner.map(|winner| winner.complete(Status::Done));
         drop(queue);
-        drop(wakeup);
+        if let Some(wakeup) = wakeup {
+            wakeup.wake();
+        }
     }
 
     /// Lets all go on that wait by now. The caller need not hold the mutex.

@@ -38,7 +38,7 @@ use crate::{
     primitives::{LINE, prefetch},
     sched::{self, WorkerShared},
     select::{Occurs, park},
-    wait::{End, Node, Reason, Status, Tells, Thing, WaitQueue},
+    wait::{End, Node, Reason, Status, Tells, Thing, WaitQueue, Wakeup},
 };
 use std::{
     alloc::Layout,
@@ -450,7 +450,10 @@ pub(super) unsafe fn complete(header: *const Header) {
                     rest.push(winner.complete(Status::Done));
                 }
                 drop(joiners);
-                drop((first, rest));
+                if let Some(first) = first {
+                    first.wake();
+                }
+                rest.into_iter().for_each(Wakeup::wake);
             }
             let state = (*header).state.fetch_or(RELEASED, Ordering::AcqRel);
             if state & HANDLE == 0 {

@@ -277,36 +277,44 @@ impl Waiter {
             return Some(outcome);
         }
         // Cloning and dropping a waker run user code, which may itself use the source: not inside the claim.
-        let mut fresh = Some(blocker::Blocker::task(waker.clone()));
-        self.install(&mut fresh)
+        self.install(blocker::Blocker::task(waker.clone()))
     }
 
     /// The owner, a thread, is about to park, and puts a handle in place that says so. How the wait was decided, if it has been: then
     /// whoever did it has the handle that was there before, and uses it.
     #[cfg(not(loom))]
     pub(super) fn rest(&self, blocker: blocker::Blocker) -> Option<Outcome> {
-        self.install(&mut Some(blocker))
+        self.install(blocker)
     }
 
     /// Puts another blocker in place of the one that is there, if the wait is still open; else returns how it was decided.
-    fn install(&self, fresh: &mut Option<blocker::Blocker>) -> Option<Outcome> {
+    fn install(&self, fresh: blocker::Blocker) -> Option<Outcome> {
+        let open = match self.claim_open() {
+            Ok(open) => open,
+            Err(outcome) => return Some(outcome),
+        };
+        // SAFETY: `CLAIMED` gives the blocker to the owner; nobody else touches it until the word is as it was again.
+        let before = self.blocker.with_mut(|blocker| unsafe { (*blocker).replace(fresh) });
+        self.word.store(open, Ordering::Release);
+        drop(before);
+        None
+    }
+
+    /// The owner claims the wait if it is still open, and is to store the word that is returned soon; else, how it was decided.
+    fn claim_open(&self) -> Result<usize, Outcome> {
         let mut backoff = Backoff::new();
         let mut open = WAITING;
         loop {
             match self.word.compare_exchange(open, CLAIMED, Ordering::Acquire, Ordering::Acquire) {
-                Ok(_) => break,
+                Ok(_) => return Ok(open),
                 Err(now @ (WAITING | PROMISED)) => open = now,
                 Err(word) => match Self::decode(word) {
-                    Some(outcome) => return Some(outcome),
+                    Some(outcome) => return Err(outcome),
                     // `TAKEN`: the winner stores `DONE` within a few instructions.
                     None => backoff.pause(),
                 },
             }
         }
-        // SAFETY: `CLAIMED` gives the blocker to the owner; nobody else touches it until the word is as it was again.
-        self.blocker.with_mut(|blocker| std::mem::swap(unsafe { &mut *blocker }, fresh));
-        self.word.store(open, Ordering::Release);
-        None
     }
 
     /// The owner has promised its wait, or is about to queue, and will have to call a waker before it goes to sleep: until
@@ -323,9 +331,14 @@ impl Waiter {
 
     /// The owner may be woken again. If the wait has been decided meanwhile, that is done now.
     pub(crate) fn expect(&self, withheld: Withheld) {
-        let Withheld(mut blocker) = withheld;
-        if self.install(&mut blocker).is_some() {
-            drop(Wakeup(blocker));
+        let Withheld(blocker) = withheld;
+        match self.claim_open() {
+            Ok(open) => {
+                // SAFETY: as in `install`. The place is empty: what was there has been withheld.
+                self.blocker.with_mut(|place| unsafe { place.write(blocker) });
+                self.word.store(open, Ordering::Release);
+            }
+            Err(_) => Wakeup(blocker).wake(),
         }
     }
 }
