@@ -195,8 +195,8 @@ impl Arm for StdinEvent<'_> {
 impl Operation for StdinEvent<'_> {
     type Output = io::Result<usize>;
 
-    fn finish(self) -> io::Result<usize> {
-        self.result.expect("it was chosen")
+    fn finish(&mut self) -> io::Result<usize> {
+        self.result.take().expect("it was chosen")
     }
 }
 

@@ -136,7 +136,7 @@ impl Parts {
         }
         self.bindings.push(quote_spanned!(at=> mut #state));
         let finish = library("finish", at);
-        self.finished.push(quote_spanned!(at=> __Chosen::#variant(#finish(#state))));
+        self.finished.push(quote_spanned!(at=> __Chosen::#variant(#finish(&mut #state))));
         let Arm { pattern, body, .. } = arm;
         let bind = match pattern {
             // At the top of a `let`, alternatives need parentheses.

@@ -16,8 +16,8 @@
 //!     let chosen;
 //!     match (private::recv(&(RX)), private::send(&(TX), VALUE)) {
 //!         (mut arm0, mut arm1) => chosen = match private::block(&mut [&mut arm0, &mut arm1], BIASED) {
-//!             0 => __Chosen::Arm0(private::finish(arm0)),
-//!             _ => __Chosen::Arm1(private::finish(arm1)),
+//!             0 => __Chosen::Arm0(private::finish(&mut arm0)),
+//!             _ => __Chosen::Arm1(private::finish(&mut arm1)),
 //!         },
 //!     };
 //!     match chosen {

@@ -215,8 +215,8 @@ fn an_expansion_evaluates_then_waits_then_runs_a_body() {
          {letduration:::core::time::Duration=d;duration},\
          ){(mutarm0,mutarm1,duration,)=>\
          chosen=match::rendez::__private::block_for(&mut[&mutarm0,&mutarm1],true,duration){\
-         ::core::option::Option::Some(0)=>__Chosen::Arm0(::rendez::__private::finish(arm0)),\
-         ::core::option::Option::Some(_)=>__Chosen::Arm1(::rendez::__private::finish(arm1)),\
+         ::core::option::Option::Some(0)=>__Chosen::Arm0(::rendez::__private::finish(&mutarm0)),\
+         ::core::option::Option::Some(_)=>__Chosen::Arm1(::rendez::__private::finish(&mutarm1)),\
          ::core::option::Option::None=>__Chosen::Default,},};"
     );
     assert_eq!(

@@ -13,8 +13,8 @@ use crate::{
 };
 use std::{
     cell::UnsafeCell,
-    fmt, mem,
-    mem::{ManuallyDrop, MaybeUninit},
+    fmt,
+    mem::{self, MaybeUninit},
     ptr,
 };
 
@@ -177,7 +177,7 @@ impl<T> Drop for RecvEvent<'_, T> {
 impl<T> Operation for RecvEvent<'_, T> {
     type Output = Result<T, RecvError>;
 
-    fn finish(mut self) -> Self::Output {
+    fn finish(&mut self) -> Self::Output {
         self.take()
     }
 }
@@ -280,12 +280,15 @@ impl<T> Drop for SendEvent<'_, T> {
 impl<T> Operation for SendEvent<'_, T> {
     type Output = Result<(), SendError<T>>;
 
-    fn finish(self) -> Self::Output {
-        let this = ManuallyDrop::new(self);
-        match this.stage {
+    fn finish(&mut self) -> Self::Output {
+        match self.stage {
             Stage::Done => Ok(()),
-            // SAFETY: nobody took the value, and this arm is not used or dropped any more.
-            Stage::Closed => Err(SendError(unsafe { this.slot().read() })),
+            Stage::Closed => {
+                // The packet is empty from now on.
+                self.stage = Stage::Done;
+                // SAFETY: nobody took the value.
+                Err(SendError(unsafe { self.slot().read() }))
+            }
             Stage::Idle | Stage::Registered => unreachable!("a send that was not chosen has no result"),
         }
     }
@@ -384,7 +387,7 @@ impl<T> Arm for SendTakeEvent<'_, T> {
 impl<T> Operation for SendTakeEvent<'_, T> {
     type Output = Result<(), SendError<T>>;
 
-    fn finish(self) -> Self::Output {
+    fn finish(&mut self) -> Self::Output {
         match self.stage {
             Stage::Done => Ok(()),
             Stage::Closed => {

@@ -116,7 +116,7 @@ impl Arm for ContextOperation<'_> {
 impl Operation for ContextOperation<'_> {
     type Output = ContextError;
 
-    fn finish(self) -> ContextError {
+    fn finish(&mut self) -> ContextError {
         self.ctx.how_it_ended()
     }
 }
@@ -236,7 +236,7 @@ impl<O: Arm> Arm for BoundOperation<'_, O> {
 impl<O: Operation> Operation for BoundOperation<'_, O> {
     type Output = Result<O::Output, ContextError>;
 
-    fn finish(self) -> Self::Output {
+    fn finish(&mut self) -> Self::Output {
         match self.chosen {
             Some(Which::End) => Err(self.end.finish()),
             Some(Which::Inner) => Ok(self.inner.finish()),

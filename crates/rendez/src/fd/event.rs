@@ -218,8 +218,8 @@ impl<T: AsFd, A, R> IoEvent<'_, T, A, R> {
 impl<T: AsFd, A, R> Operation for IoEvent<'_, T, A, R> {
     type Output = io::Result<R>;
 
-    fn finish(self) -> Self::Output {
-        match self.stage {
+    fn finish(&mut self) -> Self::Output {
+        match mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Done(result) => result,
             Stage::Idle | Stage::Queued => panic!("it was not chosen"),
         }

@@ -226,8 +226,10 @@ impl Lookup {
         }
     }
 
-    pub(super) fn finish(self) -> Resolved {
-        let Stage::Done(answer) = self.stage else { panic!("it was not chosen") };
+    pub(super) fn finish(&mut self) -> Resolved {
+        let Stage::Done(answer) = mem::replace(&mut self.stage, Stage::Idle) else {
+            panic!("it was not chosen")
+        };
         match answer {
             Ok(addrs) if addrs.is_empty() => Err(io::Error::new(io::ErrorKind::NotFound, "no address")),
             answer => answer,
@@ -283,7 +285,7 @@ impl Arm for LookupEvent {
 impl Operation for LookupEvent {
     type Output = io::Result<vec::IntoIter<SocketAddr>>;
 
-    fn finish(self) -> Self::Output {
+    fn finish(&mut self) -> Self::Output {
         self.lookup.finish().map(Vec::into_iter)
     }
 }

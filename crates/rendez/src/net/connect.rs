@@ -74,10 +74,11 @@ impl ConnectEvent {
         if !lookup.attempt() {
             return false;
         }
-        match self.lookup.take().expect("it is there").finish() {
+        match lookup.finish() {
             Ok(addrs) => self.left = by_turns(addrs),
             Err(error) => self.result = Some(Err(error)),
         }
+        self.lookup = None;
         true
     }
 
@@ -264,8 +265,8 @@ impl Arm for ConnectEvent {
 impl Operation for ConnectEvent {
     type Output = io::Result<TcpStream>;
 
-    fn finish(self) -> Self::Output {
-        self.result.expect("it was chosen")
+    fn finish(&mut self) -> Self::Output {
+        self.result.take().expect("it was chosen")
     }
 }
 

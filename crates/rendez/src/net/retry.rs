@@ -103,8 +103,8 @@ impl<A, R> Arm for RetryEvent<A, R> {
 impl<A, R> Operation for RetryEvent<A, R> {
     type Output = io::Result<R>;
 
-    fn finish(self) -> io::Result<R> {
-        self.result.expect("it was chosen")
+    fn finish(&mut self) -> io::Result<R> {
+        self.result.take().expect("it was chosen")
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn since(start: u64) -> Duration {
         0 => find_out(),
         each => each,
     };
-    Duration::from_nanos((u128::from(ticks) * u128::from(each) >> FRACTION) as u64)
+    Duration::from_nanos(((u128::from(ticks) * u128::from(each)) >> FRACTION) as u64)
 }
 
 /// A tick's nanoseconds, as far as that is known.

@@ -426,7 +426,8 @@ impl Worker {
     /// Whether whoever is to start here does, and nobody has to look where he had better.
     #[inline(always)]
     fn starts_all(&self) -> bool {
-        let is_free = self.load.get() == 0 || self.runtime.active_workers() == 1 || self.runtime.is_stopping();
+        let is_free =
+            self.load.get() == 0 || self.runtime.active_workers() == 1 || self.runtime.is_stopping();
         is_free && !self.has_loot.get()
     }
 

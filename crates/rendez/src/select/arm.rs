@@ -106,8 +106,11 @@ pub trait Operation: Arm {
     /// What it yields.
     type Output;
 
-    /// The result. It has been chosen.
-    fn finish(self) -> Self::Output;
+    /// The result. It has been chosen, and is only dropped afterwards.
+    ///
+    /// (Where it lies: to be moved first, what the select has just written byte by byte would be read as whole words, for which the
+    /// processor waits.)
+    fn finish(&mut self) -> Self::Output;
 }
 
 /// Seals [`Arm`]. It is public because `Arm` is, and has no public name.

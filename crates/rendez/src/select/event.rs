@@ -147,7 +147,7 @@ pub trait Event: Sized {
         Self::Operation: Send + 'a,
         Self::Output: 'a,
     {
-        Boxed(Box::new(Held(Some(self.operation()))))
+        Boxed(Box::new(self.operation()))
     }
 
     /// As [`boxed`](Self::boxed), for what may not leave its thread.
@@ -156,7 +156,7 @@ pub trait Event: Sized {
         Self::Operation: 'a,
         Self::Output: 'a,
     {
-        BoxedLocal(Box::new(Held(Some(self.operation()))))
+        BoxedLocal(Box::new(self.operation()))
     }
 }
 
@@ -247,14 +247,15 @@ impl<E: Event, U, F: FnOnce(E::Output) -> U> Event for Map<E, F> {
     type Operation = MapOperation<E::Operation, F>;
 
     fn operation(self) -> Self::Operation {
-        MapOperation { operation: self.event.operation(), f: self.f }
+        MapOperation { operation: self.event.operation(), f: Some(self.f) }
     }
 }
 
 /// The operation of [`Map`].
 pub struct MapOperation<O, F> {
     operation: O,
-    f: F,
+    /// There until it is finished.
+    f: Option<F>,
 }
 
 impl<O: Sealed, F> Sealed for MapOperation<O, F> {}
@@ -266,8 +267,9 @@ impl<O: Arm, F> Arm for MapOperation<O, F> {
 impl<O: Operation, U, F: FnOnce(O::Output) -> U> Operation for MapOperation<O, F> {
     type Output = U;
 
-    fn finish(self) -> U {
-        (self.f)(self.operation.finish())
+    fn finish(&mut self) -> U {
+        let f = self.f.take().expect("an operation is finished once");
+        f(self.operation.finish())
     }
 }
 
@@ -280,69 +282,13 @@ pub struct Boxed<'a, R>(Box<dyn BoxedOperation<R> + Send + 'a>);
 pub struct BoxedLocal<'a, R>(Box<dyn BoxedOperation<R> + 'a>);
 
 trait BoxedOperation<R>: Arm {
-    fn finish_once(&mut self) -> R;
+    /// As [`Operation::finish`].
+    fn finish_boxed(&mut self) -> R;
 }
 
-/// An operation that can be finished where it lies.
-struct Held<O>(Option<O>);
-
-impl<O> Held<O> {
-    fn get(&self) -> &O {
-        self.0.as_ref().expect(FINISHED)
-    }
-
-    fn get_mut(&mut self) -> &mut O {
-        self.0.as_mut().expect(FINISHED)
-    }
-}
-
-impl<O: Sealed> Sealed for Held<O> {}
-
-const FINISHED: &str = "an operation is finished once";
-
-impl<O: Arm> Arm for Held<O> {
-    fn leaves(&self) -> usize {
-        self.get().leaves()
-    }
-
-    fn attempt(&mut self) -> bool {
-        self.get_mut().attempt()
-    }
-
-    unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
-        // SAFETY: passed on: the inner arm moves and ends with this one.
-        unsafe { self.get_mut().register(waiting, first) }
-    }
-
-    unsafe fn unregister(&mut self) {
-        // SAFETY: passed on.
-        unsafe { self.get_mut().unregister() }
-    }
-
-    fn conclude(&mut self, leaf: usize) -> bool {
-        self.get_mut().conclude(leaf)
-    }
-
-    fn undo(&mut self) {
-        self.get_mut().undo();
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.get().deadline()
-    }
-
-    fn tell(&self, things: &mut Vec<Thing>) {
-        self.get().tell(things);
-    }
-
-    fn reason(&self) -> Reason {
-        self.get().reason()
-    }
-}
-
-impl<O: Operation> BoxedOperation<O::Output> for Held<O> {
-    fn finish_once(&mut self) -> O::Output {
-        self.0.take().expect(FINISHED).finish()
+impl<O: Operation> BoxedOperation<O::Output> for O {
+    fn finish_boxed(&mut self) -> O::Output {
+        self.finish()
     }
 }
 
@@ -357,8 +303,8 @@ macro_rules! boxed {
         impl<R> Operation for $boxed<'_, R> {
             type Output = R;
 
-            fn finish(mut self) -> R {
-                self.0.finish_once()
+            fn finish(&mut self) -> R {
+                self.0.finish_boxed()
             }
         }
 
@@ -490,11 +436,11 @@ impl<E: Event> Arm for Choose<E> {
 impl<E: Event> Operation for Choose<E> {
     type Output = E::Output;
 
-    fn finish(mut self) -> E::Output {
+    fn finish(&mut self) -> E::Output {
         let index = self.chosen.take().expect("one of the events was chosen");
-        let chosen = self.operations.swap_remove(index);
+        let mut chosen = self.operations.swap_remove(index);
         // Before the chosen one: if a losing value panics as it is dropped, what was received goes back.
-        drop(self);
+        self.operations = Vec::new();
         chosen.finish()
     }
 }

@@ -169,7 +169,10 @@ impl<O: Operation> Future for EventFuture<O> {
         assert!(this.operation.0.is_some(), "`wait_async` polled after it was ready");
         // SAFETY: both are pinned in this future, whose drop withdraws them.
         match unsafe { this.registration.poll(&mut this.operation, cx) } {
-            Poll::Ready(_) => Poll::Ready(this.operation.0.take().expect("it is there").finish()),
+            Poll::Ready(_) => {
+                let mut operation = this.operation.0.take().expect("it is there");
+                Poll::Ready(operation.finish())
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -112,7 +112,7 @@ pub fn wait<E: Event>(event: E) -> E::Operation {
 
 /// The result of the chosen arm.
 #[inline]
-pub fn finish<O: Operation>(operation: O) -> O::Output {
+pub fn finish<O: Operation>(operation: &mut O) -> O::Output {
     operation.finish()
 }
 

@@ -108,7 +108,7 @@ impl Arm for Occurrence<'_> {
 impl Operation for Occurrence<'_> {
     type Output = ();
 
-    fn finish(self) {}
+    fn finish(&mut self) {}
 }
 
 impl fmt::Debug for Occurrence<'_> {

@@ -187,7 +187,7 @@ impl<R: Request> Drop for SyncEvent<R> {
 impl<R: Request> Operation for SyncEvent<R> {
     type Output = R::Output;
 
-    fn finish(mut self) -> R::Output {
+    fn finish(&mut self) -> R::Output {
         assert!(mem::replace(&mut self.stage, Stage::Idle) == Stage::Chosen, "it was not chosen");
         self.request.take().expect("it goes only when it is finished").finish()
     }

@@ -77,7 +77,7 @@ impl Arm for TimerEvent {
 impl Operation for TimerEvent {
     type Output = Instant;
 
-    fn finish(self) -> Instant {
+    fn finish(&mut self) -> Instant {
         self.deadline.expect("the moment has come")
     }
 }

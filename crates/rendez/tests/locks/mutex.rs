@@ -537,7 +537,7 @@ fn an_operation_that_was_not_chosen_yields_no_guard() {
     use rendez::select::Operation;
     let mutex = Mutex::new(0);
     let _guard = mutex.lock();
-    let operation = mutex.lock_event().operation();
+    let mut operation = mutex.lock_event().operation();
     assert!(catch_unwind(AssertUnwindSafe(|| drop(operation.finish()))).is_err());
 }
 
