@@ -68,8 +68,15 @@ impl<'a, F: Future> Ending<'a, F> {
 
     /// What `wait` yields; `None` if the stage is to end before, from then on always. The wait is dropped then, and has had no effect.
     pub(super) async fn unless<Fut: Future>(&mut self, wait: Fut) -> Option<Fut::Output> {
-        let mut wait = pin!(wait);
-        poll_fn(|cx| {
+        self.unless_pinned(pin!(wait)).await
+    }
+
+    /// As [`unless`](Self::unless), for what is waited for at each item: where it lies, and not moved once more.
+    fn unless_pinned<'w, Fut: Future>(
+        &'w mut self,
+        mut wait: Pin<&'w mut Fut>,
+    ) -> impl Future<Output = Option<Fut::Output>> + use<'w, 'a, F, Fut> {
+        poll_fn(move |cx| {
             if !self.stage.will_wake(cx.waker()) {
                 self.stage.clone_from(cx.waker());
                 *self.bell.stage.lock().unwrap_or_else(PoisonError::into_inner) = self.stage.clone();
@@ -84,21 +91,20 @@ impl<'a, F: Future> Ending<'a, F> {
             }
             wait.as_mut().poll(cx).map(Some)
         })
-        .await
     }
 
     /// A value, or `Some(None)` at the end of the input; `None` if the stage is to end before.
     pub(super) async fn next<T>(&mut self, input: &Receiver<T>) -> Option<Option<T>> {
-        Some(self.unless(input.recv_async()).await?.ok())
+        Some(self.unless_pinned(pin!(input.recv_async())).await?.ok())
     }
 
     /// A value; `None` if there will be none, or the stage is to end.
     pub(super) async fn recv<T>(&mut self, input: &Receiver<T>) -> Option<T> {
-        self.unless(input.recv_async()).await?.ok()
+        self.unless_pinned(pin!(input.recv_async())).await?.ok()
     }
 
     /// Sends a value; `None` if nobody takes it, or the stage is to end.
     pub(super) async fn send<U>(&mut self, out: &Sender<U>, value: U) -> Option<()> {
-        self.unless(out.send_async(value)).await?.ok()
+        self.unless_pinned(pin!(out.send_async(value))).await?.ok()
     }
 }
