@@ -165,13 +165,14 @@ where
             dealloc: dealloc::<F, R>,
         }
     };
-    let task = Task::<F, R> {
-        header: Header::new(vtable, id, site, extra, flags),
-        payload: UnsafeCell::new(Payload { closure: ManuallyDrop::new(closure) }),
-    };
     let place = heap::allocate(Layout::new::<Task<F, R>>()).cast::<Task<F, R>>();
-    // SAFETY: the place is made for it.
-    unsafe { place.write(task) };
+    // Field by field, in its place: made elsewhere and moved, what has been written in pieces would be read as a whole at once.
+    // SAFETY: the place is made for it, and these are all of its fields.
+    unsafe {
+        let task = place.as_ptr();
+        (&raw mut (*task).header).write(Header::new(vtable, id, site, extra, flags));
+        (&raw mut (*task).payload).write(UnsafeCell::new(Payload { closure: ManuallyDrop::new(closure) }));
+    }
     place.cast()
 }
 
