@@ -25,6 +25,8 @@ enum Stage {
     Registered,
     Done,
     Closed,
+    /// Was `Closed`, and the value has gone back to its owner.
+    Returned,
 }
 
 impl Stage {
@@ -38,7 +40,7 @@ impl Stage {
     }
 
     fn is_chosen(self) -> bool {
-        matches!(self, Stage::Done | Stage::Closed)
+        matches!(self, Stage::Done | Stage::Closed | Stage::Returned)
     }
 
     fn note(&mut self, queued: Queued) -> Registered {
@@ -106,7 +108,9 @@ impl<'a, T> RecvEvent<'a, T> {
             // SAFETY: `Done` says that the packet has been filled, and has just been left.
             Stage::Done => Ok(unsafe { self.slot().read() }),
             Stage::Closed => Err(RecvError),
-            Stage::Idle | Stage::Registered => unreachable!("a receive that was not chosen has no result"),
+            Stage::Idle | Stage::Registered | Stage::Returned => {
+                unreachable!("a receive that was not chosen has no result")
+            }
         }
     }
 }
@@ -197,7 +201,7 @@ pub struct SendEvent<'a, T> {
     channel: Option<&'a Channel<T>>,
     stage: Stage,
     node: Node,
-    /// Full unless the stage is `Done`.
+    /// Full unless the stage is `Done` or `Returned`.
     packet: Packet<T>,
 }
 
@@ -270,7 +274,7 @@ impl<T> Arm for SendEvent<'_, T> {
 
 impl<T> Drop for SendEvent<'_, T> {
     fn drop(&mut self) {
-        if self.stage != Stage::Done {
+        if !matches!(self.stage, Stage::Done | Stage::Returned) {
             // SAFETY: nobody took the value, and the node is out of every queue.
             unsafe { ptr::drop_in_place(self.slot()) };
         }
@@ -285,11 +289,13 @@ impl<T> Operation for SendEvent<'_, T> {
             Stage::Done => Ok(()),
             Stage::Closed => {
                 // The packet is empty from now on.
-                self.stage = Stage::Done;
+                self.stage = Stage::Returned;
                 // SAFETY: nobody took the value.
                 Err(SendError(unsafe { self.slot().read() }))
             }
-            Stage::Idle | Stage::Registered => unreachable!("a send that was not chosen has no result"),
+            Stage::Idle | Stage::Registered | Stage::Returned => {
+                unreachable!("a send that was not chosen has no result")
+            }
         }
     }
 }
@@ -393,7 +399,9 @@ impl<T> Operation for SendTakeEvent<'_, T> {
             Stage::Closed => {
                 Err(SendError(self.slot.take().expect("a chosen send that failed left its value")))
             }
-            Stage::Idle | Stage::Registered => unreachable!("a send that was not chosen has no result"),
+            Stage::Idle | Stage::Registered | Stage::Returned => {
+                unreachable!("a send that was not chosen has no result")
+            }
         }
     }
 }

@@ -237,7 +237,7 @@ impl<O: Operation> Operation for BoundOperation<'_, O> {
     type Output = Result<O::Output, ContextError>;
 
     fn finish(&mut self) -> Self::Output {
-        match self.chosen {
+        match self.chosen.take() {
             Some(Which::End) => Err(self.end.finish()),
             Some(Which::Inner) => Ok(self.inner.finish()),
             None => panic!("it was not chosen"),

@@ -1,14 +1,15 @@
 //! How long bursts take, by what [`ticks`] counts: reading the system's clock twice for every 64th burst was a tenth of what a goroutine pays
 //! that does nothing but yield (Zen 4: 20 ns each, the processor's counter 6).
 //!
-//! How long a tick is, is found out once for the process: from its first moment here and the first one that lies [`ENOUGH`] later. Until
-//! then each reading is weighed by what is known at that moment.
+//! How long a tick is, is found out from two moments that lie [`ENOUGH`] apart; until then each reading is weighed by what is known at that
+//! moment. It is found out [again](adjust) every second or so, from that second alone: a machine may be suspended, or moved to another one,
+//! and while it is, the two clocks do not go alike, or the counter begins anew. That is to be over soon, and not to last for ever.
 #![forbid(unsafe_code)]
 
 use crate::diag::trace::ticks;
 use std::{
     sync::{
-        LazyLock,
+        Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -24,8 +25,8 @@ const READINGS: usize = 4;
 
 /// A tick's nanoseconds; zero while that is not known.
 static EACH: AtomicU64 = AtomicU64::new(0);
-/// The first moment.
-static FIRST: LazyLock<(u64, Instant)> = LazyLock::new(moment);
+/// The moment from which on a tick's length is to be found out. It is only tried: who finds it locked does without.
+static FROM: Mutex<Option<(u64, Instant)>> = Mutex::new(None);
 
 /// A moment by both clocks: of some readings the one that took least, so that it does not matter if the thread is kept from running
 /// between the two.
@@ -42,7 +43,30 @@ fn moment() -> (u64, Instant) {
 
 /// Sees to it that there is a first moment, some time before the first reading.
 pub(super) fn wind_up() {
-    LazyLock::force(&FIRST);
+    if let Ok(mut from) = FROM.try_lock() {
+        from.get_or_insert_with(moment);
+    }
+}
+
+/// Finds out anew how long a tick is, from the moment when that was last done to now.
+#[cold]
+pub(super) fn adjust() {
+    if let Ok(mut from) = FROM.try_lock() {
+        adjust_from(&mut from, moment(), &EACH);
+    }
+}
+
+fn adjust_from(from: &mut Option<(u64, Instant)>, now: (u64, Instant), each: &AtomicU64) {
+    if let Some(from) = *from {
+        if now.1.duration_since(from.1) < ENOUGH {
+            return;
+        }
+        // What was known is better than nothing.
+        if let Some(found) = length(from, now) {
+            each.store(found, Relaxed);
+        }
+    }
+    *from = Some(now);
 }
 
 /// The present moment, for [`since`].
@@ -62,16 +86,23 @@ pub(super) fn since(start: u64) -> Duration {
     Duration::from_nanos(((u128::from(ticks) * u128::from(each)) >> FRACTION) as u64)
 }
 
-/// A tick's nanoseconds, as far as that is known.
+/// A tick's nanoseconds, as far as that is known. If nothing is, zero: then no time has passed.
 #[cold]
 fn find_out() -> u64 {
-    let ((first, since), (now, at)) = (*FIRST, moment());
-    let (ticks, time) = (now.saturating_sub(first).max(1), at.duration_since(since));
-    let each = ((time.as_nanos() << FRACTION) / u128::from(ticks)).clamp(1, u128::from(u64::MAX)) as u64;
-    if time >= ENOUGH {
+    let Some(from) = FROM.try_lock().ok().and_then(|from| *from) else { return 0 };
+    let now = moment();
+    let each = length(from, now).unwrap_or(0);
+    if now.1.duration_since(from.1) >= ENOUGH {
         EACH.store(each, Relaxed);
     }
     each
+}
+
+/// The nanoseconds of each tick between the two moments, unless the counter has gone back.
+fn length((first, since): (u64, Instant), (last, at): (u64, Instant)) -> Option<u64> {
+    let ticks = last.checked_sub(first).filter(|&ticks| ticks > 0)?;
+    let each = (at.duration_since(since).as_nanos() << FRACTION) / u128::from(ticks);
+    Some(each.clamp(1, u128::from(u64::MAX)) as u64)
 }
 
 #[cfg(test)]
@@ -98,5 +129,27 @@ mod tests {
     fn what_lies_ahead_is_no_time_away() {
         wind_up();
         assert_eq!(since(now() + (1 << 40)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_machine_that_was_suspended_is_forgotten_in_a_second() {
+        let (start, each) = (Instant::now(), AtomicU64::new(0));
+        // Two ticks are a nanosecond.
+        let at = |ticks, seconds| (ticks, start + Duration::from_secs(seconds));
+        let mut from = Some(at(5_000_000_000, 0));
+        let mut adjusted = |ticks, seconds| {
+            adjust_from(&mut from, at(ticks, seconds), &each);
+            each.load(Relaxed)
+        };
+        const HALF: u64 = 1 << (FRACTION - 1);
+        assert_eq!(adjusted(7_000_000_000, 1), HALF);
+        // The one clock stood for an hour, the other went on.
+        assert!(adjusted(7_209_000_000_000, 2) < HALF / 1000);
+        assert_eq!(adjusted(7_211_000_000_000, 3), HALF);
+        // The counter begins anew.
+        assert_eq!(adjusted(1_000, 4), HALF);
+        assert_eq!(adjusted(4_000_001_000, 6), HALF);
+        // Another worker has just done it.
+        assert_eq!(adjusted(9_000_000_000, 6), HALF);
     }
 }

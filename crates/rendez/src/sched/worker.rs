@@ -609,7 +609,10 @@ impl Worker {
 
     /// The inbox, the timers, the injector, a shutdown.
     pub(super) fn maintain(&self) {
-        self.seconds.set(clock::coarse_seconds());
+        let seconds = clock::coarse_seconds();
+        if self.seconds.replace(seconds) != seconds {
+            stopwatch::adjust();
+        }
         self.heed_trace();
         self.empty_inbox();
         self.shared.counters.timers.set(self.timers.len());

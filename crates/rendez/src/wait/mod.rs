@@ -69,6 +69,8 @@ mod blocker;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod queue;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod waiter;
 
 #[cfg(not(loom))]

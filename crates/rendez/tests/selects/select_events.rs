@@ -15,6 +15,7 @@ use rendez::{
 };
 use std::{
     cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     time::Duration,
 };
@@ -284,4 +285,51 @@ fn a_choice_that_has_been_made_stays_so_however_often_it_is_attempted() {
     assert!(choice.conclude(0) && choice.conclude(1));
     assert_eq!(choice.finish(), Ok(0));
     assert_eq!(rx.len(), 3);
+}
+
+#[test]
+fn an_operation_that_is_finished_is_not_chosen_any_more() {
+    let ctx = rendez::Context::background();
+    let (tx, rx) = chan::bounded(2);
+    (0..2).for_each(|i| tx.send(i).unwrap());
+    let mut bound = ctx.bound(rx.recv_event()).operation();
+    assert!(bound.attempt());
+    assert_eq!((bound.finish(), rx.len()), (Ok(Ok(0)), 1));
+    assert!(!bound.conclude(1));
+    assert!(bound.attempt());
+    assert_eq!((bound.finish(), rx.len()), (Ok(Ok(1)), 0));
+    assert!(!bound.attempt());
+}
+
+#[test]
+fn a_send_that_has_given_its_value_back_does_not_say_that_it_was_sent() {
+    let drops = Drops::default();
+    let (tx, rx) = chan::bounded(2);
+    rx.close();
+    let mut send = tx.send_event(drops.token()).operation();
+    assert!(send.attempt());
+    drop(send.finish().unwrap_err());
+    assert_eq!(drops.count(), 1);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(send.finish()))).is_err());
+    let _ = send.attempt();
+    drop(send);
+    assert_eq!(drops.count(), 1);
+}
+
+#[test]
+fn what_is_finished_holds_no_value_any_more() {
+    everywhere(|| {
+        let drops = Drops::default();
+        let (tx, rx) = chan::bounded(4);
+        let mut send = tx.send_event(drops.token()).boxed_local().map(|sent| sent.is_ok()).operation();
+        assert!(send.attempt() && send.finish());
+        drop(send);
+        let mut receive = choose([rx.recv_event().boxed_local()]).operation();
+        assert!(receive.attempt());
+        let received = receive.finish().unwrap();
+        drop(receive);
+        assert_eq!((drops.count(), rx.len()), (0, 0));
+        drop(received);
+        assert_eq!(drops.count(), 1);
+    });
 }

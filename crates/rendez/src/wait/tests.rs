@@ -1,0 +1,155 @@
+//! What a wait is woken by is used once or dropped once, whatever way the wait goes.
+
+use super::{Waiter, WakeBatch, Wakeup};
+use std::{
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{RawWaker, RawWakerVTable, Wake, Waker},
+};
+
+/// How often it was woken. How many wakers there are says its count of references.
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn calls() -> (Arc<Calls>, Waker) {
+    let calls = Arc::new(Calls::default());
+    (calls.clone(), Waker::from(calls))
+}
+
+/// Its calls, and its wakers.
+fn state(calls: &Arc<Calls>) -> (usize, usize) {
+    (calls.0.load(Ordering::Relaxed), Arc::strong_count(calls) - 1)
+}
+
+fn decide(waiter: &Waiter) -> Wakeup {
+    assert!(waiter.claim());
+    // SAFETY: it has just been claimed.
+    unsafe { waiter.complete(1) }
+}
+
+#[test]
+fn a_waker_goes_with_its_wait() {
+    let (calls, waker) = calls();
+    let waiter = Waiter::task(waker);
+    assert_eq!(state(&calls), (0, 1));
+    drop(waiter);
+    assert_eq!(state(&calls), (0, 0));
+}
+
+#[test]
+fn a_waker_that_is_called_is_used_up() {
+    let ways: [fn(Wakeup); 3] = [
+        Wakeup::wake,
+        |wakeup| drop(wakeup),
+        |wakeup| {
+            let mut batch = WakeBatch::new();
+            batch.push(wakeup);
+            batch.wake_all();
+        },
+    ];
+    for wake in ways {
+        let (calls, waker) = calls();
+        let waiter = Waiter::task(waker);
+        let wakeup = decide(&waiter);
+        assert_eq!(state(&calls), (0, 1));
+        wake(wakeup);
+        assert_eq!(state(&calls), (1, 0));
+        drop(waiter);
+        assert_eq!(state(&calls), (1, 0));
+    }
+}
+
+#[test]
+fn a_waker_that_is_replaced_is_dropped_and_so_is_one_that_comes_too_late() {
+    let ((old, first), (new, second)) = (calls(), calls());
+    let waiter = Waiter::task(first);
+    assert_eq!(waiter.poll(&second), None);
+    assert_eq!((state(&old), state(&new)), ((0, 0), (0, 2)));
+    assert_eq!(waiter.poll(&second), None);
+    assert_eq!(state(&new), (0, 2));
+    decide(&waiter).wake();
+    assert_eq!(state(&new), (1, 1));
+    assert!(waiter.poll(&second).is_some());
+    // As if it had been decided while the waker was cloned.
+    assert!(waiter.rest(super::blocker::Blocker::task(second)).is_some());
+    drop(waiter);
+    assert_eq!((state(&old), state(&new)), ((0, 0), (1, 0)));
+}
+
+#[test]
+fn a_waker_that_is_withheld_is_given_back_or_called() {
+    let (calls, waker) = calls();
+    let waiter = Waiter::task(waker);
+    // SAFETY: it is queued nowhere.
+    let withheld = unsafe { waiter.withhold() };
+    waiter.expect(withheld);
+    assert_eq!(state(&calls), (0, 1));
+    // SAFETY: as above.
+    let withheld = unsafe { waiter.withhold() };
+    decide(&waiter).wake();
+    assert_eq!(state(&calls), (0, 1));
+    waiter.expect(withheld);
+    assert_eq!(state(&calls), (1, 0));
+    drop(waiter);
+    assert_eq!(state(&calls), (1, 0));
+}
+
+#[test]
+fn the_wakers_of_a_batch_are_called_after_its_threads_and_each_once() {
+    let (calls, waker) = calls();
+    let mut batch = WakeBatch::new();
+    for round in 0..WakeBatch::CAPACITY {
+        let waiter = if round % 3 == 0 { Waiter::current() } else { Waiter::task(waker.clone()) };
+        batch.push(decide(&waiter));
+    }
+    drop(waker);
+    drop(batch);
+    let tasks = (0..WakeBatch::CAPACITY).filter(|round| round % 3 != 0).count();
+    assert_eq!(state(&calls), (tasks, 0));
+}
+
+/// Its data is nothing, and its table nobody else's.
+#[test]
+fn a_waker_without_data_is_the_one_that_it_was() {
+    static WOKEN: AtomicUsize = AtomicUsize::new(0);
+    static DROPPED: AtomicUsize = AtomicUsize::new(0);
+    static TABLE: RawWakerVTable = RawWakerVTable::new(
+        |_| RawWaker::new(ptr::null(), &TABLE),
+        |_| _ = WOKEN.fetch_add(1, Ordering::Relaxed),
+        |_| unreachable!("nobody wakes by reference"),
+        |_| _ = DROPPED.fetch_add(1, Ordering::Relaxed),
+    );
+    // SAFETY: there are no data to go wrong with.
+    let waker = unsafe { Waker::new(ptr::null(), &TABLE) };
+    let waiter = Waiter::task(waker.clone());
+    assert_eq!(waiter.poll(&waker), None);
+    decide(&waiter).wake();
+    drop(waiter);
+    let counts = || (WOKEN.load(Ordering::Relaxed), DROPPED.load(Ordering::Relaxed));
+    assert_eq!(counts(), (1, 1));
+    drop(waker);
+    assert_eq!(counts(), (1, 2));
+}
+
+#[test]
+fn a_waker_that_panics_is_used_up_all_the_same() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("(a panic of a test)");
+        }
+    }
+    let panics = Arc::new(Panics);
+    let waiter = Waiter::task(Waker::from(panics.clone()));
+    decide(&waiter).wake();
+    assert_eq!(Arc::strong_count(&panics), 1);
+}
