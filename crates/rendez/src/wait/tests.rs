@@ -8,6 +8,8 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{RawWaker, RawWakerVTable, Wake, Waker},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// How often it was woken. How many wakers there are says its count of references.
@@ -104,17 +106,26 @@ fn a_waker_that_is_withheld_is_given_back_or_called() {
 }
 
 #[test]
-fn the_wakers_of_a_batch_are_called_after_its_threads_and_each_once() {
-    let (calls, waker) = calls();
-    let mut batch = WakeBatch::new();
-    for round in 0..WakeBatch::CAPACITY {
-        let waiter = if round % 3 == 0 { Waiter::current() } else { Waiter::task(waker.clone()) };
-        batch.push(decide(&waiter));
+fn the_wakers_of_a_batch_are_called_each_once_and_after_its_threads() {
+    /// Waits until somebody else is unparked, who is the same thread.
+    struct Waits(AtomicUsize);
+    impl Wake for Waits {
+        fn wake(self: Arc<Self>) {
+            let start = Instant::now();
+            thread::park_timeout(LONG);
+            self.0.store(1 + usize::from(start.elapsed() < LONG), Ordering::Relaxed);
+        }
     }
-    drop(waker);
+    const LONG: Duration = Duration::from_secs(10);
+    let (waits, (calls, waker)) = (Arc::new(Waits(AtomicUsize::new(0))), calls());
+    let mut batch = WakeBatch::new();
+    for waker in [Waker::from(waits.clone()), waker.clone(), waker.clone(), waker] {
+        batch.push(decide(&Waiter::task(waker)));
+    }
+    batch.push(decide(&Waiter::current()));
     drop(batch);
-    let tasks = (0..WakeBatch::CAPACITY).filter(|round| round % 3 != 0).count();
-    assert_eq!(state(&calls), (tasks, 0));
+    assert_eq!(state(&calls), (3, 0));
+    assert_eq!((waits.0.load(Ordering::Relaxed), Arc::strong_count(&waits)), (2, 1));
 }
 
 /// Its data is nothing, and its table nobody else's.
