@@ -52,6 +52,11 @@ impl WaitingThread {
         WAITING.fetch_add(CHANGE + 1, Ordering::SeqCst);
         WaitingThread(())
     }
+
+    /// One that has been made, and forgotten.
+    pub(crate) fn taken_back() -> WaitingThread {
+        WaitingThread(())
+    }
 }
 
 impl Drop for WaitingThread {

@@ -15,6 +15,7 @@ use std::{
     mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr::{self, NonNull},
+    sync::Arc,
     task::{RawWakerVTable, Waker},
 };
 
@@ -24,7 +25,7 @@ use std::{
 /// word, and read as a whole soon after, for which the processor waits until the writes have gone to the cache: a quarter of the time that a
 /// rendezvous took (Zen 4: `spsc_0` 23 ns, 18 with two words).
 pub(super) struct Blocker {
-    /// A goroutine's header, a thread in a box, or what a waker has with its table.
+    /// A goroutine's header, a shared thread, or what a waker has with its table.
     data: *const (),
     /// Which of these, as a number below; or the waker's table, whose address is none of them since it is aligned.
     kind: NonNull<()>,
@@ -36,10 +37,10 @@ enum Open {
     #[cfg(not(loom))]
     Goroutine,
     /// An OS thread: unparked.
-    Thread(Box<Thread>),
+    Thread(Arc<Thread>),
     /// One that waits for this alone, which is over with whoever wakes it, and not only when the system has let it run.
     #[cfg(not(loom))]
-    RestingThread(Box<(Thread, WaitingThread)>),
+    RestingThread(Arc<Thread>, WaitingThread),
     /// An async task: its waker is called.
     Task(Waker),
 }
@@ -74,13 +75,14 @@ impl Blocker {
 
     #[cold]
     fn current_thread() -> Blocker {
-        Blocker { data: Box::into_raw(Box::new(thread::current())).cast(), kind: number(THREAD) }
+        Blocker { data: Arc::into_raw(this_thread()).cast(), kind: number(THREAD) }
     }
 
     #[cfg(not(loom))]
     fn resting_thread() -> Blocker {
-        let thread = Box::new((thread::current(), WaitingThread::new()));
-        Blocker { data: Box::into_raw(thread).cast(), kind: number(RESTING_THREAD) }
+        // Taken back by `open`.
+        std::mem::forget(WaitingThread::new());
+        Blocker { data: Arc::into_raw(this_thread()).cast(), kind: number(RESTING_THREAD) }
     }
 
     pub(super) fn task(waker: Waker) -> Blocker {
@@ -114,9 +116,11 @@ impl Blocker {
             match this.kind() {
                 #[cfg(not(loom))]
                 GOROUTINE => Open::Goroutine,
-                THREAD => Open::Thread(Box::from_raw(data.cast_mut().cast())),
+                THREAD => Open::Thread(Arc::from_raw(data.cast())),
                 #[cfg(not(loom))]
-                RESTING_THREAD => Open::RestingThread(Box::from_raw(data.cast_mut().cast())),
+                RESTING_THREAD => {
+                    Open::RestingThread(Arc::from_raw(data.cast()), WaitingThread::taken_back())
+                }
                 _ => Open::Task(Waker::new(data, this.kind.cast::<RawWakerVTable>().as_ref())),
             }
         }
@@ -143,8 +147,7 @@ impl Blocker {
             Open::Goroutine => unreachable!("its caller has woken it"),
             Open::Thread(thread) => thread.unpark(),
             #[cfg(not(loom))]
-            Open::RestingThread(resting) => {
-                let (thread, waits) = *resting;
+            Open::RestingThread(thread, waits) => {
                 drop(waits);
                 thread.unpark();
             }
@@ -189,6 +192,21 @@ impl std::fmt::Debug for Blocker {
             _ => "Task",
         })
     }
+}
+
+/// The calling thread's handle, in a place that all of its waits share, so that none of them allocates.
+fn this_thread() -> Arc<Thread> {
+    #[cfg(not(loom))]
+    {
+        std::thread_local! {
+            static HANDLE: Arc<Thread> = Arc::new(thread::current());
+        }
+        if let Ok(handle) = HANDLE.try_with(Arc::clone) {
+            return handle;
+        }
+        // The thread is ending, and waits in a destructor.
+    }
+    Arc::new(thread::current())
 }
 
 /// Blocks the calling goroutine or thread, whose waiter this is, until the wait is decided.
