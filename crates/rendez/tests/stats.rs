@@ -366,15 +366,26 @@ fn how_deep_a_stack_is_in_use_is_told_of_one_that_has_not_ended_too() {
     let _turn = turn();
     let (runtime, _) = runtime(2);
     runtime.run(|| {
-        let (tx, rx) = chan::bounded::<()>(0);
-        let (line, builder) = (line!() + 1, Builder::new().stack_size(128 << 10));
-        let waits = builder.spawn(move || deep(80 << 10, &mut || rx.recv())).unwrap();
-        while high_water_of(line).is_none_or(|high| high.deepest < 80 << 10) {
-            rendez::yield_now();
-        }
+        // Who is offered while another thread reads the marks is not measured: then the next one is.
+        let (line, tx, waits) = loop {
+            let (tx, rx) = chan::bounded::<()>(0);
+            let (deep_down, is_deep_down) = chan::bounded(1);
+            let mut wait = move || {
+                deep_down.send(()).unwrap();
+                rx.recv().is_err()
+            };
+            let builder = Builder::new().stack_size(128 << 10);
+            let (line, waits) = (line!(), builder.spawn(move || deep(80 << 10, &mut wait)).unwrap());
+            is_deep_down.recv().unwrap();
+            if high_water_of(line).is_some_and(|high| high.deepest >= 80 << 10) {
+                break (line, tx, waits);
+            }
+            drop(tx);
+            assert!(waits.join().unwrap());
+        };
         // Others, on other stacks and then on that one, are not taken for it.
         drop(tx);
-        assert!(waits.join().unwrap().is_err());
+        assert!(waits.join().unwrap());
         let before = high_water_of(line).unwrap();
         assert_eq!(before.measured, 1);
         let other = Builder::new().stack_size(128 << 10).spawn(|| deep(100 << 10, &mut || ()));
