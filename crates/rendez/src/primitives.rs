@@ -38,6 +38,20 @@ pub(crate) fn prefetch_to_write<T>(at: *const T) {
     let _ = at;
 }
 
+/// Says that one seldom comes here, for the compiler to lay out what follows apart: what runs most often runs straight on. (Each jump that is
+/// taken ends what a processor fetches of the code at a time, and in a hand-over there are more of these than of anything else.)
+#[cold]
+pub(crate) fn seldom() {}
+
+/// Says that it is seldom so: see [`seldom`].
+#[inline(always)]
+pub(crate) fn rarely(so: bool) -> bool {
+    if so {
+        seldom();
+    }
+    so
+}
+
 /// Of a cache.
 pub(crate) const LINE: usize = 64;
 

@@ -45,6 +45,12 @@ fn stats_of(number: u64) -> RuntimeStats {
     diag::stats().runtimes.into_iter().find(|runtime| runtime.number == number).expect("it is there")
 }
 
+/// How many goroutines wait for a channel's values.
+fn receivers(stats: &Stats) -> u64 {
+    let mut waiting = stats.goroutines.waiting.iter();
+    waiting.find(|(reason, _)| *reason == "chan receive").map_or(0, |&(_, n)| n)
+}
+
 #[test]
 fn a_goroutine_that_waits_is_counted_by_what_it_waits_for() {
     let _turn = turn();
@@ -58,10 +64,6 @@ fn a_goroutine_that_waits_is_counted_by_what_it_waits_for() {
                 let rx = rx.clone();
                 all.go(move || assert!(rx.recv().is_err()));
             }
-            let receivers = |stats: &Stats| {
-                let mut waiting = stats.goroutines.waiting.iter();
-                waiting.find(|(reason, _)| *reason == "chan receive").map_or(0, |&(_, n)| n)
-            };
             while receivers(&diag::stats()) < 10 {
                 rendez::yield_now();
             }
@@ -108,6 +110,10 @@ fn a_wake_up_is_local_remote_or_the_clock_s() {
     let before = counts();
     let (tx, rx) = chan::bounded(0);
     let handle = runtime.spawn(move || rx.iter().count());
+    // Else it might find the thread waiting, each time.
+    while receivers(&diag::stats()) == 0 {
+        thread::yield_now();
+    }
     (0..100).for_each(|i| tx.send(i).unwrap());
     drop(tx);
     assert_eq!(handle.join().unwrap(), 100);

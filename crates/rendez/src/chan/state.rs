@@ -3,6 +3,7 @@
 
 use super::ring::Ring;
 use crate::lock::BiasedGuard;
+use crate::primitives::{rarely, seldom};
 use crate::wait::{Contended, Node, Searcher, Status, WaitQueue, Wakeup, Wanted};
 use std::{mem, ptr};
 
@@ -79,7 +80,7 @@ impl<T> State<T> {
         from: *const T,
         by: Searcher<'_>,
     ) -> Result<(), (Refusal, Locked<'a, T>)> {
-        if state.closed {
+        if rarely(state.closed) {
             return Err((Refusal::Closed, state));
         }
         if !state.receivers.is_empty() {
@@ -99,6 +100,7 @@ impl<T> State<T> {
                 wakeup.wake();
                 return Ok(());
             }
+            seldom();
         }
         if state.has_room(capacity) {
             by.settle();
@@ -152,6 +154,7 @@ impl<T> State<T> {
                 wakeup.wake();
                 return Ok(());
             }
+            seldom();
         }
         let refusal = if state.closed { Refusal::Closed } else { Refusal::Wait };
         Err((refusal, state))

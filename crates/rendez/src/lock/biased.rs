@@ -42,6 +42,7 @@ use super::{Backoff, count_held, fence};
 use crate::primitives::{
     UnsafeCell,
     atomic::{AtomicBool, AtomicU32, Ordering},
+    rarely, seldom,
 };
 use std::ops::{Deref, DerefMut};
 
@@ -95,11 +96,12 @@ impl<T> BiasedLock<T> {
     #[inline(always)]
     fn lock_as(&self, me: u32) -> BiasedGuard<'_, T> {
         let word = self.word.load(Ordering::Relaxed);
-        if word >> CHANCE_BITS == me
+        if !rarely(word >> CHANCE_BITS != me)
             && let Some(guard) = self.lock_biased(word)
         {
             return guard;
         }
+        seldom();
         if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.lock_slowly();
         }
@@ -112,12 +114,12 @@ impl<T> BiasedLock<T> {
         let busy = &self.busy[word as usize % CHANCES];
         busy.store(true, Ordering::Relaxed);
         fence::light();
-        if self.word.load(Ordering::Relaxed) == word {
-            count_held(1);
-            return Some(BiasedGuard { lock: self, busy: Some(busy) });
+        if rarely(self.word.load(Ordering::Relaxed) != word) {
+            busy.store(false, Ordering::Release);
+            return None;
         }
-        busy.store(false, Ordering::Release);
-        None
+        count_held(1);
+        Some(BiasedGuard { lock: self, busy: Some(busy) })
     }
 
     /// Takes the lock from `FREE` when it is that, or from whom it is biased to.
@@ -220,7 +222,10 @@ impl<T> Drop for BiasedGuard<'_, T> {
         count_held(-1);
         match self.busy {
             Some(busy) => busy.store(false, Ordering::Release),
-            None => self.lock.word.store(FREE, Ordering::Release),
+            None => {
+                seldom();
+                self.lock.word.store(FREE, Ordering::Release);
+            }
         }
     }
 }

@@ -256,11 +256,11 @@ impl Worker {
             if let Some(result) = call.result.get() {
                 return Some(result);
             }
-            let budget = self.budget.get();
+            let budget = self.burst.budget.get();
             // SAFETY: the running goroutine's fiber; who makes the batch queues it.
             unsafe { self.suspend(fiber, false, self.has_started()) };
             // The same turn goes on: were it a new one each time, as many as fill a batch could keep all others waiting.
-            self.budget.set(budget);
+            self.burst.budget.set(budget);
         }
     }
 

@@ -71,6 +71,7 @@ pub(crate) use shared::{RingOfWorker, WorkerName, WorkerShared, rings};
 pub(crate) use timers::Timer;
 
 use crate::{
+    primitives::seldom,
     task::{Goroutine, Header},
     time::Instant,
     wait::{self, Awaited, Outcome, Reason, Waiter},
@@ -204,7 +205,9 @@ pub(crate) fn is_worker_here(shared: *const WorkerShared) -> bool {
 /// about to be over.
 ///
 /// A worker writes what runs, and its fiber, before it says by an odd number of switches that something runs, and touches
-/// them again only after the number is even again; and before a goroutine's books may go, its fiber is marked.
+/// them again only after the number is even again, or where one goroutine passes on to another one: both are there then, and for some
+/// instructions, which nothing but a signal from outside can interrupt, the name is the one's and the stack the other's. Before a
+/// goroutine's books may go, its fiber is marked.
 ///
 /// # Safety
 /// Called in a signal handler, and not used beyond it.
@@ -340,8 +343,11 @@ pub(crate) unsafe fn ready(goroutine: Goroutine) {
     with_worker(|worker| match worker {
         // SAFETY: passed on.
         Some(worker) if ptr::eq(worker.shared, home) => unsafe { worker.ready(task) },
-        // SAFETY: passed on; it is its worker.
-        worker => unsafe { ready_elsewhere(worker, task, home) },
+        worker => {
+            seldom();
+            // SAFETY: passed on; it is its worker.
+            unsafe { ready_elsewhere(worker, task, home) }
+        }
     });
 }
 

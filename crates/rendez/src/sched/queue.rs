@@ -19,7 +19,7 @@
 
 use crate::primitives::{
     atomic::{AtomicPtr, Ordering},
-    total_order,
+    rarely, total_order,
 };
 use std::{cell::Cell, fmt, ptr};
 
@@ -30,7 +30,7 @@ pub(super) trait Linked {
         Self: Sized;
 }
 
-/// First in, first out; for one thread.
+/// First in, first out; for one thread. The link of the last one says nothing.
 pub(super) struct RunQueue<T> {
     head: Cell<*mut T>,
     tail: Cell<*mut T>,
@@ -76,15 +76,12 @@ impl<T: Linked> RunQueue<T> {
     /// `task` is unfinished and in no queue; it stays unfinished until it is popped.
     #[inline(always)]
     pub(super) unsafe fn push(&self, task: *mut T) {
-        // SAFETY: by contract `task` lives and its link is ours, and the tail is queued here, so the same holds for it.
-        unsafe {
-            (*task).link().store(ptr::null_mut(), Ordering::Relaxed);
-            let tail = self.tail.replace(task);
-            if tail.is_null() {
-                self.head.set(task);
-            } else {
-                (*tail).link().store(task, Ordering::Relaxed);
-            }
+        let tail = self.tail.replace(task);
+        if rarely(tail.is_null()) {
+            self.head.set(task);
+        } else {
+            // SAFETY: the tail is queued here, so it lives and its link is ours.
+            unsafe { (*tail).link().store(task, Ordering::Relaxed) };
         }
     }
 
@@ -111,13 +108,14 @@ impl<T: Linked> RunQueue<T> {
         if task.is_null() {
             return None;
         }
-        // SAFETY: queued tasks live (see `push`).
-        let next = unsafe { (*task).link().load(Ordering::Relaxed) };
-        self.head.set(next);
-        self.lead.set(self.lead.get().saturating_sub(1));
-        if next.is_null() {
+        if rarely(ptr::eq(task, self.tail.get())) {
+            self.head.set(ptr::null_mut());
             self.tail.set(ptr::null_mut());
+        } else {
+            // SAFETY: queued tasks live (see `push`), and this is not the last one.
+            self.head.set(unsafe { (*task).link().load(Ordering::Relaxed) });
         }
+        self.lead.set(self.lead.get().saturating_sub(1));
         Some(task)
     }
 
@@ -132,7 +130,8 @@ impl<T: Linked> RunQueue<T> {
             }
             let next = match lead {
                 0 => self.head.get(),
-                // SAFETY: the last that was seen is queued, and queued tasks live (see `push`).
+                _ if ptr::eq(self.seen.get(), self.tail.get()) => break,
+                // SAFETY: the one that was seen last is queued, and queued tasks live (see `push`); and it is not the last one.
                 _ => unsafe { (*self.seen.get()).link().load(Ordering::Relaxed) },
             };
             if next.is_null() {

@@ -43,7 +43,7 @@ use super::{
 };
 use crate::{
     diag::trace::Ring,
-    primitives::{prefetch, prefetch_whole},
+    primitives::{prefetch, prefetch_whole, rarely},
     task::{
         Goroutine, Header,
         fiber::{CAN_PASS, Fiber, Order, SEEN, Suspend},
@@ -104,6 +104,15 @@ const REFUSALS: i32 = 64;
 /// [`note_idle_runners`](Worker::note_idle_runners)); the others' stacks go back to the pool, some at a time.
 const KEPT_RUNNERS: usize = 1024;
 
+/// What begins anew with each burst. Both are written at once.
+#[repr(C, align(8))]
+pub(super) struct Burst {
+    /// One, and below that (see `poll_budget`): used up.
+    pub(super) budget: Cell<i32>,
+    /// The children that the goroutine that runs has started in it.
+    siblings: Cell<u32>,
+}
+
 pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) runtime: Arc<Shared>,
@@ -145,16 +154,13 @@ pub(crate) struct Worker {
     /// When an unstarted task last had its turn before started ones, and how often that was.
     fresh_tick: Cell<u32>,
     fresh_turn: Cell<u32>,
-    /// One, and below that (see `poll_budget`): used up.
-    pub(super) budget: Cell<i32>,
+    pub(super) burst: Burst,
     placer: Cell<Placer>,
     /// The family of the last goroutine that it was about to give away, and whether it has looked for events first and found some: see
     /// `hears_first`.
     pub(super) heard_first: Cell<(u32, bool)>,
     /// The family of the last burst that has accepted a connection.
     accepted: Cell<Option<u64>>,
-    /// The children that the goroutine that runs has started in this burst.
-    siblings: Cell<u16>,
     pub(super) ids: Cell<(u64, u64)>,
     pub(super) random: RefCell<fastrand::Rng>,
     /// The victim that a thief watches.
@@ -254,11 +260,10 @@ impl Worker {
             tick: Cell::new(0),
             fresh_tick: Cell::new(0),
             fresh_turn: Cell::new(0),
-            budget: Cell::new(BUDGET),
+            burst: Burst { budget: Cell::new(BUDGET), siblings: Cell::new(0) },
             placer: Cell::new(Placer::new(index)),
             heard_first: Cell::new((0, false)),
             accepted: Cell::new(None),
-            siblings: Cell::new(0),
             ids: Cell::new((0, 0)),
             random: RefCell::new(random),
             watch: Cell::new(None),
@@ -598,7 +603,7 @@ impl Worker {
     }
 
     fn count(&self, fiber: &Fiber, counted: bool) {
-        if fiber.counted.replace(counted) != counted {
+        if rarely(fiber.counted.replace(counted) != counted) {
             let load = if counted { self.load.get() + 1 } else { self.load.get() - 1 };
             self.load.set(load);
             self.shared.burden.load.store(load, Ordering::Relaxed);

@@ -1,7 +1,10 @@
 //! The three worlds: how the owner of a wait is put to sleep and woken.
 
 use super::{Awaited, Outcome, Waiter};
-use crate::primitives::thread::{self, Thread};
+use crate::primitives::{
+    seldom,
+    thread::{self, Thread},
+};
 use crate::time::Instant;
 #[cfg(not(loom))]
 use crate::{
@@ -70,6 +73,7 @@ impl Blocker {
         if let Some(Goroutine(task)) = sched::current_goroutine() {
             return Blocker { data: task.as_ptr().cast_const().cast(), kind: number(GOROUTINE) };
         }
+        seldom();
         Blocker::current_thread()
     }
 
@@ -136,6 +140,7 @@ impl Blocker {
             // wake-up that the parked goroutine gets.
             return unsafe { sched::ready(goroutine) };
         }
+        seldom();
         self.wake_other();
     }
 
@@ -177,6 +182,7 @@ impl Drop for Blocker {
         if self.kind() == GOROUTINE {
             return;
         }
+        seldom();
         self.drop_other();
     }
 }

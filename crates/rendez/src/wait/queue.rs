@@ -5,7 +5,7 @@ use super::{
     Waiter, Wakeup,
     waiter::{Claim, Win, Withheld},
 };
-use crate::primitives::{Cell, LINE, prefetch};
+use crate::primitives::{Cell, LINE, prefetch, rarely};
 use std::{marker::PhantomPinned, ptr};
 
 /// What the peer did with a node, told to its owner.
@@ -307,11 +307,12 @@ impl WaitQueue {
         node.prev.set(self.tail);
         node.next.set(ptr::null());
         node.queued.set(true);
-        if self.tail.is_null() {
-            self.head = node;
-        } else {
+        // Most often it is the only one.
+        if rarely(!self.tail.is_null()) {
             // SAFETY: a queued node lives until it leaves the queue.
             unsafe { (*self.tail).next.set(node) };
+        } else {
+            self.head = node;
         }
         self.tail = node;
     }
@@ -349,13 +350,9 @@ impl WaitQueue {
     /// Pops the oldest node, of a queue that is not empty: won, or dropped from the queue because its wait was decided
     /// elsewhere.
     pub(crate) fn pop_front(&mut self) -> Option<Winner> {
-        let node = self.head;
-        // SAFETY: as in `pop_winner`; the caller says that there is a head, and `front` would have said otherwise.
-        unsafe {
-            assert!(!node.is_null());
-            self.pop_head();
-            (*node).claim().then_some(Winner { node })
-        }
+        assert!(!self.head.is_null());
+        // SAFETY: there is a head.
+        unsafe { self.pop_oldest() }
     }
 
     /// Takes `node` out if it is still here.
@@ -386,18 +383,32 @@ impl WaitQueue {
     /// their owners will not look for them here.
     #[inline]
     pub(crate) fn pop_winner(&mut self) -> Option<Winner> {
-        while !self.head.is_null() {
-            let node = self.head;
-            // SAFETY: a queued node lives until it leaves the queue, and its owner can't remove it while we hold the
-            // lock; its waiter lives as long.
-            unsafe {
-                self.pop_head();
-                if (*node).claim() {
-                    return Some(Winner { node });
-                }
-            }
+        if self.head.is_null() {
+            return None;
         }
-        None
+        // SAFETY: there is a head.
+        let winner = unsafe { self.pop_oldest() };
+        winner.or_else(|| self.pop_younger(Wanted::Any))
+    }
+
+    /// # Safety
+    /// There is a head.
+    #[inline(always)]
+    unsafe fn pop_oldest(&mut self) -> Option<Winner> {
+        let node = self.head;
+        // SAFETY: a queued node lives until it leaves the queue, and its owner can't remove it while we hold the lock; its
+        // waiter lives as long.
+        unsafe {
+            self.pop_head();
+            (*node).claim().then_some(Winner { node })
+        }
+    }
+
+    /// The oldest has not been won: goes on with those behind it.
+    #[cold]
+    #[inline(never)]
+    fn pop_younger(&mut self, wanted: Wanted) -> Option<Winner> {
+        self.pop_winner_where(wanted, Searcher::Plain).unwrap_or(None)
     }
 
     /// # Safety
@@ -423,20 +434,11 @@ impl WaitQueue {
     /// As [`pop_winner`](Self::pop_winner), of the nodes that bring a packet.
     #[inline]
     pub(crate) fn pop_winner_with_packet(&mut self) -> Option<Winner> {
-        while !self.head.is_null() {
-            let node = self.head;
-            // SAFETY: as in `pop_winner`.
-            unsafe {
-                if (*node).packet.get().is_null() {
-                    return self.pop_winner_where(Wanted::Packet, Searcher::Plain).unwrap_or(None);
-                }
-                self.pop_head();
-                if (*node).claim() {
-                    return Some(Winner { node });
-                }
-            }
-        }
-        None
+        // SAFETY: a queued node lives until it leaves the queue.
+        let brings = unsafe { self.head.as_ref() }.is_some_and(|node| !node.packet.get().is_null());
+        // SAFETY: there is a head.
+        let winner = if brings { unsafe { self.pop_oldest() } } else { None };
+        winner.or_else(|| self.pop_younger(Wanted::Packet))
     }
 
     /// As [`pop_winner`](Self::pop_winner), past nodes that are not `wanted` and those of the searching select itself,

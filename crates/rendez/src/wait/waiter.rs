@@ -6,6 +6,7 @@ use crate::{
     primitives::{
         UnsafeCell,
         atomic::{AtomicUsize, Ordering},
+        rarely, seldom,
     },
     time::Instant,
 };
@@ -241,7 +242,7 @@ impl Waiter {
 
     #[inline]
     fn decode(word: usize) -> Option<Outcome> {
-        if word & STATE != DONE {
+        if rarely(word & STATE != DONE) {
             return None;
         }
         Some(match word >> CODE_SHIFT {
@@ -360,6 +361,8 @@ impl Wakeup {
     pub(crate) fn wake(self) {
         if let Some(blocker) = self.into_blocker() {
             blocker.wake();
+        } else {
+            seldom();
         }
     }
 

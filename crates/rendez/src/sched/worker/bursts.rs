@@ -64,8 +64,8 @@ impl Worker {
     unsafe fn burst_begins(&self, task: *const Header, fiber: *mut Fiber, tick: u32, budget: i32) {
         self.current.set(task);
         self.fiber.set(fiber);
-        self.budget.set(budget);
-        self.siblings.set(0);
+        self.burst.budget.set(budget);
+        self.burst.siblings.set(0);
         // What is said above of what runs is there for a handler that sees the number.
         compiler_fence(Ordering::Release);
         self.shared.published.switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
@@ -94,22 +94,20 @@ impl Worker {
     #[inline(never)]
     pub(super) fn pass_on(&self) -> *const Fiber {
         let tick = self.tick.get().wrapping_add(1);
-        if !CAN_PASS
-            || tick.is_multiple_of(LOOKS_AROUND)
-            || !self.passes.get()
-            || self.shared.inbox.looks_filled()
+        if rarely(!CAN_PASS || tick.is_multiple_of(LOOKS_AROUND) || !self.passes.get())
+            || rarely(self.shared.inbox.looks_filled())
         {
             return ptr::null();
         }
         let woken = self.woken.get();
         if !woken.is_null() {
             let streak = self.streak.get();
-            if streak >= STREAK {
+            if rarely(streak >= STREAK) {
                 return ptr::null();
             }
             // SAFETY: who has been woken and has not run lives.
             let fiber = unsafe { (*woken).fiber.get() };
-            if fiber.is_null() || ptr::eq(fiber, self.fiber.get()) {
+            if rarely(self.is_not_to_be_gone_to(fiber)) {
                 return ptr::null();
             }
             self.woken.set(ptr::null_mut());
@@ -118,12 +116,12 @@ impl Worker {
             return unsafe { self.passes_to(woken, fiber, tick, || false) };
         }
         let next = self.queue.oldest();
-        if self.polls.has_any() || next.is_null() || self.has_fresh_turn(tick) {
+        if rarely(next.is_null() || self.polls.has_any()) || self.has_fresh_turn(tick) {
             return ptr::null();
         }
         // SAFETY: what is queued lives.
         let fiber = unsafe { (*next).fiber.get() };
-        if fiber.is_null() || ptr::eq(fiber, self.fiber.get()) {
+        if rarely(self.is_not_to_be_gone_to(fiber)) {
             return ptr::null();
         }
         self.queue.pop();
@@ -132,7 +130,15 @@ impl Worker {
         unsafe { self.passes_to(next, fiber, tick, || self.queue.has_two()) }
     }
 
+    /// Whether one that is next has not begun, or is who asks.
+    #[inline(always)]
+    fn is_not_to_be_gone_to(&self, fiber: *mut Fiber) -> bool {
+        fiber.is_null() || ptr::eq(fiber, self.fiber.get())
+    }
+
     /// The burst of who runs ends, and that of `task` begins; returns its fiber. If it `is_to_fetch` for others, does that.
+    ///
+    /// (That nothing runs is not said in between: see [`interrupted`](crate::sched::interrupted).)
     ///
     /// # Safety
     /// As for [`burst_begins`](Self::burst_begins).
@@ -144,12 +150,11 @@ impl Worker {
         tick: u32,
         is_to_fetch: impl FnOnce() -> bool,
     ) -> *const Fiber {
-        self.burst_ends(self.tick.get());
         self.tick.set(tick);
         // SAFETY: passed on. (Where there is another budget there is a harness, and nobody passes.)
         unsafe { self.burst_begins(task, fiber, tick, BUDGET) };
         // What is called last, and returns what it finds itself, costs nothing where it is not called, not even registers to be saved.
-        if self.shared.counters.is_probe(task) {
+        if rarely(self.shared.counters.is_probe(task)) {
             return self.meet_probe();
         }
         if is_to_fetch() {
@@ -161,7 +166,7 @@ impl Worker {
     /// Whether it is the turn of an unstarted goroutine, and there is one. If there is none, the turn has passed.
     #[inline(always)]
     fn has_fresh_turn(&self, tick: u32) -> bool {
-        tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY && {
+        rarely(tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY) && {
             let is_any = !self.fresh.is_empty() || self.shared.burden.incoming.load(Ordering::Relaxed) > 0;
             if !is_any {
                 self.fresh_tick.set(tick);

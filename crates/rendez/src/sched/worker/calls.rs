@@ -39,7 +39,7 @@ impl Worker {
     #[inline(always)]
     pub(in crate::sched) unsafe fn ready(&self, task: *mut Header) {
         let before = self.woken.replace(task);
-        if !before.is_null() {
+        if rarely(!before.is_null()) {
             if self.noting.get() != 0 {
                 self.note_wake(task);
             }
@@ -142,7 +142,7 @@ impl Worker {
         unwinding: bool,
     ) -> bool {
         let reason = awaited.kind.reason;
-        if self.runtime.is_stopping() && reason.is_interruptible() && !unwinding && waiter.cancel() {
+        if rarely(self.runtime.is_stopping()) && reason.is_interruptible() && !unwinding && waiter.cancel() {
             return false;
         }
         // SAFETY: the running goroutine's fiber.
@@ -197,16 +197,16 @@ impl Worker {
     #[inline(always)]
     pub(in crate::sched) fn yield_now(&self) {
         self.yield_quietly();
-        if self.runtime.is_stopping() && !self.is_unwinding() {
+        if rarely(self.runtime.is_stopping()) && !self.is_unwinding() {
             crate::task::unwind();
         }
     }
 
     #[inline(always)]
     pub(in crate::sched) fn spend_budget(&self) {
-        let left = self.budget.get();
+        let left = self.burst.budget.get();
         if left > 1 {
-            self.budget.set(left - 1);
+            self.burst.budget.set(left - 1);
         } else {
             self.budget_spent();
         }
@@ -216,16 +216,16 @@ impl Worker {
     #[inline]
     pub(in crate::sched) fn spend_budget_on_call(&self) {
         self.calls.set(self.calls.get().wrapping_add(1));
-        let left = self.budget.get();
+        let left = self.burst.budget.get();
         if left > 0 {
-            self.budget.set((left - CALL + 1).max(1));
+            self.burst.budget.set((left - CALL + 1).max(1));
         }
         self.spend_budget();
     }
 
     #[cold]
     pub(super) fn budget_spent(&self) {
-        self.budget.set(self.full_budget.get());
+        self.burst.budget.set(self.full_budget.get());
         if self.is_exploring() {
             return self.point();
         }
@@ -242,9 +242,9 @@ impl Worker {
         // SAFETY: the header of what runs is there.
         match unsafe { self.current.get().as_ref() } {
             Some(task) if (task.has_flag(ASYNC) || self.is_polling()) && !self.is_exploring() => {
-                let left = self.budget.get();
+                let left = self.burst.budget.get();
                 let used_up = left <= 1;
-                self.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });
+                self.burst.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });
                 !used_up || left <= -REFUSALS
             }
             _ => {
@@ -296,8 +296,8 @@ impl Worker {
         if self.accepted.get() == Some(self.family()) {
             header.flags.set(header.flags.get() | SERVES);
         }
-        header.sibling.set(self.siblings.get());
-        self.siblings.set(self.siblings.get().wrapping_add(1));
+        header.sibling.set(self.burst.siblings.get() as u16);
+        self.burst.siblings.set(self.burst.siblings.get().wrapping_add(1));
         if self.noting.get() != 0 {
             self.note_spawn(header);
         }

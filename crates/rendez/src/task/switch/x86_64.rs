@@ -27,7 +27,7 @@
 //! are to be declared too.
 
 use super::{Entry, Word};
-use crate::stack::Stack;
+use crate::{primitives::seldom, stack::Stack};
 use corosensei::stack::Stack as _;
 use std::{
     arch::{asm, naked_asm},
@@ -112,7 +112,10 @@ impl Coroutine {
                 next.resumer.set(self.resumer.get());
                 next.left.get()
             }
-            None => self.resumer.get(),
+            None => {
+                seldom();
+                self.resumer.get()
+            }
         };
         // SAFETY: by contract: `left` and `resumer` are as the `switch` that went from there, or `new`, has left them. What `resumer`
         // says of the stack of who has resumed this one stays true of the next one's: nobody goes there before the last of those
