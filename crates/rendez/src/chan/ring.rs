@@ -14,8 +14,10 @@ pub(super) struct Ring<T> {
     slots: NonNull<T>,
     /// Zero, or a power of two. For zero-sized values the slots are never counted and this stays zero.
     capacity: usize,
+    /// How many have ever been taken out and put in, from somewhere on. Two counts, so that who puts something in does not have to wait for what
+    /// who takes something out has just written, nor the other way round.
     head: usize,
-    len: usize,
+    tail: usize,
 }
 
 // SAFETY: the ring owns its values.
@@ -26,37 +28,38 @@ impl<T> Ring<T> {
     const FIRST: usize = 4;
 
     pub(super) const fn new() -> Self {
-        Ring { slots: NonNull::dangling(), capacity: 0, head: 0, len: 0 }
+        Ring { slots: NonNull::dangling(), capacity: 0, head: 0, tail: 0 }
     }
 
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.tail.wrapping_sub(self.head)
     }
 
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.head == self.tail
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.capacity.saturating_mul(mem::size_of::<T>())
     }
 
-    /// The slot that is `index` places after the head; `index` may be `-1` for the one before it.
+    /// The slot of a count.
     #[inline(always)]
-    fn slot(&self, index: usize) -> *mut T {
+    fn slot(&self, count: usize) -> *mut T {
         if Self::ZERO_SIZED {
             return self.slots.as_ptr();
         }
-        let place = self.head.wrapping_add(index) & (self.capacity - 1);
         // SAFETY: masked, so within the allocation; callers see to it that there is one.
-        unsafe { self.slots.as_ptr().add(place) }
+        unsafe { self.slots.as_ptr().add(count & (self.capacity - 1)) }
     }
 
     #[inline(always)]
     fn make_room(&mut self) {
-        if !Self::ZERO_SIZED && self.len == self.capacity {
+        if Self::ZERO_SIZED {
+            assert_ne!(self.len(), usize::MAX, "a channel holds at most usize::MAX values");
+        } else if self.len() == self.capacity {
             self.grow();
         }
     }
@@ -68,9 +71,10 @@ impl<T> Ring<T> {
     #[inline(always)]
     pub(super) unsafe fn push(&mut self, from: *const T) {
         self.make_room();
+        let tail = self.tail;
         // SAFETY: there is a free slot behind the last value.
-        unsafe { ptr::copy_nonoverlapping(from, self.slot(self.len), 1) };
-        self.len = self.len.checked_add(1).expect("a channel holds at most usize::MAX values");
+        unsafe { ptr::copy_nonoverlapping(from, self.slot(tail), 1) };
+        self.tail = tail.wrapping_add(1);
     }
 
     /// Moves the value at `from` in before the others.
@@ -79,10 +83,9 @@ impl<T> Ring<T> {
     /// As for [`push`](Self::push).
     pub(super) unsafe fn push_front(&mut self, from: *const T) {
         self.make_room();
-        // SAFETY: there is a free slot, so also one before the head.
-        unsafe { ptr::copy_nonoverlapping(from, self.slot(usize::MAX), 1) };
         self.head = self.head.wrapping_sub(1);
-        self.len = self.len.checked_add(1).expect("a channel holds at most usize::MAX values");
+        // SAFETY: there was a free slot, so also one before the head.
+        unsafe { ptr::copy_nonoverlapping(from, self.slot(self.head), 1) };
     }
 
     /// Moves the oldest value to `into`; `false` if there is none.
@@ -91,13 +94,13 @@ impl<T> Ring<T> {
     /// `into` can be written, and holds nothing that has to be dropped.
     #[inline(always)]
     pub(super) unsafe fn pop(&mut self, into: *mut T) -> bool {
-        if self.len == 0 {
+        let head = self.head;
+        if head == self.tail {
             return false;
         }
         // SAFETY: the head holds a value, which is the caller's afterwards.
-        unsafe { ptr::copy_nonoverlapping(self.slot(0), into, 1) };
-        self.head = self.head.wrapping_add(1);
-        self.len -= 1;
+        unsafe { ptr::copy_nonoverlapping(self.slot(head), into, 1) };
+        self.head = head.wrapping_add(1);
         true
     }
 
@@ -110,15 +113,16 @@ impl<T> Ring<T> {
             handle_alloc_error(layout)
         };
         let start = if self.capacity == 0 { 0 } else { self.head & (self.capacity - 1) };
-        let before_end = (self.capacity - start).min(self.len);
+        let len = self.len();
+        let before_end = (self.capacity - start).min(len);
         // SAFETY: the values lie from `start` to the end of the old slots and go on at their beginning.
         unsafe {
             ptr::copy_nonoverlapping(self.slots.as_ptr().add(start), slots.as_ptr(), before_end);
-            let rest = self.len - before_end;
+            let rest = len - before_end;
             ptr::copy_nonoverlapping(self.slots.as_ptr(), slots.as_ptr().add(before_end), rest);
         }
         self.free();
-        (self.slots, self.capacity, self.head) = (slots, capacity, 0);
+        (self.slots, self.capacity, self.head, self.tail) = (slots, capacity, 0, len);
     }
 
     /// Gives the memory back. No values are dropped.
@@ -136,7 +140,7 @@ impl<T> Ring<T> {
     pub(super) fn shrink(&mut self) {
         debug_assert!(self.is_empty());
         self.free();
-        self.head = 0;
+        (self.head, self.tail) = (0, 0);
     }
 }
 
@@ -146,10 +150,9 @@ impl<T> Drop for Ring<T> {
         struct Rest<'a, T>(&'a mut Ring<T>);
         impl<T> Drop for Rest<'_, T> {
             fn drop(&mut self) {
-                while self.0.len > 0 {
-                    let oldest = self.0.slot(0);
+                while !self.0.is_empty() {
+                    let oldest = self.0.slot(self.0.head);
                     self.0.head = self.0.head.wrapping_add(1);
-                    self.0.len -= 1;
                     let rest = Rest(self.0);
                     // SAFETY: it held a value, and is not in the ring any more.
                     unsafe { ptr::drop_in_place(oldest) };

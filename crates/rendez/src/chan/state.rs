@@ -130,8 +130,8 @@ impl<T> State<T> {
                 Self::refill_and_leave(state, capacity);
                 return Ok(());
             }
-            if capacity == usize::MAX && state.buffer.is_empty() && state.buffer.bytes() > KEPT_BYTES {
-                state.buffer.shrink();
+            if rarely(capacity == usize::MAX) {
+                state.shrink_if_emptied();
             }
             return Ok(());
         }
@@ -158,6 +158,13 @@ impl<T> State<T> {
         }
         let refusal = if state.closed { Refusal::Closed } else { Refusal::Wait };
         Err((refusal, state))
+    }
+
+    /// The last value has been taken out of an unbounded buffer, perhaps.
+    fn shrink_if_emptied(&mut self) {
+        if self.buffer.is_empty() && self.buffer.bytes() > KEPT_BYTES {
+            self.buffer.shrink();
+        }
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@
 //! | --- | --- | --- |
 //! | `FREE` | nobody holds it | anyone, by exchange, to `HELD` |
 //! | `HELD` | held by a thread, or being revoked by one | it, by a store, to `FREE` or to `(worker, chance)` |
-//! | `(worker, chance)` | biased: held by the worker if `busy[chance]` is set, else free | anyone else, by exchange, to `HELD` |
+//! | `(worker, chance)`, the sum of the two | biased: held by the worker if `busy[chance]` is set, else free | anyone else, by exchange, to `HELD` |
 //!
 //! * The worker, to whom the word is biased: sets `busy[chance]`, *light fence*, reads the word again. If it is as before,
 //!   it holds the lock, and leaves it by clearing `busy[chance]`. If not, it clears it too, and takes the other way.
@@ -49,8 +49,9 @@ use std::ops::{Deref, DerefMut};
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 /// How often a lock can be biased.
-const CHANCES: usize = 4;
-const CHANCE_BITS: u32 = CHANCES.ilog2();
+const CHANCES: usize = fence::STEP as usize;
+/// In place of a chance.
+const UNBIASED: usize = usize::MAX;
 /// How many times in a row a worker has to take a lock before it is biased to it.
 #[cfg(not(loom))]
 const PATIENCE: u32 = 1024;
@@ -95,9 +96,12 @@ impl<T> BiasedLock<T> {
 
     #[inline(always)]
     fn lock_as(&self, me: u32) -> BiasedGuard<'_, T> {
+        debug_assert!(me == fence::NOBODY || me.is_multiple_of(CHANCES as u32));
         let word = self.word.load(Ordering::Relaxed);
-        if !rarely(word >> CHANCE_BITS != me)
-            && let Some(guard) = self.lock_biased(word)
+        // The chance, if it is biased to the caller; all else is greater.
+        let chance = (word ^ me) as usize;
+        if !rarely(chance >= CHANCES)
+            && let Some(guard) = self.lock_biased(word, chance)
         {
             return guard;
         }
@@ -110,8 +114,8 @@ impl<T> BiasedLock<T> {
 
     /// Takes the lock, which looked biased to the caller.
     #[inline(always)]
-    fn lock_biased(&self, word: u32) -> Option<BiasedGuard<'_, T>> {
-        let busy = &self.busy[word as usize % CHANCES];
+    fn lock_biased(&self, word: u32, chance: usize) -> Option<BiasedGuard<'_, T>> {
+        let busy = &self.busy[chance];
         busy.store(true, Ordering::Relaxed);
         fence::light();
         if rarely(self.word.load(Ordering::Relaxed) != word) {
@@ -119,7 +123,7 @@ impl<T> BiasedLock<T> {
             return None;
         }
         count_held(1);
-        Some(BiasedGuard { lock: self, busy: Some(busy) })
+        Some(BiasedGuard { lock: self, chance })
     }
 
     /// Takes the lock from `FREE` when it is that, or from whom it is biased to.
@@ -159,14 +163,14 @@ impl<T> BiasedLock<T> {
                 false
             }
         });
-        let busy = if is_habit { self.bias(me) } else { None };
+        let chance = if is_habit { self.bias(me) } else { None };
         count_held(1);
-        BiasedGuard { lock: self, busy }
+        BiasedGuard { lock: self, chance: chance.unwrap_or(UNBIASED) }
     }
 
     /// Biases the lock, which the caller holds, to it, who goes on holding it.
     #[cold]
-    fn bias(&self, me: u32) -> Option<&AtomicBool> {
+    fn bias(&self, me: u32) -> Option<usize> {
         // SAFETY: as in `note`: the word is still `HELD`.
         let chance = self.habit.with_mut(|habit| unsafe {
             let habit = &mut *habit;
@@ -180,8 +184,8 @@ impl<T> BiasedLock<T> {
         })?;
         let busy = &self.busy[chance as usize];
         busy.store(true, Ordering::Relaxed);
-        self.word.store(me << CHANCE_BITS | chance, Ordering::Release);
-        Some(busy)
+        self.word.store(me | chance, Ordering::Release);
+        Some(chance as usize)
     }
 }
 
@@ -195,8 +199,8 @@ impl<T> std::fmt::Debug for BiasedLock<T> {
 #[must_use]
 pub(crate) struct BiasedGuard<'a, T> {
     lock: &'a BiasedLock<T>,
-    /// If the lock is held by its bias: what says so.
-    busy: Option<&'a AtomicBool>,
+    /// If the lock is held by its bias: which `busy` says so. Else [`UNBIASED`].
+    chance: usize,
 }
 
 impl<T> Deref for BiasedGuard<'_, T> {
@@ -220,7 +224,7 @@ impl<T> Drop for BiasedGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         count_held(-1);
-        match self.busy {
+        match self.lock.busy.get(self.chance) {
             Some(busy) => busy.store(false, Ordering::Release),
             None => {
                 seldom();
@@ -257,7 +261,7 @@ mod tests {
         let mut total = 0;
         for chance in 0..super::CHANCES as u32 {
             let needed = PATIENCE << (3 * chance);
-            let (me, other) = (7 + chance, 70 + chance);
+            let (me, other) = (28 + 4 * chance, 400 + 4 * chance);
             take(&lock, other, 1);
             take(&lock, me, needed);
             assert!(!lock.is_biased(), "{chance}");
@@ -267,7 +271,7 @@ mod tests {
             assert!(!lock.is_biased(), "{chance}");
             total += u64::from(needed) + 4;
         }
-        take(&lock, 7, PATIENCE << 13);
+        take(&lock, 28, PATIENCE << 13);
         assert!(!lock.is_biased());
         assert_eq!(*lock.lock(), total + (u64::from(PATIENCE) << 13));
         take(&lock, super::fence::NOBODY, 2 * PATIENCE);
@@ -284,7 +288,7 @@ mod tests {
                 while !stop.load(Ordering::Relaxed) {
                     let lock = current.lock().unwrap().clone();
                     for _ in 0..2 * PATIENCE {
-                        let mut value = lock.lock_as(9);
+                        let mut value = lock.lock_as(36);
                         value.0 += 1;
                         value.1 += 1;
                         assert_eq!(value.0, value.1);
@@ -298,7 +302,7 @@ mod tests {
                 }
                 (0..round % 50).for_each(|_| std::hint::spin_loop());
                 for _ in 0..3 {
-                    let mut value = lock.lock_as(10);
+                    let mut value = lock.lock_as(40);
                     value.0 += 1;
                     assert_eq!(value.0, value.1 + 1);
                     value.1 += 1;
@@ -322,13 +326,13 @@ mod loom_tests {
             let lock = Arc::new(BiasedLock::new(0));
             let other = thread::spawn({
                 let lock = lock.clone();
-                move || *lock.lock_as(8) += 1
+                move || *lock.lock_as(32) += 1
             });
             for _ in 0..3 {
-                *lock.lock_as(7) += 1;
+                *lock.lock_as(28) += 1;
             }
             other.join().unwrap();
-            assert_eq!(*lock.lock_as(7), 4);
+            assert_eq!(*lock.lock_as(28), 4);
         });
     }
 
@@ -338,15 +342,15 @@ mod loom_tests {
     fn a_bias_follows_a_bias() {
         loom::model(|| {
             let lock = Arc::new(BiasedLock::new(0));
-            (0..2).for_each(|_| *lock.lock_as(7) += 1);
+            (0..2).for_each(|_| *lock.lock_as(28) += 1);
             let other = thread::spawn({
                 let lock = lock.clone();
                 // Revokes, is biased to, and takes by the bias.
-                move || (0..3).for_each(|_| *lock.lock_as(8) += 1)
+                move || (0..3).for_each(|_| *lock.lock_as(32) += 1)
             });
-            *lock.lock_as(7) += 1;
+            *lock.lock_as(28) += 1;
             other.join().unwrap();
-            assert_eq!(*lock.lock_as(7), 6);
+            assert_eq!(*lock.lock_as(28), 6);
         });
     }
 
@@ -357,11 +361,11 @@ mod loom_tests {
             let lock = Arc::new(BiasedLock::new(0));
             let other = thread::spawn({
                 let lock = lock.clone();
-                move || (0..2).for_each(|_| *lock.lock_as(8) += 1)
+                move || (0..2).for_each(|_| *lock.lock_as(32) += 1)
             });
-            (0..2).for_each(|_| *lock.lock_as(7) += 1);
+            (0..2).for_each(|_| *lock.lock_as(28) += 1);
             other.join().unwrap();
-            assert_eq!(*lock.lock_as(9), 4);
+            assert_eq!(*lock.lock_as(36), 4);
         });
     }
 }

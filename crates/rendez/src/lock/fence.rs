@@ -12,9 +12,12 @@ pub(super) use system::{heavy, is_there, light, me};
 /// Not a worker.
 pub(super) const NOBODY: u32 = u32::MAX;
 
+/// The numbers of workers are the multiples of this, but for zero: so a lock's word has room for something beside one.
+pub(super) const STEP: u32 = 4;
+
 #[cfg(not(loom))]
 mod system {
-    use super::NOBODY;
+    use super::{NOBODY, STEP};
     use std::{
         cell::Cell,
         sync::atomic::{AtomicU32, Ordering, compiler_fence},
@@ -36,13 +39,13 @@ mod system {
         Some(me()).filter(|&me| me != NOBODY)
     }
 
-    /// Numbers this thread, a worker. Numbers begin at 1 and leave room for the low bits of a lock's word; they aren't used
-    /// again, and after the last one, workers are not numbered any more.
+    /// Numbers this thread, a worker. The numbers aren't used again, and after the last one, workers are not numbered any more.
     pub(crate) fn adopt() {
-        const LAST: u32 = u32::MAX >> 3;
-        static NUMBERS: AtomicU32 = AtomicU32::new(1);
-        let number = NUMBERS
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| (number < LAST).then(|| number + 1));
+        const LAST: u32 = u32::MAX / 2 / STEP * STEP;
+        static NUMBERS: AtomicU32 = AtomicU32::new(STEP);
+        let number = NUMBERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| {
+            (number < LAST).then(|| number + STEP)
+        });
         ME.set(number.unwrap_or(NOBODY));
     }
 

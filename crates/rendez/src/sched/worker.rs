@@ -107,7 +107,7 @@ const KEPT_RUNNERS: usize = 1024;
 /// What begins anew with each burst. Both are written at once.
 #[repr(C, align(8))]
 pub(super) struct Burst {
-    /// One, and below that (see `poll_budget`): used up.
+    /// How many operations more it may do than one. Below that (see `poll_budget`) it is used up.
     pub(super) budget: Cell<i32>,
     /// The children that the goroutine that runs has started in it.
     siblings: Cell<u32>,
@@ -260,7 +260,7 @@ impl Worker {
             tick: Cell::new(0),
             fresh_tick: Cell::new(0),
             fresh_turn: Cell::new(0),
-            burst: Burst { budget: Cell::new(BUDGET), siblings: Cell::new(0) },
+            burst: Burst { budget: Cell::new(BUDGET - 1), siblings: Cell::new(0) },
             placer: Cell::new(Placer::new(index)),
             heard_first: Cell::new((0, false)),
             accepted: Cell::new(None),
@@ -279,7 +279,7 @@ impl Worker {
             loot: Loot::default(),
             unwinding: Cell::new(0),
             cancelled: Cell::new(false),
-            full_budget: Cell::new(BUDGET),
+            full_budget: Cell::new(BUDGET - 1),
             harness,
             seconds: Cell::new(clock::coarse_seconds()),
             was_active: Cell::new(false),

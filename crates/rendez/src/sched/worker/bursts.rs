@@ -152,7 +152,7 @@ impl Worker {
     ) -> *const Fiber {
         self.tick.set(tick);
         // SAFETY: passed on. (Where there is another budget there is a harness, and nobody passes.)
-        unsafe { self.burst_begins(task, fiber, tick, BUDGET) };
+        unsafe { self.burst_begins(task, fiber, tick, BUDGET - 1) };
         // What is called last, and returns what it finds itself, costs nothing where it is not called, not even registers to be saved.
         if rarely(self.shared.counters.is_probe(task)) {
             return self.meet_probe();

@@ -204,10 +204,9 @@ impl Worker {
 
     #[inline(always)]
     pub(in crate::sched) fn spend_budget(&self) {
-        let left = self.burst.budget.get();
-        if left > 1 {
-            self.burst.budget.set(left - 1);
-        } else {
+        let left = self.burst.budget.get() - 1;
+        self.burst.budget.set(left);
+        if left < 0 {
             self.budget_spent();
         }
     }
@@ -217,8 +216,8 @@ impl Worker {
     pub(in crate::sched) fn spend_budget_on_call(&self) {
         self.calls.set(self.calls.get().wrapping_add(1));
         let left = self.burst.budget.get();
-        if left > 0 {
-            self.burst.budget.set((left - CALL + 1).max(1));
+        if left >= 0 {
+            self.burst.budget.set((left - CALL + 1).max(0));
         }
         self.spend_budget();
     }
@@ -243,8 +242,8 @@ impl Worker {
         match unsafe { self.current.get().as_ref() } {
             Some(task) if (task.has_flag(ASYNC) || self.is_polling()) && !self.is_exploring() => {
                 let left = self.burst.budget.get();
-                let used_up = left <= 1;
-                self.burst.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET });
+                let used_up = left <= 0;
+                self.burst.budget.set(if left > -REFUSALS { left - 1 } else { BUDGET - 1 });
                 !used_up || left <= -REFUSALS
             }
             _ => {

@@ -60,6 +60,6 @@ impl Worker {
 
     /// What a burst may spend; `None` for the usual.
     pub(in crate::sched) fn set_budget(&self, budget: Option<i32>) {
-        self.full_budget.set(budget.unwrap_or(BUDGET));
+        self.full_budget.set(budget.unwrap_or(BUDGET) - 1);
     }
 }
