@@ -427,6 +427,22 @@ pub(crate) const CASES: &[Case] = &[
         "CPU time, user's and system's, that the server uses for each request of that load: what is left of the rate where a machine \
          has other things to do.",
     ),
+    Case {
+        name: "http_plain",
+        unit: Unit::RequestsPerSecond,
+        better: Better::Higher,
+        size: LOAD,
+        definition: "The load of `http`, on a server of some dozen lines, as an ordinary program would have it: a goroutine for each connection \
+            reads, has httparse parse the request, and writes the answer. (Go: net/http's parser alone. may_minihttp, \
+            which stands in the row of `http` too, is just that, on may.)",
+    },
+    lower(
+        "http_plain_p50",
+        Unit::Us,
+        LOAD,
+        "The time from a request to its response under that load: half of them take no longer.",
+    ),
+    lower("http_plain_p99", Unit::Us, LOAD, "The same: 99 of 100 take no longer."),
     lower(
         "wake_p50",
         Unit::Us,

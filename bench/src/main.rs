@@ -9,6 +9,7 @@ mod gauge;
 mod load;
 mod machine;
 mod peer;
+mod plain_http;
 mod plot;
 mod report;
 mod run;

@@ -44,9 +44,9 @@ pub(super) fn find(case: &str) -> Answer {
             Cannot("it does not end: who sleeps does not wake while others yield")
         }
         "context_100k" => Cannot("it has no contexts"),
-        "http" => Does(hello_world(Tell::Rate)),
-        "http_p50" => Does(hello_world(Tell::P50)),
-        "http_p99" => Does(hello_world(Tell::P99)),
+        "http" | "http_plain" => Does(hello_world(Tell::Rate)),
+        "http_p50" | "http_plain_p50" => Does(hello_world(Tell::P50)),
+        "http_p99" | "http_plain_p99" => Does(hello_world(Tell::P99)),
         "http_p999" => Does(hello_world(Tell::P999)),
         "http_cpu" => Does(hello_world(Tell::Cpu)),
         "echo_1" => Does(Body::timed(|n| echo(1, n))),
