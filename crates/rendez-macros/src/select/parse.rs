@@ -132,6 +132,9 @@ impl Select {
     fn arm(&mut self, input: ParseStream<'_>) -> Result<Option<Arm>> {
         let cfg = self.attributes(input)?;
         let noted = self.errors.len();
+        if let Some(error) = recover::pattern_first(input) {
+            return Err(error);
+        }
         let Some((word, name)) = self.name(input)? else { return Ok(None) };
         let guessed = self.errors.len() > noted;
         let operation = self.operation(input, &word, name)?;

@@ -7,7 +7,7 @@ use proc_macro2::{Delimiter, Group, Span, TokenTree};
 use syn::buffer::Cursor;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Error, Ident, Lit, Result, Token, token};
+use syn::{Error, Ident, Lit, Pat, Result, Token, token};
 
 use super::parse::Name;
 
@@ -53,6 +53,18 @@ fn is_near(word: &str, right: &str) -> bool {
         (rest, [_, end @ ..]) => rest == end,
         _ => false,
     }
+}
+
+/// The error of an arm that begins with a pattern, as those of tokio's `select!` do.
+pub(super) fn pattern_first(input: ParseStream<'_>) -> Option<Error> {
+    let ahead = input.fork();
+    let pattern = ahead.call(Pat::parse_multi_with_leading_vert).ok()?;
+    let is_it = ahead.peek(Token![=]) && !ahead.peek(Token![=>]);
+    is_it.then(|| {
+        let text = "the operation comes first, and then what it yields: `recv(rx) -> pattern => ..`, or of an event \
+                    `wait(event) -> pattern => ..`";
+        Error::new_spanned(pattern, text)
+    })
 }
 
 /// An error at the next token, or, where there is none, at `last`: the end of the input is the whole macro call.

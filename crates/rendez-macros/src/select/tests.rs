@@ -171,6 +171,16 @@ fn a_name_that_is_nearly_right_is_taken_for_what_it_seems_to_mean() {
 }
 
 #[test]
+fn an_arm_that_begins_with_its_pattern_is_told_so_and_the_others_are_read() {
+    for arm in [quote!(v = rx.recv() => v), quote!(Ok(v) = rx.recv() => { v }), quote!(_ = timer => 1)] {
+        let (errors, arms) = told(quote!(recv(a) -> n => n, #arm, send(tx, 1) => 2));
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert!(error.starts_with("the operation comes first"), "{error}");
+        assert_eq!(arms, ["recv a | n | n", "send tx 1 | - | 2"], "{arm}");
+    }
+}
+
+#[test]
 fn of_two_defaults_the_first_is_kept() {
     let (errors, arms) = told(quote!(default => 1, default(d) => 2));
     assert_eq!(errors, ["a second `default`: `select!` takes one at most", "the first `default` is here"]);
