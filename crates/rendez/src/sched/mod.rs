@@ -72,7 +72,7 @@ pub(crate) use timers::Timer;
 
 use crate::{
     primitives::seldom,
-    task::{Goroutine, Header},
+    task::{Goroutine, Header, header::ASYNC},
     time::Instant,
     wait::{self, Awaited, Outcome, Reason, Waiter},
 };
@@ -265,9 +265,15 @@ impl Overflow<'_> {
             self.size / 1024,
             self.task.site
         )?;
+        // An async goroutine has none of its own.
+        out.write_str(match self.task.has_flag(ASYNC) {
+            true => "give its runtime larger ones, for it is polled on one of these, with RuntimeBuilder::stack_size or the\n",
+            false => {
+                "give it a larger one with rendez::Builder::stack_size, or all of them with RuntimeBuilder::stack_size or the\n"
+            }
+        })?;
         out.write_str(
-            "give it a larger one with rendez::Builder::stack_size, or all of them with RuntimeBuilder::stack_size or the\n\
-             environment variable RENDEZ_STACK_SIZE (in bytes); or does it call itself without end?\n",
+            "environment variable RENDEZ_STACK_SIZE (in bytes); or does it call itself without end?\n",
         )
     }
 }
