@@ -461,10 +461,16 @@ fn a_dump_names_what_is_waited_for() {
         semaphore.set_name("downloads");
         let cond = Arc::new(Cond::new());
         cond.set_name("room");
+        let barrier = Arc::new(Barrier::new(3));
+        barrier.set_name("lap");
         let permits = semaphore.acquire(2);
         let (s, c) = (semaphore.clone(), cond.clone());
         go(move || drop(s.acquire(2)));
         go(move || c.wait(&mut Mutex::new(()).lock()));
+        for _ in 0..2 {
+            let barrier = barrier.clone();
+            go(move || barrier.wait());
+        }
         let both = rx.clone();
         go(move || {
             select! {
@@ -478,7 +484,10 @@ fn a_dump_names_what_is_waited_for() {
             "waits for semaphore \"downloads\"",
             ": it wants 2 of its 3 permits, and 1 is free",
             "waits for condition \"room\"",
+            "waits for barrier \"lap\"",
+            ": 2 of 3 have come",
         ]);
+        barrier.wait();
         drop((permits, tx));
         cond.broadcast();
     });

@@ -102,6 +102,7 @@ impl<'a> Book<'a> {
                 write!(text, ", whose counter is {count}; it has {handles}")
                     .and(self.write_owners(&mut text, one, word, "a handle"))
             }
+            End::Arrivals { came, number } => write!(text, ": {came} of {number} have come"),
             End::Permits { wanted, free, total } => {
                 write!(
                     text,

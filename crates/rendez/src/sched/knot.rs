@@ -205,7 +205,12 @@ impl<'a> Search<'a> {
             }
             End::Children { word: key, .. } => word(key).count > 0,
             End::Ends { word: key, .. } | End::Handles { word: key, .. } => word(key).is_with_the_dead(),
-            End::Anybody | End::Thread | End::Passing | End::Readers(_) | End::Permits { .. } => false,
+            End::Anybody
+            | End::Thread
+            | End::Passing
+            | End::Readers(_)
+            | End::Permits { .. }
+            | End::Arrivals { .. } => false,
         })
     }
 

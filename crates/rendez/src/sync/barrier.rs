@@ -11,6 +11,7 @@ use super::source::{Request, SyncEvent};
 #[cfg(not(loom))]
 use crate::select::EventFuture;
 use crate::{
+    label::{Label, Made},
     lock::SpinLock,
     select::{self, Patience},
     wait::{End, Node, Reason, Status, Thing, WaitQueue},
@@ -40,6 +41,8 @@ use std::{
 pub struct Barrier {
     number: usize,
     arrivals: SpinLock<Arrivals>,
+    label: Label,
+    made: Made,
 }
 
 struct Arrivals {
@@ -53,14 +56,26 @@ impl RefUnwindSafe for Barrier {}
 impl Barrier {
     /// One where `number` meet. With 0 or 1, nobody waits.
     #[cfg(not(loom))]
+    #[track_caller]
     pub const fn new(number: usize) -> Barrier {
-        Barrier { number, arrivals: SpinLock::new(Arrivals { count: 0, queue: WaitQueue::new() }) }
+        Barrier {
+            number,
+            arrivals: SpinLock::new(Arrivals { count: 0, queue: WaitQueue::new() }),
+            label: Label::new(),
+            made: Made::here(),
+        }
     }
 
     /// One where `number` meet.
     #[cfg(loom)]
+    #[track_caller]
     pub fn new(number: usize) -> Barrier {
-        Barrier { number, arrivals: SpinLock::new(Arrivals { count: 0, queue: WaitQueue::new() }) }
+        Barrier {
+            number,
+            arrivals: SpinLock::new(Arrivals { count: 0, queue: WaitQueue::new() }),
+            label: Label::new(),
+            made: Made::here(),
+        }
     }
 
     /// Waits until as many have come as are to meet. `true` for one of them, the last that came.
@@ -93,6 +108,17 @@ impl Barrier {
         BarrierFuture(select::Event::wait_async(self.arrive()))
     }
 
+    /// Names it, for reports: [`diag::dump`](crate::diag::dump), a deadlock. Another name it may have had is forgotten.
+    ///
+    /// # Examples
+    /// ```
+    /// let lap = rendez::sync::Barrier::new(4);
+    /// lap.set_name("lap");
+    /// ```
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.label.set(name.into());
+    }
+
     fn arrive(&self) -> SyncEvent<Arrive<'_>> {
         SyncEvent::new(Arrive { barrier: self, is_last: false })
     }
@@ -117,7 +143,9 @@ impl Request for Arrive<'_> {
     }
 
     fn tell(&self, things: &mut Vec<Thing>) {
-        things.push(Thing::new("barrier", End::Anybody));
+        let Barrier { number, arrivals, label, made } = self.barrier;
+        let end = End::Arrivals { came: arrivals.lock().count, number: *number };
+        things.push(Thing { name: label.get(), made: made.get(), ..Thing::new("barrier", end) });
     }
 
     /// The last one comes.

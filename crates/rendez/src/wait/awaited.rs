@@ -137,6 +137,8 @@ pub enum End {
     Handles { count: i32, handles: usize, word: usize },
     /// Permits: how many are wanted, how many are free, of how many.
     Permits { wanted: usize, free: usize, total: usize },
+    /// Others that are to come as well: how many have, of how many.
+    Arrivals { came: usize, number: usize },
 }
 
 /// What a handle is in memory that is an [`Arc`](std::sync::Arc) of what is at `at`: the address of the counts, which stand
