@@ -15,7 +15,7 @@
 //! * [`on_stuck`]: a goroutine that holds its worker for too long is named, with its calls.
 //! * [`stats`] says what the scheduler has done: goroutines, waits, wake-ups, how long these took, workers, stacks.
 //!
-//! The first, `dump` and `deadlocked` say what a goroutine waits for: a channel, a lock, a semaphore, a condition or a wait group by its name (`set_name`), by the type of
+//! The first, `dump` and `deadlocked` say what a goroutine waits for: a channel, a lock, a semaphore, a condition, a barrier or a wait group by its name (`set_name`), by the type of
 //! what is in it, and by where it was made (of locks only where debug assertions are on); with who holds it, or was given an
 //! end of it when it was created; and, after the last one, the circles in which some wait for each other.
 
