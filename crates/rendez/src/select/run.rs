@@ -32,7 +32,7 @@ pub(crate) trait Arms {
         }
     }
 
-    /// Some order of the places: it is shuffled a little further by each select.
+    /// Some order of the places, for many of them: it is shuffled a little further by each select.
     fn with_order<R>(&mut self, f: impl FnOnce(&mut Self, &mut [u32]) -> R) -> R;
 }
 
@@ -175,6 +175,16 @@ pub(crate) fn attempt<A: Arms + ?Sized>(arms: &mut A, biased: bool) -> Option<us
         return (0..len).find(|&i| arms.arm(i).is_some_and(Arm::attempt));
     }
     let mut draws = super::Draws::new();
+    if len <= Few::MOST {
+        let mut order = Few::in_order();
+        for left in (1..=len).rev() {
+            let index = order.take(draws.below(left), left);
+            if arms.arm(index).is_some_and(Arm::attempt) {
+                return Some(index);
+            }
+        }
+        return None;
+    }
     arms.with_order(|arms, order| {
         for left in (1..=len).rev() {
             let drawn = draws.below(left);
@@ -186,6 +196,26 @@ pub(crate) fn attempt<A: Arms + ?Sized>(arms: &mut A, biased: bool) -> Option<us
         }
         None
     })
+}
+
+/// The places of a few arms in some order, in one word: a digit of four bits each.
+struct Few(u64);
+
+impl Few {
+    const MOST: usize = 16;
+
+    fn in_order() -> Few {
+        Few(0xFEDC_BA98_7654_3210)
+    }
+
+    /// Takes one of the `left` that have not been taken; the last one of these stands where it stood.
+    #[inline(always)]
+    fn take(&mut self, drawn: usize, left: usize) -> usize {
+        let digit = |at: usize| self.0 >> (4 * at) & 0xF;
+        let (taken, last) = (digit(drawn), digit(left - 1));
+        self.0 ^= (taken ^ last) << (4 * drawn);
+        taken as usize
+    }
 }
 
 /// What `register` came to.
@@ -259,4 +289,32 @@ pub(crate) fn earliest<A: Arms + ?Sized>(arms: &mut A, patience: Patience) -> Op
         }
     }
     earliest
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Few;
+
+    #[test]
+    fn of_a_few_each_is_taken_once_and_in_each_order_as_often() {
+        for len in 1..=Few::MOST {
+            for _ in 0..100 {
+                let mut order = Few::in_order();
+                let mut taken: Vec<usize> =
+                    (1..=len).rev().map(|left| order.take(fastrand::usize(..left), left)).collect();
+                taken.sort_unstable();
+                assert!(taken.into_iter().eq(0..len));
+            }
+        }
+        let draws = (0..4).flat_map(|a| (0..3).flat_map(move |b| (0..2).map(move |c| [a, b, c, 0])));
+        let orders = draws.map(|draws| {
+            let mut order = Few::in_order();
+            draws
+                .into_iter()
+                .zip((1..=4).rev())
+                .map(|(drawn, left)| order.take(drawn, left))
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(orders.collect::<std::collections::BTreeSet<_>>().len(), 24);
+    }
 }
