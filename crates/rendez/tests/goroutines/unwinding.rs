@@ -188,6 +188,32 @@ fn who_waited_while_it_unwound_leaves_nothing_behind_for_which_others_are_taken_
 }
 
 #[test]
+fn who_has_caught_a_panic_and_waited_before_that_is_ended_as_ever() {
+    in_time(|| {
+        let runtime = runtime(1);
+        let (ready, wait) = mpsc::channel();
+        let drops = Drops::default();
+        let token = drops.token();
+        let catches = runtime.spawn(move || {
+            let _token = token;
+            let caught = catch_unwind(|| {
+                let _waits = OnDrop(yield_now);
+                panic_any("user");
+            });
+            assert!(caught.is_err());
+            ready.send(()).unwrap();
+            rendez::sleep(Duration::MAX);
+        });
+        wait.recv().unwrap();
+        // The worker comes to this when that one has parked.
+        runtime.run(|| ());
+        runtime.shutdown();
+        assert_eq!(drops.count(), 1, "it was left behind");
+        assert!(catches.join().unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
 fn a_destructor_that_unwinds_and_catches_what_its_run_says_may_still_wait() {
     in_time(|| {
         let (runtime, inner) = (runtime(1), Arc::new(runtime(1)));
