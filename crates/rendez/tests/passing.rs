@@ -280,6 +280,128 @@ fn those_who_pass_on_to_each_other_leave_others_their_turns_soon() {
     }
 }
 
+/// It is looked for before each switch, also by who passes on.
+#[test]
+fn who_is_woken_from_elsewhere_is_queued_before_the_next_one_goes_on() {
+    in_time(|| {
+        let runtime = rendez::Runtime::builder().workers(1).spares(0).build().unwrap();
+        runtime.run(|| {
+            let on = AtomicBool::new(true);
+            scope(|s| {
+                s.go(|| {
+                    while on.load(Ordering::SeqCst) {
+                        yield_now();
+                    }
+                });
+                let mut late = Vec::new();
+                // At each place between two looks of the loop.
+                for place in 0..70 {
+                    let ((tx, rx), is_there, came) =
+                        (chan::bounded(1), AtomicBool::new(false), AtomicBool::new(false));
+                    scope(|s| {
+                        s.go(|| {
+                            is_there.store(true, Ordering::SeqCst);
+                            rx.recv().unwrap();
+                            came.store(true, Ordering::SeqCst);
+                        });
+                        while !is_there.load(Ordering::SeqCst) {
+                            yield_now();
+                        }
+                        (0..place).for_each(|_| yield_now());
+                        thread::spawn(move || tx.send(()).unwrap()).join().unwrap();
+                        // Queued behind this one, which yields: so this one has one turn before it.
+                        let mut turns = 0;
+                        while !came.load(Ordering::SeqCst) {
+                            turns += 1;
+                            yield_now();
+                        }
+                        if turns > 2 {
+                            late.push((place, turns));
+                        }
+                    });
+                }
+                // Told at the end: the other would go on for ever.
+                on.store(false, Ordering::SeqCst);
+                assert!(late.is_empty(), "{late:?}");
+            });
+        });
+    });
+}
+
+/// Each of two spends less than its budget, and the two together more.
+#[test]
+fn who_is_passed_to_has_a_budget_of_its_own() {
+    in_time(|| {
+        let runtime = rendez::Runtime::builder().workers(1).spares(0).build().unwrap();
+        runtime.run(|| {
+            let works = AtomicBool::new(false);
+            scope(|s| {
+                for _ in 0..2 {
+                    s.go(|| {
+                        let (tx, rx) = chan::bounded(1);
+                        for _ in 0..ROUNDS {
+                            assert!(!works.swap(true, Ordering::SeqCst), "the other one was interrupted");
+                            for n in 0..200 {
+                                tx.send(n).unwrap();
+                                assert_eq!(rx.recv(), Ok(n));
+                            }
+                            works.store(false, Ordering::SeqCst);
+                            yield_now();
+                        }
+                    });
+                }
+            });
+        });
+    });
+}
+
+/// A streak is of those who were woken one after the other: who had a turn between them has ended it.
+#[test]
+fn a_streak_ends_when_another_one_has_had_its_turn() {
+    in_time(|| {
+        let runtime = rendez::Runtime::builder().workers(1).spares(0).build().unwrap();
+        runtime.run(|| {
+            let (on, talks) = (AtomicBool::new(true), AtomicBool::new(false));
+            let ((tx, requests), (replies, rx)) = (chan::bounded(0), chan::bounded(0));
+            scope(|s| {
+                s.go(|| {
+                    let replies = replies;
+                    requests.iter().for_each(|n: usize| replies.send(n).unwrap());
+                });
+                s.go(|| {
+                    let tx = tx;
+                    let talk = |rounds| {
+                        for n in 0..rounds {
+                            tx.send(n).unwrap();
+                            assert_eq!(rx.recv(), Ok(n));
+                        }
+                    };
+                    // The other one has started then, and waits.
+                    talk(1);
+                    yield_now();
+                    for _ in 0..ROUNDS {
+                        talks.store(true, Ordering::SeqCst);
+                        // Twenty are woken one after the other, of the 32 that may be.
+                        talk(10);
+                        talks.store(false, Ordering::SeqCst);
+                        yield_now();
+                    }
+                    on.store(false, Ordering::SeqCst);
+                });
+                s.go(|| {
+                    while on.load(Ordering::SeqCst) {
+                        if talks.load(Ordering::SeqCst) {
+                            on.store(false, Ordering::SeqCst);
+                            panic!("between two that were woken");
+                        }
+                        yield_now();
+                    }
+                });
+            });
+        });
+    });
+}
+
 /// A shutdown begins while they pass on.
 #[test]
 fn those_who_pass_on_to_each_other_are_ended_by_a_shutdown() {

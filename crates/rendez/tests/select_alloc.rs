@@ -193,6 +193,31 @@ fn a_select_that_times_out_allocates_nothing() {
     Runtime::builder().workers(1).build().unwrap().run(body);
 }
 
+/// Two threads that wait for each other, and one that waits until it is known to rest.
+#[test]
+fn a_thread_that_waits_until_it_is_woken_allocates_nothing() {
+    let _watchdog = Watchdog::new("threads that rest".into());
+    let ((tx, rx), (tx_back, rx_back)) = (chan::bounded::<u64>(0), chan::bounded::<u64>(0));
+    let echo = std::thread::spawn(move || {
+        rx.iter().for_each(|value| {
+            // Longer than anybody spins, now and then.
+            if value % 16 == 0 {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            tx_back.send(value).unwrap();
+        });
+    });
+    let mut i = 0;
+    let count = allocations(|| {
+        i += 1;
+        tx.send(i).unwrap();
+        assert_eq!(rx_back.recv(), Ok(i));
+    });
+    assert_eq!(count, 0);
+    drop(tx);
+    echo.join().unwrap();
+}
+
 /// A future of one event, polled until it is pending, woken and polled again.
 #[test]
 fn awaiting_an_event_allocates_nothing() {

@@ -127,6 +127,62 @@ fn a_wake_up_is_local_remote_or_the_clock_s() {
     assert_eq!(now.timeouts - before.timeouts, 3, "{now:?}");
 }
 
+/// Of those who are woken in a burst the first is measured, who goes on after the last, and directly: without the worker's loop.
+#[test]
+fn a_wake_up_is_measured_also_if_its_goroutine_is_passed_to() {
+    const ROUNDS: usize = 40_000;
+    let _turn = turn();
+    let (runtime, _) = runtime(1);
+    let measured = runtime.run(|| {
+        let waits = || {
+            let (tx, rx) = chan::bounded(0);
+            rendez::go(move || rx.iter().for_each(drop));
+            tx
+        };
+        // Many: who had its turn has it again when long since another one should have been measured. (And not so many that these turns are at
+        // the same places between two looks of the loop.)
+        let (firsts, last): (Vec<_>, _) = ((0..509).map(|_| waits()).collect(), waits());
+        firsts.iter().chain([&last]).for_each(|waits| waits.send(()).unwrap());
+        let samples = || diag::stats().wake_to_run.samples();
+        let before = samples();
+        for round in 0..ROUNDS {
+            firsts[round % firsts.len()].send(()).unwrap();
+            last.send(()).unwrap();
+            // In rounds of several lengths, so that each burst is the one in 512 that is measured at some time.
+            (0..=round % 5).for_each(|_| rendez::yield_now());
+        }
+        samples() - before
+    });
+    // About one in 2,500 turns, of which a round has five.
+    assert!(measured >= 40, "{measured}");
+}
+
+#[test]
+fn a_worker_is_said_to_run_while_a_goroutine_does_and_not_when_it_has_ended_or_waits() {
+    let _turn = turn();
+    let (runtime, number) = runtime(1);
+    let runs = move || stats_of(number).workers[0].running;
+    let does_nothing = || {
+        let since = Instant::now();
+        while runs() {
+            assert!(since.elapsed() < Duration::from_secs(60), "it is said to run for ever");
+            thread::yield_now();
+        }
+    };
+    assert!(runtime.run(runs));
+    does_nothing();
+    let (tx, rx) = chan::bounded(0);
+    let waits = runtime.spawn(move || {
+        tx.send(()).unwrap();
+        tx.send(()).unwrap();
+        runs()
+    });
+    rx.recv().unwrap();
+    does_nothing();
+    rx.recv().unwrap();
+    assert!(waits.join().unwrap());
+}
+
 #[test]
 fn goroutines_of_both_kinds_are_counted_and_threads_are_not() {
     let _turn = turn();

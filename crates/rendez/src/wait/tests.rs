@@ -164,3 +164,64 @@ fn a_waker_that_panics_is_used_up_all_the_same() {
     decide(&waiter).wake();
     assert_eq!(Arc::strong_count(&panics), 1);
 }
+
+/// The waits of a thread share its handle, each with a part of its own.
+#[test]
+fn a_handle_of_a_thread_outlives_the_thread_and_its_other_waits() {
+    const WAITS: usize = 4;
+    let begins = || {
+        let waits: Vec<_> = (0..WAITS).map(|_| Waiter::current()).collect();
+        // Decided first to last, of which some are woken at once, and ended in the other order.
+        let mut wakeups: Vec<_> = waits.iter().map(decide).collect();
+        wakeups.drain(..WAITS / 2).for_each(Wakeup::wake);
+        waits.into_iter().rev().for_each(drop);
+        // Woken before: does not stay.
+        thread::park();
+        wakeups
+    };
+    for wakeup in thread::spawn(begins).join().unwrap() {
+        wakeup.wake();
+    }
+}
+
+/// Also where the handle that its waits share has gone, or has never been made.
+#[test]
+fn a_thread_waits_in_the_destructors_of_its_locals_too() {
+    use crate::chan::{self, Receiver, Sender};
+    use std::cell::RefCell;
+
+    struct Asks(Sender<usize>, Receiver<usize>);
+    impl Asks {
+        fn ask(&self, question: usize) {
+            self.0.send(question).unwrap();
+            assert_eq!(self.1.recv(), Ok(question));
+        }
+    }
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            (0..3).for_each(|question| self.ask(question));
+        }
+    }
+    thread_local! {
+        static ASKS: RefCell<Option<Asks>> = const { RefCell::new(None) };
+    }
+    for has_waited in [false, true] {
+        let ((tx, asked), (answers, rx)) = (chan::bounded(0), chan::bounded(0));
+        let ends = thread::spawn(move || {
+            ASKS.set(Some(Asks(tx, rx)));
+            if has_waited {
+                // What is made later goes first: the handle.
+                ASKS.with_borrow(|asks| asks.as_ref().unwrap().ask(7));
+            }
+        });
+        let mut questions = Vec::new();
+        for question in asked.iter() {
+            // Longer than anybody spins, as a rule.
+            thread::sleep(Duration::from_millis(2));
+            questions.push(question);
+            answers.send(question).unwrap();
+        }
+        assert_eq!(questions, if has_waited { vec![7, 0, 1, 2] } else { vec![0, 1, 2] });
+        ends.join().unwrap();
+    }
+}

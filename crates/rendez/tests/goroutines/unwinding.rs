@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use crate::setup::{Drops, OnDrop, in_time, runtime, text};
-use rendez::{chan, go, go_async, scope, yield_now};
+use rendez::{JoinHandle, chan, go, go_async, scope, yield_now};
 use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind, panic_any},
@@ -135,6 +135,81 @@ fn a_user_panic_whose_destructor_waits_is_not_interrupted_by_a_shutdown() {
         helper.join().unwrap();
         assert_eq!(tell.recv(), Ok(Ok(7)));
         assert_eq!(text(panics.join().unwrap_err().into_panic()), "user");
+    });
+}
+
+/// How many wait while they unwind is counted, and who does is noted at its stack: others come after it, there too.
+#[test]
+fn who_waited_while_it_unwound_leaves_nothing_behind_for_which_others_are_taken_for_what_they_are_not() {
+    in_time(|| {
+        let runtime = runtime(1);
+        let (ready, wait) = chan::bounded(0);
+        let ((panic, panics), (sleeper, sleepers)) = (chan::bounded(0), chan::bounded::<JoinHandle<()>>(0));
+        let (told, tell) = chan::bounded(1);
+        // It has its stack before the others.
+        let theirs = ready.clone();
+        let unwinds = runtime.spawn(move || {
+            let theirs_too = theirs.clone();
+            let _waits = OnDrop(move || {
+                theirs_too.send(()).unwrap();
+                // If it is interrupted it must not be in the midst of a destructor.
+                let ended = catch_unwind(AssertUnwindSafe(|| sleepers.recv().unwrap().join()));
+                told.send(ended.map(|ended| ended.unwrap_err().is_cancelled()).ok()).unwrap();
+            });
+            theirs.send(()).unwrap();
+            panics.recv().unwrap();
+            panic_any("second");
+        });
+        wait.recv().unwrap();
+        // One waits while it unwinds, and ends.
+        let first = runtime.spawn(|| {
+            let _waits = OnDrop(yield_now);
+            panic_any("first");
+        });
+        assert_eq!(text(first.join().unwrap_err().into_panic()), "first");
+        // The next one who does is taken for that: a shutdown does not interrupt it.
+        panic.send(()).unwrap();
+        wait.recv().unwrap();
+        // Who goes on where the first one was, meanwhile, does not unwind: the shutdown ends it.
+        let drops = Drops::default();
+        let token = drops.token();
+        let sleeps = runtime.spawn(move || {
+            let _token = token;
+            ready.send(()).unwrap();
+            rendez::sleep(Duration::MAX);
+        });
+        wait.recv().unwrap();
+        sleeper.send(sleeps).unwrap();
+        runtime.shutdown();
+        assert_eq!(tell.try_recv(), Ok(Some(true)), "it was interrupted");
+        assert_eq!(drops.count(), 1, "the other one was left behind");
+        assert_eq!(text(unwinds.join().unwrap_err().into_panic()), "second");
+    });
+}
+
+#[test]
+fn who_has_caught_a_panic_and_waited_before_that_is_ended_as_ever() {
+    in_time(|| {
+        let runtime = runtime(1);
+        let (ready, wait) = mpsc::channel();
+        let drops = Drops::default();
+        let token = drops.token();
+        let catches = runtime.spawn(move || {
+            let _token = token;
+            let caught = catch_unwind(|| {
+                let _waits = OnDrop(yield_now);
+                panic_any("user");
+            });
+            assert!(caught.is_err());
+            ready.send(()).unwrap();
+            rendez::sleep(Duration::MAX);
+        });
+        wait.recv().unwrap();
+        // The worker comes to this when that one has parked.
+        runtime.run(|| ());
+        runtime.shutdown();
+        assert_eq!(drops.count(), 1, "it was left behind");
+        assert!(catches.join().unwrap_err().is_cancelled());
     });
 }
 

@@ -380,6 +380,7 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::{Runtime, go};
+    use std::sync::atomic::AtomicBool;
 
     /// Whether what the caller starts now is taken for what serves a connection.
     fn serves() -> bool {
@@ -399,6 +400,36 @@ mod tests {
             assert!(serves());
             // To join it has ended the burst. Of each two bursts one is ours.
             (0..40_000).for_each(|round| assert!(!serves(), "round {round}"));
+        });
+    }
+
+    /// Also in a burst that begins without the loop.
+    #[test]
+    fn what_is_started_in_a_burst_is_numbered_from_the_first() {
+        let number = || {
+            let Goroutine(task) = crate::sched::current_goroutine().unwrap();
+            // SAFETY: it is the running goroutine's.
+            unsafe { task.as_ref() }.sibling.get()
+        };
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            let is_over = AtomicBool::new(false);
+            crate::scope(|s| {
+                s.go(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        crate::yield_now();
+                    }
+                });
+                for round in 0..200 {
+                    // And back from the other one, as a rule.
+                    crate::yield_now();
+                    let siblings = [go(number), go(number), go(number)];
+                    let numbers = siblings.map(|sibling| sibling.join().unwrap());
+                    // Or the other one would go on for ever.
+                    is_over.store(numbers != [0, 1, 2], Ordering::Relaxed);
+                    assert_eq!(numbers, [0, 1, 2], "round {round}");
+                }
+                is_over.store(true, Ordering::Relaxed);
+            });
         });
     }
 }
