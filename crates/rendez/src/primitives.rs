@@ -41,6 +41,7 @@ pub(crate) fn prefetch_to_write<T>(at: *const T) {
 /// Says that one seldom comes here, for the compiler to lay out what follows apart: what runs most often runs straight on. (Each jump that is
 /// taken ends what a processor fetches of the code at a time, and in a hand-over there are more of these than of anything else.)
 #[cold]
+#[inline]
 pub(crate) fn seldom() {}
 
 /// Says that it is seldom so: see [`seldom`].

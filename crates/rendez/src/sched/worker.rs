@@ -602,6 +602,7 @@ impl Worker {
         published.finished.store(published.finished.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
+    #[inline(always)]
     fn count(&self, fiber: &Fiber, counted: bool) {
         if rarely(fiber.counted.replace(counted) != counted) {
             let load = if counted { self.load.get() + 1 } else { self.load.get() - 1 };

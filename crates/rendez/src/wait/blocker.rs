@@ -54,6 +54,12 @@ const THREAD: usize = 2;
 #[cfg(not(loom))]
 const RESTING_THREAD: usize = 3;
 
+#[cfg(not(loom))]
+const OF_GOROUTINE: NonNull<()> = number(GOROUTINE);
+const OF_THREAD: NonNull<()> = number(THREAD);
+#[cfg(not(loom))]
+const OF_RESTING_THREAD: NonNull<()> = number(RESTING_THREAD);
+
 /// From here on it is a waker's table.
 const TABLES: usize = align_of::<RawWakerVTable>();
 const _: () = assert!(TABLES > 3);
@@ -71,7 +77,7 @@ impl Blocker {
     pub(super) fn current() -> Blocker {
         #[cfg(not(loom))]
         if let Some(Goroutine(task)) = sched::current_goroutine() {
-            return Blocker { data: task.as_ptr().cast_const().cast(), kind: number(GOROUTINE) };
+            return Blocker { data: task.as_ptr().cast_const().cast(), kind: OF_GOROUTINE };
         }
         seldom();
         Blocker::current_thread()
@@ -79,14 +85,14 @@ impl Blocker {
 
     #[cold]
     fn current_thread() -> Blocker {
-        Blocker { data: Arc::into_raw(this_thread()).cast(), kind: number(THREAD) }
+        Blocker { data: Arc::into_raw(this_thread()).cast(), kind: OF_THREAD }
     }
 
     #[cfg(not(loom))]
     fn resting_thread() -> Blocker {
         // Taken back by `open`.
         std::mem::forget(WaitingThread::new());
-        Blocker { data: Arc::into_raw(this_thread()).cast(), kind: number(RESTING_THREAD) }
+        Blocker { data: Arc::into_raw(this_thread()).cast(), kind: OF_RESTING_THREAD }
     }
 
     pub(super) fn task(waker: Waker) -> Blocker {
