@@ -55,11 +55,13 @@ fn is_near(word: &str, right: &str) -> bool {
     }
 }
 
-/// The error of an arm that begins with a pattern, as those of tokio's `select!` do.
+/// The error of an arm that begins with a pattern, as those of tokio's `select!` do. (`recv(rx) = v` begins with the operation, and lacks its
+/// arrow.)
 pub(super) fn pattern_first(input: ParseStream<'_>) -> Option<Error> {
     let ahead = input.fork();
     let pattern = ahead.call(Pat::parse_multi_with_leading_vert).ok()?;
-    let is_it = ahead.peek(Token![=]) && !ahead.peek(Token![=>]);
+    let is_operation = matches!(&pattern, Pat::TupleStruct(call) if Name::ALL.iter().any(|name| call.path.is_ident(name.text())));
+    let is_it = ahead.peek(Token![=]) && !ahead.peek(Token![=>]) && !is_operation;
     is_it.then(|| {
         let text = "the operation comes first, and then what it yields: `recv(rx) -> pattern => ..`, or of an event \
                     `wait(event) -> pattern => ..`";

@@ -181,6 +181,20 @@ fn an_arm_that_begins_with_its_pattern_is_told_so_and_the_others_are_read() {
 }
 
 #[test]
+fn who_writes_another_sign_for_the_arrow_is_not_told_that_the_operation_comes_first() {
+    for (arm, word) in [
+        (quote!(recv(rx) = v => v), "recv"),
+        (quote!(wait(event) = _ => 1), "wait"),
+        (quote!(recv(rx) == v => v), "recv"),
+    ] {
+        let (errors, arms) = told(quote!(recv(a) -> n => n, #arm, send(tx, 1) => 2));
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!(*error, format!("expected `-> PATTERN => BODY` or `=> BODY` after `{word}(..)`"));
+        assert_eq!(arms, ["recv a | n | n", "send tx 1 | - | 2"], "{arm}");
+    }
+}
+
+#[test]
 fn of_two_defaults_the_first_is_kept() {
     let (errors, arms) = told(quote!(default => 1, default(d) => 2));
     assert_eq!(errors, ["a second `default`: `select!` takes one at most", "the first `default` is here"]);

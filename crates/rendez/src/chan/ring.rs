@@ -190,9 +190,25 @@ mod tests {
 
     #[test]
     fn it_does_what_a_deque_does() {
-        let mut random = fastrand::Rng::with_seed(7);
+        does_what_a_deque_does(7, |_| 0);
+    }
+
+    /// They do so after as many values as nobody sends, and at the first that is put in before the others.
+    #[test]
+    fn its_counts_begin_again_at_zero() {
+        for seed in 0..100 {
+            does_what_a_deque_does(seed, |random| random.usize(..20).wrapping_neg());
+        }
+    }
+
+    fn does_what_a_deque_does(seed: u64, first_count: impl Fn(&mut fastrand::Rng) -> usize) {
+        let mut random = fastrand::Rng::with_seed(seed);
         let (mut ring, mut deque) = (Ring::new(), VecDeque::new());
         for i in 0..20_000 {
+            if deque.is_empty() {
+                ring.head = first_count(&mut random);
+                ring.tail = ring.head;
+            }
             match random.u32(..8) {
                 0 => (push(&mut ring, i, true), deque.push_front(i)),
                 1..4 => (push(&mut ring, i, false), deque.push_back(i)),
@@ -204,8 +220,32 @@ mod tests {
                 }
                 _ => (assert_eq!(pop(&mut ring), deque.pop_front()), ()),
             };
-            assert_eq!(ring.len(), deque.len());
+            assert_eq!((ring.len(), ring.is_empty()), (deque.len(), deque.is_empty()));
         }
+    }
+
+    #[test]
+    fn what_is_left_is_dropped_where_its_counts_begin_again() {
+        let count = Rc::new(());
+        for (len, first_count) in
+            [(3, usize::MAX), (4, usize::MAX - 1), (9, usize::MAX - 8), (9, usize::MAX - 2)]
+        {
+            let mut ring = Ring::new();
+            (ring.head, ring.tail) = (first_count, first_count);
+            (0..len).for_each(|_| push(&mut ring, count.clone(), false));
+            assert_eq!(Rc::strong_count(&count), 1 + len);
+            drop(ring);
+            assert_eq!(Rc::strong_count(&count), 1);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "at most usize::MAX values")]
+    fn of_zero_sized_values_there_are_no_more_than_can_be_counted() {
+        // (To drop so many takes long.)
+        let mut ring = std::mem::ManuallyDrop::new(Ring::new());
+        (ring.head, ring.tail) = (5, 4);
+        push(&mut ring, (), false);
     }
 
     #[test]
@@ -214,6 +254,10 @@ mod tests {
         (0..1000).for_each(|_| push(&mut ring, (), false));
         assert_eq!((ring.len(), ring.bytes()), (1000, 0));
         assert_eq!(std::iter::from_fn(|| pop(&mut ring)).count(), 1000);
+        (ring.head, ring.tail) = (usize::MAX, usize::MAX);
+        (0..10).for_each(|i| push(&mut ring, (), i % 2 == 0));
+        assert_eq!((ring.len(), ring.bytes()), (10, 0));
+        assert_eq!(std::iter::from_fn(|| pop(&mut ring)).count(), 10);
     }
 
     #[test]

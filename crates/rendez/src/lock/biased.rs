@@ -267,6 +267,8 @@ mod tests {
             assert!(!lock.is_biased(), "{chance}");
             take(&lock, me, 2);
             assert!(lock.is_biased(), "{chance}");
+            // Each time by another chance: what its owner does late, at the one before, is nothing to it.
+            assert_eq!(lock.word.load(Ordering::Relaxed), me + chance);
             take(&lock, other, 1);
             assert!(!lock.is_biased(), "{chance}");
             total += u64::from(needed) + 4;

@@ -124,3 +124,29 @@ mod modelled {
 
 #[cfg(loom)]
 pub(super) use modelled::{heavy, is_there, light, me};
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Neither is a word that looks biased to a worker one that says that the lock is free or held, nor anything to who is no worker.
+    #[test]
+    fn numbers_leave_room_for_what_else_a_word_says() {
+        let number = || {
+            std::thread::spawn(|| {
+                assert_eq!(me(), NOBODY);
+                adopt();
+                let number = worker().unwrap();
+                disown();
+                assert_eq!((me(), worker()), (NOBODY, None));
+                number
+            })
+        };
+        let mut numbers = [number(), number(), number()].map(|thread| thread.join().unwrap());
+        for number in numbers {
+            assert!(number >= STEP && number.is_multiple_of(STEP) && number < NOBODY - STEP, "{number}");
+        }
+        numbers.sort_unstable();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+    }
+}

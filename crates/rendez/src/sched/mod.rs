@@ -201,13 +201,13 @@ pub(crate) fn is_worker_here(shared: *const WorkerShared) -> bool {
     unsafe { WORKER.get().as_ref() }.is_some_and(|worker| ptr::eq(worker.shared, shared))
 }
 
-/// The goroutine in the middle of which this thread is, and the addresses of its stack. `None` if it is in none, or the goroutine is
-/// about to be over.
+/// The goroutine in the middle of which this thread is, and the addresses of its stack. `None` if it is in none, or between two, or the
+/// goroutine is about to be over.
 ///
 /// A worker writes what runs, and its fiber, before it says by an odd number of switches that something runs, and touches
-/// them again only after the number is even again, or where one goroutine passes on to another one: both are there then, and for some
-/// instructions, which nothing but a signal from outside can interrupt, the name is the one's and the stack the other's. Before a
-/// goroutine's books may go, its fiber is marked.
+/// them again only after the number is even again, or where one goroutine passes on to another one. Then both are there, but for some
+/// instructions the name may be the one's and the stack the other's: before these the tick goes on, and after them the number of switches,
+/// which else is the tick's. Before a goroutine's books may go, its fiber is marked.
 ///
 /// # Safety
 /// Called in a signal handler, and not used beyond it.
@@ -215,7 +215,7 @@ pub(crate) unsafe fn interrupted() -> Option<(&'static Header, std::ops::Range<u
     // SAFETY: as in `with_worker`; between the two stores of `switches` task and fiber are there, until the mark is set.
     unsafe {
         let worker = WORKER.get().as_ref()?;
-        if !worker.shared.is_running() {
+        if !worker.is_within_burst() {
             return None;
         }
         compiler_fence(Ordering::Acquire);

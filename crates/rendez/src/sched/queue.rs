@@ -259,6 +259,13 @@ mod tests {
 
     struct Item(AtomicPtr<Item>);
 
+    impl Item {
+        /// With a link to `stranger`, as one has that was in a queue before.
+        fn made(stranger: &mut Item) -> *mut Item {
+            Box::into_raw(Box::new(Item(AtomicPtr::new(stranger))))
+        }
+    }
+
     impl Linked for Item {
         fn link(&self) -> &AtomicPtr<Item> {
             &self.0
@@ -270,20 +277,21 @@ mod tests {
         const DISTANCE: u32 = 5;
         let mut random = fastrand::Rng::with_seed(11);
         let queue = RunQueue::new();
+        let mut stranger = Item(AtomicPtr::new(ptr::null_mut()));
         // What is queued, and how many of these have been shown.
         let (mut model, mut shown) = (VecDeque::new(), 0);
         for _ in 0..20_000 {
             // Now it fills, and now it runs empty.
             match random.u32(0..3) {
                 0 if random.u32(0..8) == 0 => {
-                    let item = Box::into_raw(Box::new(Item(AtomicPtr::new(ptr::null_mut()))));
+                    let item = Item::made(&mut stranger);
                     // SAFETY: just made, in no queue, and freed after it has been popped.
                     unsafe { queue.push_first(item) };
                     model.push_front(item);
                     shown += 1;
                 }
                 0 if random.u32(0..1000) < 960 => {
-                    let item = Box::into_raw(Box::new(Item(AtomicPtr::new(ptr::null_mut()))));
+                    let item = Item::made(&mut stranger);
                     // SAFETY: just made, in no queue, and freed after it has been popped.
                     unsafe { queue.push(item) };
                     model.push_back(item);

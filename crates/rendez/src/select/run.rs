@@ -306,6 +306,17 @@ mod tests {
                 assert!(taken.into_iter().eq(0..len));
             }
         }
+        // As of many, who lie in a slice.
+        for len in 1..=Few::MOST {
+            for _ in 0..100 {
+                let (mut few, mut many) = (Few::in_order(), (0..len).collect::<Vec<_>>());
+                for left in (1..=len).rev() {
+                    let drawn = fastrand::usize(..left);
+                    assert_eq!(few.take(drawn, left), many[drawn]);
+                    many.swap(drawn, left - 1);
+                }
+            }
+        }
         let draws = (0..4).flat_map(|a| (0..3).flat_map(move |b| (0..2).map(move |c| [a, b, c, 0])));
         let orders = draws.map(|draws| {
             let mut order = Few::in_order();

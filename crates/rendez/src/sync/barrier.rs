@@ -13,6 +13,7 @@ use crate::select::EventFuture;
 use crate::{
     label::{Label, Made},
     lock::SpinLock,
+    primitives::atomic::{AtomicUsize, Ordering},
     select::{self, Patience},
     wait::{End, Node, Reason, Status, Thing, WaitQueue},
 };
@@ -40,14 +41,11 @@ use std::{
 /// ```
 pub struct Barrier {
     number: usize,
-    arrivals: SpinLock<Arrivals>,
+    /// How many are queued at the present meeting. Touched under the lock of the queue, but read for reports.
+    came: AtomicUsize,
+    arrivals: SpinLock<WaitQueue>,
     label: Label,
     made: Made,
-}
-
-struct Arrivals {
-    count: usize,
-    queue: WaitQueue,
 }
 
 impl UnwindSafe for Barrier {}
@@ -60,7 +58,8 @@ impl Barrier {
     pub const fn new(number: usize) -> Barrier {
         Barrier {
             number,
-            arrivals: SpinLock::new(Arrivals { count: 0, queue: WaitQueue::new() }),
+            came: AtomicUsize::new(0),
+            arrivals: SpinLock::new(WaitQueue::new()),
             label: Label::new(),
             made: Made::here(),
         }
@@ -72,7 +71,8 @@ impl Barrier {
     pub fn new(number: usize) -> Barrier {
         Barrier {
             number,
-            arrivals: SpinLock::new(Arrivals { count: 0, queue: WaitQueue::new() }),
+            came: AtomicUsize::new(0),
+            arrivals: SpinLock::new(WaitQueue::new()),
             label: Label::new(),
             made: Made::here(),
         }
@@ -143,21 +143,23 @@ impl Request for Arrive<'_> {
     }
 
     fn tell(&self, things: &mut Vec<Thing>) {
-        let Barrier { number, arrivals, label, made } = self.barrier;
-        let end = End::Arrivals { came: arrivals.lock().count, number: *number };
+        let Barrier { number, came, label, made, .. } = self.barrier;
+        let end = End::Arrivals { came: came.load(Ordering::Relaxed), number: *number };
         things.push(Thing { name: label.get(), made: made.get(), ..Thing::new("barrier", end) });
     }
 
     /// The last one comes.
     fn attempt(&mut self) -> bool {
-        let mut arrivals = self.barrier.arrivals.lock();
-        if arrivals.count + 1 < self.barrier.number {
+        let Barrier { number, came, arrivals, .. } = self.barrier;
+        let mut arrivals = arrivals.lock();
+        let before = came.load(Ordering::Relaxed);
+        if before + 1 < *number {
             return false;
         }
         // All under one hold of the lock, so that nobody is among them who comes for the next meeting.
-        let mut wakeups = Vec::with_capacity(arrivals.count);
-        arrivals.count = 0;
-        while let Some(winner) = arrivals.queue.pop_winner() {
+        let mut wakeups = Vec::with_capacity(before);
+        came.store(0, Ordering::Relaxed);
+        while let Some(winner) = arrivals.pop_winner() {
             wakeups.push(winner.complete(Status::Done));
         }
         drop(arrivals);
@@ -168,21 +170,24 @@ impl Request for Arrive<'_> {
 
     /// Another one comes.
     unsafe fn queue(&mut self, node: &Node) -> bool {
-        let mut arrivals = self.barrier.arrivals.lock();
-        if arrivals.count + 1 >= self.barrier.number {
+        let Barrier { number, came, arrivals, .. } = self.barrier;
+        let mut arrivals = arrivals.lock();
+        let before = came.load(Ordering::Relaxed);
+        if before + 1 >= *number {
             return false;
         }
-        arrivals.count += 1;
+        came.store(before + 1, Ordering::Relaxed);
         // SAFETY: passed on.
-        unsafe { arrivals.queue.push(node) };
+        unsafe { arrivals.push(node) };
         true
     }
 
     unsafe fn leave(&mut self, node: &Node) {
-        let mut arrivals = self.barrier.arrivals.lock();
+        let Barrier { came, arrivals, .. } = self.barrier;
+        let mut arrivals = arrivals.lock();
         // SAFETY: passed on.
-        if unsafe { arrivals.queue.remove(node) } {
-            arrivals.count -= 1;
+        if unsafe { arrivals.remove(node) } {
+            came.store(came.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         }
     }
 
@@ -212,5 +217,27 @@ impl Future for BarrierFuture<'_> {
 impl fmt::Debug for BarrierFuture<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BarrierFuture").field(&self.0).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Arrive, Barrier, End, Request};
+    use std::{sync::mpsc, thread, time::Duration};
+
+    /// Whoever asks may be anywhere.
+    #[test]
+    fn a_barrier_tells_of_itself_also_while_its_lock_is_held() {
+        static BARRIER: Barrier = Barrier::new(3);
+        let held = BARRIER.arrivals.lock();
+        let (tx, rx) = mpsc::channel();
+        thread::spawn(move || {
+            let mut things = Vec::new();
+            Arrive { barrier: &BARRIER, is_last: false }.tell(&mut things);
+            tx.send(things).unwrap();
+        });
+        let told = rx.recv_timeout(Duration::from_secs(20));
+        drop(held);
+        assert_eq!(told.unwrap()[0].end, End::Arrivals { came: 0, number: 3 });
     }
 }

@@ -1,7 +1,9 @@
 //! What a wait is woken by is used once or dropped once, whatever way the wait goes.
 
-use super::{Waiter, WakeBatch, Wakeup};
+use super::{Node, Outcome, Searcher, Status, WaitQueue, Waiter, WakeBatch, Wakeup, Wanted, queue::Winner};
 use std::{
+    array,
+    collections::VecDeque,
     ptr,
     sync::{
         Arc,
@@ -223,5 +225,95 @@ fn a_thread_waits_in_the_destructors_of_its_locals_too() {
         }
         assert_eq!(questions, if has_waited { vec![7, 0, 1, 2] } else { vec![0, 1, 2] });
         ends.join().unwrap();
+    }
+}
+
+#[test]
+fn of_those_who_wait_the_oldest_is_won_that_is_wanted_and_not_decided() {
+    const MANY: usize = 5;
+    /// Whom each of these ways to win one is for.
+    type Way = (fn(&mut WaitQueue) -> Option<Winner>, fn(bool) -> bool);
+    let ways: [Way; 3] = [
+        (WaitQueue::pop_winner, |_| true),
+        (WaitQueue::pop_winner_with_packet, |brings| brings),
+        (|queue| queue.pop_winner_where(Wanted::NoPacket, Searcher::Plain).unwrap(), |brings| !brings),
+    ];
+    let mut random = fastrand::Rng::with_seed(5);
+    for _ in 0..5000 {
+        let waiters: [_; MANY] = array::from_fn(|_| Waiter::task(Waker::noop().clone()));
+        let brings: [bool; MANY] = array::from_fn(|_| random.bool());
+        let mut packets = [0_u64; MANY];
+        let nodes: [_; MANY] = array::from_fn(|i| {
+            let packet = if brings[i] { (&raw mut packets[i]).cast() } else { ptr::null_mut() };
+            Node::new(&waiters[i], i as u32, packet)
+        });
+        let (mut queue, mut model) = (WaitQueue::new(), VecDeque::new());
+        for (i, node) in nodes.iter().enumerate() {
+            // SAFETY: it is in no queue, and stays where it is until it has been taken out, below.
+            unsafe { queue.push(node) };
+            model.push_back(i);
+        }
+        for _ in 0..4 {
+            for waiter in &waiters {
+                // By another arm, or because its owner has given up.
+                match random.u32(..6) {
+                    0 if waiter.is_open() => drop(decide(waiter)),
+                    1 => _ = waiter.cancel(),
+                    _ => {}
+                }
+            }
+            let (won, expected) = if !queue.is_empty() && random.u32(..4) == 0 {
+                let expected = model.pop_front().filter(|&i| waiters[i].is_open());
+                (queue.pop_front(), expected)
+            } else {
+                let (pop, is_for) = ways[random.usize(..ways.len())];
+                let expected = model.iter().copied().find(|&i| is_for(brings[i]) && waiters[i].is_open());
+                // Those before it that are not open have gone, if they have been looked at.
+                model.retain(|&i| !is_for(brings[i]) || expected.is_some_and(|won| i > won));
+                (pop(&mut queue), expected)
+            };
+            assert_eq!(won.is_some(), expected.is_some());
+            if let (Some(won), Some(expected)) = (won, expected) {
+                assert!(!waiters[expected].is_open(), "another one has been won");
+                assert_eq!(!won.packet().is_null(), brings[expected]);
+                drop(won.complete(Status::Done));
+                assert_eq!(waiters[expected].outcome(), Some(Outcome::Arm(expected)));
+            }
+        }
+        for (i, node) in nodes.iter().enumerate() {
+            // SAFETY: if it is queued, it is here.
+            assert_eq!(unsafe { queue.remove(node) }, model.contains(&i));
+        }
+        assert!(queue.is_empty());
+    }
+}
+
+/// An owner that holds its own wait for a moment is waited for, also by who has found the oldest decided.
+#[test]
+fn who_looks_for_a_peer_waits_for_an_owner_that_holds_its_wait() {
+    let ways: [fn(&mut WaitQueue) -> Option<Winner>; 2] =
+        [WaitQueue::pop_winner, WaitQueue::pop_winner_with_packet];
+    for (pop, is_decided) in ways.into_iter().flat_map(|pop| [(pop, false), (pop, true)]) {
+        let waiters: [_; 2] = array::from_fn(|_| Waiter::task(Waker::noop().clone()));
+        let mut packet = 0_u64;
+        let nodes: [_; 2] = array::from_fn(|i| Node::new(&waiters[i], i as u32, (&raw mut packet).cast()));
+        let mut queue = WaitQueue::new();
+        // SAFETY: they are in no queue, and stay where they are until they have been taken out, below.
+        nodes.iter().for_each(|node| unsafe { queue.push(node) });
+        if is_decided {
+            waiters[0].cancel();
+        }
+        let held = &waiters[usize::from(is_decided)];
+        assert!(held.hold());
+        thread::scope(|s| {
+            s.spawn(|| {
+                thread::sleep(Duration::from_millis(5));
+                held.release();
+            });
+            drop(pop(&mut queue).expect("it lets go").complete(Status::Done));
+        });
+        assert_eq!(held.outcome(), Some(Outcome::Arm(usize::from(is_decided))));
+        // SAFETY: as above.
+        assert_eq!(unsafe { queue.remove(&nodes[1]) }, !is_decided);
     }
 }

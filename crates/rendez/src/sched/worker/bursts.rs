@@ -78,6 +78,11 @@ impl Worker {
         compiler_fence(Ordering::Release);
     }
 
+    /// Whether something runs here, and is not just passing on to another one. For a handler on this thread.
+    pub(in crate::sched) fn is_within_burst(&self) -> bool {
+        self.shared.published.switches.load(Ordering::Relaxed) == self.tick.get().wrapping_mul(2) | 1
+    }
+
     /// Whether a goroutine that has started is ready here.
     #[inline(always)]
     pub(in crate::sched) fn has_started(&self) -> bool {
@@ -151,6 +156,8 @@ impl Worker {
         is_to_fetch: impl FnOnce() -> bool,
     ) -> *const Fiber {
         self.tick.set(tick);
+        // Before a handler may see the name of the one with the stack of the other.
+        compiler_fence(Ordering::Release);
         // SAFETY: passed on. (Where there is another budget there is a harness, and nobody passes.)
         unsafe { self.burst_begins(task, fiber, tick, BUDGET - 1) };
         // What is called last, and returns what it finds itself, costs nothing where it is not called, not even registers to be saved.
@@ -188,5 +195,35 @@ impl Worker {
     fn meet_probe(&self) -> *const Fiber {
         self.shared.counters.take_probe();
         self.fiber.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Runtime, sched};
+
+    #[test]
+    fn a_handler_sees_who_runs_and_nobody_where_one_passes_on_to_another() {
+        // SAFETY: as in a handler.
+        let seen = || unsafe { sched::interrupted() }.map(|(task, _)| task.id);
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            crate::scope(|s| {
+                for _ in 0..2 {
+                    s.go(|| {
+                        for _ in 0..100 {
+                            assert_eq!(seen(), sched::current_id());
+                            sched::with_worker(|worker| {
+                                let tick = &worker.unwrap().tick;
+                                let now = tick.replace(tick.get().wrapping_add(1));
+                                let passing = seen();
+                                tick.set(now);
+                                assert_eq!(passing, None);
+                            });
+                            crate::yield_now();
+                        }
+                    });
+                }
+            });
+        });
     }
 }

@@ -403,6 +403,59 @@ mod tests {
         });
     }
 
+    /// How many times in a row `operation` does not make the goroutine that runs yield, and the next one does.
+    fn until_it_yields(operation: impl Fn(&Worker)) -> usize {
+        let yields = || crate::sched::with_worker(|worker| worker.unwrap().shared.counters.yields.get());
+        let before = yields();
+        (0..10 * BUDGET as usize)
+            .take_while(|_| {
+                crate::sched::with_worker(|worker| operation(worker.unwrap()));
+                yields() == before
+            })
+            .count()
+    }
+
+    /// Also one that begins without the loop.
+    #[test]
+    fn a_burst_may_do_as_much_as_its_budget_says_and_no_more() {
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            let is_over = AtomicBool::new(false);
+            crate::scope(|s| {
+                s.go(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        crate::yield_now();
+                    }
+                });
+                let ways: [fn(&Worker); 3] =
+                    [Worker::spend_budget, Worker::spend_budget_on_call, |worker| _ = worker.poll_budget()];
+                let [all, calls] = [BUDGET - 1, BUDGET / CALL - 1].map(|count| count as usize);
+                for round in 0..200 {
+                    // And back from the other one, as a rule.
+                    crate::yield_now();
+                    let counts = ways.map(until_it_yields);
+                    // Or the other one would go on for ever.
+                    is_over.store(counts != [all, calls, all], Ordering::Relaxed);
+                    assert_eq!(counts, [all, calls, all], "round {round}");
+                }
+                is_over.store(true, Ordering::Relaxed);
+            });
+        });
+    }
+
+    #[test]
+    fn a_poll_whose_budget_is_used_up_is_told_so_some_times_and_then_goes_on() {
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            let asked = crate::go_async(async {
+                let answer = || crate::sched::poll_budget();
+                // How many answers in a row are these.
+                let row = |wanted| (0..).take_while(|_| answer() == wanted).count() as i32;
+                [row(true), row(false), row(true), row(false)]
+            });
+            // (The one with which a row ends belongs to the next one; and the first after the refusals begins the budget anew.)
+            assert_eq!(asked.join().unwrap(), [BUDGET - 1, REFUSALS - 1, BUDGET - 1, REFUSALS - 1]);
+        });
+    }
+
     /// Also in a burst that begins without the loop.
     #[test]
     fn what_is_started_in_a_burst_is_numbered_from_the_first() {
