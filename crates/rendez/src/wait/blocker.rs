@@ -146,7 +146,6 @@ impl Blocker {
             // wake-up that the parked goroutine gets.
             return unsafe { sched::ready(goroutine) };
         }
-        seldom();
         self.wake_other();
     }
 

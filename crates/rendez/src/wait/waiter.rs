@@ -6,7 +6,7 @@ use crate::{
     primitives::{
         UnsafeCell,
         atomic::{AtomicUsize, Ordering},
-        rarely, seldom,
+        seldom,
     },
     time::Instant,
 };
@@ -242,7 +242,7 @@ impl Waiter {
 
     #[inline]
     fn decode(word: usize) -> Option<Outcome> {
-        if rarely(word & STATE != DONE) {
+        if word & STATE != DONE {
             return None;
         }
         Some(match word >> CODE_SHIFT {
