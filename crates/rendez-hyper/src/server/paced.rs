@@ -26,15 +26,25 @@ const EXPECT: Duration = Duration::from_millis(500);
 /// As much is read of it at once.
 const PIECE: usize = 16 * 1024;
 
+/// A limit is looked at in so many parts. The system does not tell of every byte that is taken, so a write is polled after each part whether
+/// there is room: who takes nothing is given up after one part more than the limit at the latest.
+const PARTS: u32 = 4;
+
 /// An IO whose writes fail when nothing has been taken for as long as `limit`. A write that succeeds at once costs nothing more.
 pub(super) struct Paced<I> {
     io: I,
     limit: Option<Duration>,
     /// While a write waits.
-    alarm: Option<Pin<Box<SleepFuture>>>,
+    alarm: Option<Alarm>,
     end: End,
     /// Whether more may come although the connection ends: the last request had a body.
     expects: Arc<AtomicBool>,
+}
+
+struct Alarm {
+    part: Pin<Box<SleepFuture>>,
+    /// How many parts are over.
+    over: u32,
 }
 
 /// How far our side has come in ending the connection.
@@ -62,11 +72,17 @@ impl<I> Paced<I> {
             return result;
         }
         let Some(limit) = self.limit else { return Poll::Pending };
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(time::sleep_async(limit)));
-        alarm.as_mut().poll(cx).map(|()| {
-            let what = format!("the other side has taken nothing for {limit:?}");
-            Err(io::Error::new(io::ErrorKind::TimedOut, what))
-        })
+        let part = || time::sleep_async(limit / PARTS);
+        let alarm = self.alarm.get_or_insert_with(|| Alarm { part: Box::pin(part()), over: 0 });
+        while alarm.part.as_mut().poll(cx).is_ready() {
+            alarm.over += 1;
+            if alarm.over == PARTS {
+                let what = format!("the other side has taken nothing for {limit:?}");
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)));
+            }
+            alarm.part.set(part());
+        }
+        Poll::Pending
     }
 }
 

@@ -147,9 +147,20 @@ impl<T: AsFd> Fd<T> {
     fn run_slowly<R>(&self, side: Side, mut call: impl FnMut(&T) -> io::Result<(R, bool)>) -> io::Result<R> {
         let deadline = self.deadline(side);
         loop {
-            self.wait(side, deadline)?;
+            let late = match self.wait(side, deadline) {
+                Ok(()) => None,
+                // There may be room for a part, of which the system does not tell: see `poll::TRIES_AFTER`.
+                Err(error) if side == Side::Write && error.kind() == io::ErrorKind::TimedOut => {
+                    self.source.may_be_ready(side);
+                    Some(error)
+                }
+                Err(error) => return Err(error),
+            };
             if let Some(result) = self.attempt(side, &mut call) {
                 return result;
+            }
+            if let Some(error) = late {
+                return Err(error);
             }
         }
     }

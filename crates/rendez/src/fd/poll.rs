@@ -1,4 +1,6 @@
 //! Operations by polls, for the traits of the `futures` crates: between two polls of one side its wait is kept here.
+//!
+//! A poll of a wait that is still open attempts nothing, but for a write that has waited for [`TRIES_AFTER`]: see there.
 
 use super::{Fd, Queued, Side, Source};
 use crate::{
@@ -12,7 +14,13 @@ use std::{
     pin::Pin,
     ptr,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
+
+/// A write that has waited for so long and is polled for whatever reason is attempted anew. Linux tells that a socket can be written to when
+/// a third of what its buffer may hold is free (`sk_stream_is_writeable`), which may be a megabyte: a peer that reads slowly takes a long
+/// time for that, and a caller with a limit to how long *nothing* is taken could not tell it from one that is gone.
+const TRIES_AFTER: Duration = Duration::from_millis(10);
 
 /// What has a descriptor to wait for.
 pub(crate) trait Descriptor {
@@ -34,6 +42,8 @@ struct Slot {
     /// While the node is queued.
     waiter: Option<Waiter>,
     node: Node,
+    /// When it was queued last.
+    since: Instant,
     /// The clock of a runtime under test stands while the node is queued.
     hold: Option<Hold>,
     _pinned: PhantomPinned,
@@ -50,14 +60,19 @@ impl Polled {
         Polled { side, slot: None }
     }
 
-    /// Whether a wait is open, whose waker is now that of `cx`.
+    /// Whether a wait is open that is to be kept, whose waker is now that of `cx`.
     fn is_waiting(&mut self, cx: &Context<'_>) -> bool {
         let Some(slot) = &self.slot else { return false };
         let Some(waiter) = &slot.waiter else { return false };
-        if waiter.poll(cx.waker()).is_none() {
+        let waits = waiter.poll(cx.waker()).is_none();
+        if waits && !(self.side == Side::Write && slot.since.elapsed() >= TRIES_AFTER) {
             return true;
         }
+        let source = slot.source;
         self.leave();
+        if waits {
+            source.may_be_ready(self.side);
+        }
         false
     }
 
@@ -92,7 +107,14 @@ impl Polled {
             let source = fd.source();
             let slot = self.slot.get_or_insert_with(|| {
                 let node = Node::new(ptr::null(), 0, ptr::null_mut());
-                Box::pin(Slot { source, waiter: None, node, hold: None, _pinned: PhantomPinned })
+                Box::pin(Slot {
+                    source,
+                    waiter: None,
+                    node,
+                    since: Instant::now(),
+                    hold: None,
+                    _pinned: PhantomPinned,
+                })
             });
             // SAFETY: nothing is moved that is queued.
             let slot = unsafe { slot.as_mut().get_unchecked_mut() };
@@ -102,6 +124,7 @@ impl Polled {
             // SAFETY: node and waiter are pinned in their box, and leave the queue before it ends.
             match unsafe { source.queue(fd.as_fd(), self.side, &slot.node) } {
                 Ok(Queued::Waits) => {
+                    slot.since = Instant::now();
                     slot.hold = harness::hold();
                     return Poll::Pending;
                 }

@@ -252,6 +252,14 @@ impl Source {
         }
     }
 
+    /// Somebody has a reason to attempt it though no edge was told: as if one had been.
+    #[cold]
+    pub(crate) fn may_be_ready(&self, side: Side) {
+        let mut told = [None; 2];
+        told[side as usize] = Some(Readiness::Once);
+        self.is_told(told);
+    }
+
     #[cold]
     fn wake_all(&self, side: usize) {
         let mut batch = WakeBatch::new();

@@ -24,7 +24,8 @@ use std::{
 /// A stream with the `AsyncRead` and `AsyncWrite` of the `futures` crates, to be used on any executor. Behind the feature
 /// `futures-io`.
 ///
-/// Time-outs of the stream don't count here. Closing it (`poll_close`) ends the direction in which it writes; but what a process reads ends
+/// Time-outs of the stream don't count here. Who has one of his own for writes polls the write once more when it is over: one that has waited for
+/// 10 ms looks then whether there is room, of which the system tells late (when a third of a socket's buffer is free). Closing it (`poll_close`) ends the direction in which it writes; but what a process reads ends
 /// when the pipe to it is dropped.
 ///
 /// # Examples

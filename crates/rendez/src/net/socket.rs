@@ -33,7 +33,8 @@ macro_rules! socket {
             self.inner.set_limit(Side::Read, limit)
         }
 
-        /// As [`set_read_timeout`](Self::set_read_timeout), for writing and sending.
+        /// As [`set_read_timeout`](Self::set_read_timeout), for writing and sending. When the time is over it is looked once more whether there
+        /// is room: the system tells of it late, when a third of a socket's buffer is free, and a peer may take long for that who reads slowly.
         ///
         /// # Errors
         /// The same.
