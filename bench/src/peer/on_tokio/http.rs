@@ -19,18 +19,20 @@ async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible
     Ok(Response::new(Full::new(Bytes::from_static(load::BODY.as_bytes()))))
 }
 
-pub(crate) fn hello_world(tell: Tell) -> Body {
+/// The load on a server that has a task for each connection, which does `serve`.
+fn served<F>(tell: Tell, serve: fn(TcpStream) -> F) -> Body
+where
+    F: Future<Output: Send> + Send + 'static,
+{
     Body::value(move |ms| {
-        let addr = on(shared_runtime(), async {
+        let addr = on(shared_runtime(), async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let addr = listener.local_addr().expect("it has an address");
             tokio::spawn(async move {
                 loop {
                     let (stream, _) = listener.accept().await.expect("a connection");
                     stream.set_nodelay(true).expect("it is connected");
-                    tokio::spawn(
-                        http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(hello)),
-                    );
+                    tokio::spawn(serve(stream));
                 }
             });
             addr
@@ -39,8 +41,11 @@ pub(crate) fn hello_world(tell: Tell) -> Body {
     })
 }
 
+pub(crate) fn hello_world(tell: Tell) -> Body {
+    served(tell, |stream| http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(hello)))
+}
+
 async fn converse(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
     let mut conversation = Conversation::new();
     loop {
         match stream.read(conversation.room()).await? {
@@ -51,18 +56,5 @@ async fn converse(mut stream: TcpStream) -> io::Result<()> {
 }
 
 pub(crate) fn plain(tell: Tell) -> Body {
-    Body::value(move |ms| {
-        let addr = on(shared_runtime(), async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            let addr = listener.local_addr().expect("it has an address");
-            tokio::spawn(async move {
-                loop {
-                    let (stream, _) = listener.accept().await.expect("a connection");
-                    tokio::spawn(converse(stream));
-                }
-            });
-            addr
-        });
-        load::on(addr, ms, tell)
-    })
+    served(tell, converse)
 }

@@ -201,6 +201,12 @@ pub(crate) fn is_worker_here(shared: *const WorkerShared) -> bool {
     unsafe { WORKER.get().as_ref() }.is_some_and(|worker| ptr::eq(worker.shared, shared))
 }
 
+/// How often the worker that this thread is has switched: odd while it runs a goroutine. For a signal handler.
+pub(crate) fn switches_here() -> Option<u32> {
+    // SAFETY: as in `with_worker`.
+    unsafe { WORKER.get().as_ref() }.map(|worker| worker.shared.switches())
+}
+
 /// The goroutine in the middle of which this thread is, and the addresses of its stack. `None` if it is in none, or between two, or the
 /// goroutine is about to be over.
 ///

@@ -225,7 +225,7 @@ impl Monitor {
                 {
                     seen.was_blocked = is_blocked;
                     if reports && !seen.told {
-                        seen.told = report(&runtime, index, shared, time, busy, waits);
+                        seen.told = report(&runtime, index, shared, seen.switches, time, busy, waits);
                         look.is_quiet &= seen.told;
                     }
                 }
@@ -285,18 +285,19 @@ impl Monitor {
     }
 }
 
-/// Looks at the goroutine, and tells of it if it still runs; whether it has. (A thread that the system does not let run
+/// Looks at the goroutine that has run since the number of `switches` was that, and tells of it if it still does; whether it has. (A thread that the system does not let run
 /// does not answer in time, and is asked again at the next look.)
 fn report(
     runtime: &Shared,
     index: usize,
     shared: &'static WorkerShared,
+    switches: u32,
     held: Duration,
     busy: Duration,
     waits: &mut Option<WaitingThread>,
 ) -> bool {
     *waits = None;
-    let snapshot = stuck::look_at(shared);
+    let snapshot = stuck::look_at(shared, switches);
     let is_told = snapshot.is_some();
     if let Some(snapshot) = snapshot {
         shared.counters.note_stuck();
@@ -337,4 +338,34 @@ fn sleep_until_woken(limit: Option<Duration>) -> bool {
         }
     }
     true
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{Runtime, sched::with_worker};
+    use std::sync::{atomic::AtomicBool, mpsc};
+
+    #[test]
+    fn a_goroutine_that_runs_instead_of_the_one_that_is_meant_is_not_told_of() {
+        static IS_LOOKED_AT: AtomicBool = AtomicBool::new(false);
+        stuck::prepare().unwrap();
+        let (tell, told) = mpsc::channel();
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let busy = runtime.spawn(move || {
+            tell.send(with_worker(|worker| worker.unwrap().shared)).unwrap();
+            while !IS_LOOKED_AT.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        let shared = told.recv().unwrap();
+        let switches = shared.switches();
+        assert!(!switches.is_multiple_of(2));
+        // A machine that is busy may not let the thread answer in time.
+        while stuck::look_at(shared, switches).is_none() {}
+        let another = stuck::look_at(shared, switches.wrapping_sub(2));
+        IS_LOOKED_AT.store(true, Ordering::Relaxed);
+        busy.join().unwrap();
+        assert!(another.is_none());
+    }
 }

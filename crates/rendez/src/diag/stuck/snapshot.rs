@@ -62,6 +62,8 @@ const REFUSED: u32 = 4;
 struct Question {
     state: AtomicU32,
     worker: AtomicPtr<WorkerShared>,
+    /// The worker's number of switches while it runs the goroutine that is meant.
+    switches: AtomicU32,
     answer: UnsafeCell<Buffer>,
 }
 
@@ -71,6 +73,7 @@ unsafe impl Sync for Question {}
 static QUESTION: Question = Question {
     state: AtomicU32::new(NONE),
     worker: AtomicPtr::new(ptr::null_mut()),
+    switches: AtomicU32::new(0),
     answer: UnsafeCell::new(Buffer {
         id: 0,
         site: None,
@@ -138,6 +141,10 @@ unsafe extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, con
 unsafe fn answer(buffer: &mut Buffer, context: *const libc::ucontext_t) -> bool {
     // SAFETY: by contract.
     let Some((task, stack)) = (unsafe { sched::interrupted() }) else { return false };
+    if sched::switches_here() != Some(QUESTION.switches.load(Ordering::Relaxed)) {
+        // Meanwhile it runs another one.
+        return false;
+    }
     buffer.id = task.id;
     buffer.site = Some(task.site);
     let name = task.name().unwrap_or_default().as_bytes();
@@ -165,11 +172,13 @@ unsafe fn answer(buffer: &mut Buffer, context: *const libc::ucontext_t) -> bool 
 /// What was seen of a goroutine, or that nothing can be.
 pub(crate) struct Snapshot(Who);
 
-/// Looks at what the worker runs. `None` if it runs nothing, or does not answer in time.
-pub(crate) fn look_at(worker: &'static WorkerShared) -> Option<Snapshot> {
+/// Looks at the goroutine that the worker has run since its number of `switches` was that. `None` if it does not run it any more, or does not answer
+/// in time.
+pub(crate) fn look_at(worker: &'static WorkerShared, switches: u32) -> Option<Snapshot> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     QUESTION.worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Relaxed);
+    QUESTION.switches.store(switches, Ordering::Relaxed);
     QUESTION.state.store(ASKED, Ordering::Release);
     worker.signal(SIGNAL);
     let asked = Instant::now();
