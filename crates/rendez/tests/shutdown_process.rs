@@ -16,6 +16,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     task::{Poll, Waker},
     thread,
@@ -402,6 +403,34 @@ fn a_destructor_that_sleeps_for_seconds_is_not_given_up() {
     };
     let Some(ended) = in_a_child(body) else { return };
     assert_eq!((ended.status.code(), ended.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_shutdown_that_is_held_up_says_by_whom_and_goes_on_waiting() {
+    let body = || {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let (ready, wait) = mpsc::channel();
+        let spin = move || {
+            ready.send(()).unwrap();
+            // Until it has been told, and some more.
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(8) {
+                std::hint::spin_loop();
+            }
+            eprintln!("spun");
+        };
+        runtime.run(|| Builder::new().name("spinner").spawn(spin)).unwrap();
+        wait.recv().unwrap();
+        runtime.shutdown();
+        eprintln!("ended");
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    let text = &ended.err;
+    assert_eq!(ended.status.code(), Some(0), "{text}");
+    assert_eq!(text.matches("rendez: a shutdown has waited for 5s").count(), 1, "{text}");
+    assert!(text.contains("\"spinner\" has held worker"), "{text}");
+    assert!(text.contains("created at crates/rendez/tests/shutdown_process.rs"), "{text}");
+    assert!(text.ends_with("spun\nended\n"), "{text}");
 }
 
 #[test]

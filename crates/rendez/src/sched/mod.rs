@@ -33,6 +33,7 @@ pub(crate) mod harness;
 #[cfg(not(feature = "testing"))]
 #[path = "no_harness.rs"]
 pub(crate) mod harness;
+mod held_up;
 pub(crate) mod high_water;
 mod idle;
 mod knot;

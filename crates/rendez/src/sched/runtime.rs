@@ -447,7 +447,7 @@ impl Shared {
             return;
         }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        self.alive.wait_for_children(&());
+        self.wait_for_workers(&self.alive);
         if super::current_goroutine().is_none() {
             for thread in threads {
                 // A worker's loop does not panic; if one did, the panic has been printed.
@@ -657,8 +657,8 @@ impl Runtime {
     /// Called from one of the runtime's own goroutines it returns at once, and that goroutine ends when it next blocks.
     ///
     /// # Blocking
-    /// Until every goroutine has ended. One that never blocks holds it up; so does one that catches its own unwinding in
-    /// a loop. One that waits in a destructor for something that never comes is reported, after two seconds in which
+    /// Until every goroutine has ended. One that never blocks holds it up, which an OS thread that waits for it says after five seconds, with who it
+    /// is and where; so does one that catches its own unwinding in a loop. One that waits in a destructor for something that never comes is reported, after two seconds in which
     /// nothing moved, and left behind.
     pub fn shutdown(&self) {
         self.shared.shutdown();

@@ -40,6 +40,8 @@ pub use event::{Boxed, BoxedLocal, Choose, Event, Map, choose};
 #[cfg(not(loom))]
 pub use future::EventFuture;
 pub use occurrence::Occurrence;
+#[cfg(not(loom))]
+pub(crate) use occurrence::park_until;
 pub(crate) use occurrence::{Occurs, park, park_for};
 pub(crate) use run::Patience;
 #[cfg(all(test, loom))]

@@ -2,6 +2,7 @@
 //! function has been called. One way to wait for them all.
 
 use super::arm::{Arm, Operation, Registered, Sealed, Waiting};
+use crate::time::Instant;
 use crate::wait::{self, Awaited, Node, Outcome, Reason, Seat, Tells, Thing};
 use std::{fmt, mem, ptr};
 
@@ -35,20 +36,33 @@ pub(crate) fn park(source: &impl Occurs, reason: Reason) -> bool {
 
 /// As [`park`], and what is told of it is something else.
 pub(crate) fn park_for(source: &impl Occurs, awaited: Awaited<'_>) -> bool {
+    park_until(source, None, awaited).unwrap_or_else(|| unreachable!("it waits without a limit"))
+}
+
+/// As [`park_for`], until `deadline` at most: then `None`.
+pub(crate) fn park_until(
+    source: &impl Occurs,
+    deadline: Option<Instant>,
+    awaited: Awaited<'_>,
+) -> Option<bool> {
     let seat = Seat::new(ptr::null_mut());
     seat.take();
     let Seat { node, waiter } = &seat;
     // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing in
     // between unwinds.
     if !unsafe { source.queue(node) } {
-        return false;
+        return Some(false);
     }
-    if !matches!(waiter.wait(None, awaited), Outcome::Arm(_)) {
-        // SAFETY: this node is queued here or nowhere.
-        unsafe { source.leave(node) };
+    let outcome = waiter.wait(deadline, awaited);
+    if matches!(outcome, Outcome::Arm(_)) {
+        return Some(true);
+    }
+    // SAFETY: this node is queued here or nowhere.
+    unsafe { source.leave(node) };
+    if outcome == Outcome::Cancelled {
         wait::unwind_cancelled();
     }
-    true
+    None
 }
 
 /// What a handle, a group and the like become while they are waited for as an [`Event`](super::Event).

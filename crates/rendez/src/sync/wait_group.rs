@@ -108,6 +108,13 @@ impl WaitGroup {
         self.wait_for(Awaited::of(Reason::Scope, scope));
     }
 
+    /// The same, of whatever children, until `deadline` at most; whether they have ended.
+    #[cfg(not(loom))]
+    pub(crate) fn wait_for_children_until(&self, deadline: crate::time::Instant) -> bool {
+        let awaited = Awaited::of(Reason::Scope, &());
+        self.inner.is_zero() || crate::select::park_until(&*self.inner, Some(deadline), awaited).is_some()
+    }
+
     /// The counter.
     #[cfg(not(loom))]
     pub(crate) fn count(&self) -> i32 {
