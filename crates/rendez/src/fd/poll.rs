@@ -42,7 +42,7 @@ struct Slot {
     /// While the node is queued.
     waiter: Option<Waiter>,
     node: Node,
-    /// When it was queued last.
+    /// When it was queued last, to write.
     since: Instant,
     /// The clock of a runtime under test stands while the node is queued.
     hold: Option<Hold>,
@@ -124,7 +124,9 @@ impl Polled {
             // SAFETY: node and waiter are pinned in their box, and leave the queue before it ends.
             match unsafe { source.queue(fd.as_fd(), self.side, &slot.node) } {
                 Ok(Queued::Waits) => {
-                    slot.since = Instant::now();
+                    if self.side == Side::Write {
+                        slot.since = Instant::now();
+                    }
                     slot.hold = harness::hold();
                     return Poll::Pending;
                 }
