@@ -25,7 +25,7 @@ pub(crate) use biased::{BiasedGuard, BiasedLock};
 #[cfg(loom)]
 pub(crate) use blocking::{SpinGuard as BiasedGuard, SpinLock as BiasedLock, SpinLock};
 #[cfg(not(loom))]
-pub(crate) use fence::{adopt, disown, worker};
+pub(crate) use fence::{adopt, disown, prepare, worker};
 #[cfg(not(loom))]
 pub(crate) use spin::SpinLock;
 

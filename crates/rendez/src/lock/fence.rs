@@ -5,7 +5,7 @@
 //! have passed one when they were switched out). Together they order as two full fences would.
 
 #[cfg(not(loom))]
-pub(crate) use system::{adopt, disown, worker};
+pub(crate) use system::{adopt, disown, prepare, worker};
 #[cfg(not(loom))]
 pub(super) use system::{heavy, is_there, light, me};
 
@@ -57,6 +57,12 @@ mod system {
     #[inline(always)]
     pub(in crate::lock) fn light() {
         compiler_fence(Ordering::SeqCst);
+    }
+
+    /// To be called before a process has many threads: that asks the kernel for the heavy fence, which then takes a microsecond. Where other
+    /// threads run, it waits until each processor has been through the scheduler: some milliseconds, which were the first biased lock's.
+    pub(crate) fn prepare() {
+        is_there();
     }
 
     /// Whether there is a heavy fence. The first call asks the kernel for it.

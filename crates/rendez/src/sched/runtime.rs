@@ -29,6 +29,7 @@ use super::{
 use crate::{
     JoinHandle,
     diag::trace,
+    lock,
     stack::{self, Pool},
     sync::WaitGroup,
     task::{AsyncTasks, ForcedUnwind, Header, header, spawn},
@@ -135,6 +136,8 @@ impl Shared {
 
     /// As [`start`](Self::start), for a runtime under test if there is a harness for its worker.
     pub(super) fn start_with(config: &Config, harness: Option<harness::Start>) -> io::Result<Arc<Shared>> {
+        // Before there are any threads of ours.
+        lock::prepare();
         let workers = config.workers()?;
         let stacks = stack::pool(config.stack_size()?)?;
         if harness.is_none() {
