@@ -339,6 +339,14 @@ fn a_write_whose_peer_reads_slowly_is_not_given_up() {
 }
 
 #[test]
+fn a_write_as_an_event_whose_peer_reads_slowly_is_not_given_up() {
+    in_every_world(|| {
+        let (ours, _theirs) = hardly_read();
+        assert!(ours.write_event(&[0; 1000]).wait().unwrap() > 0);
+    });
+}
+
+#[test]
 fn a_poll_of_a_write_that_has_waited_looks_whether_there_is_room_of_which_nobody_was_told() {
     use futures_util::AsyncWriteExt;
     in_time(|| {
