@@ -123,6 +123,19 @@ impl<'a, T: AsFd, A, R> IoEvent<'a, T, A, R> {
         }
     }
 
+    /// The time is over.
+    #[cold]
+    fn try_last(&mut self) {
+        if self.side == Side::Write {
+            // As in `Fd::run_slowly`.
+            self.fd.source.may_be_ready(self.side);
+            self.try_now();
+        }
+        if matches!(self.stage, Stage::Idle) {
+            self.done(Err(timed_out()));
+        }
+    }
+
     /// Whether it tries again after a while.
     #[cold]
     fn backs_off(&mut self) -> bool {
@@ -146,7 +159,7 @@ impl<T: AsFd, A, R> Arm for IoEvent<'_, T, A, R> {
                 if !mem::replace(&mut self.began, true) {
                     self.deadline = self.fd.deadline(self.side);
                 } else if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                    self.done(Err(timed_out()));
+                    self.try_last();
                 }
             }
         }

@@ -60,11 +60,14 @@ impl Shared {
         let is_asked = stuck::prepare().is_ok();
         let mut named = 0;
         for &Seen { worker, shared, switches, processor } in seen {
-            if switches.is_multiple_of(2) || shared.switches() != switches || !is_asked {
+            if switches.is_multiple_of(2) || !is_asked {
                 continue;
             }
             // A machine that is busy may not let the thread answer in time.
-            let mut looks = (0..ASKED).map(|_| stuck::look_at(shared, switches));
+            // (Who has gone on meanwhile is not asked again.)
+            let is_there = || shared.is_of(self.number) && shared.switches() == switches;
+            let ask = |_| stuck::look_at(shared, self.number, switches);
+            let mut looks = (0..ASKED).take_while(|_| is_there()).map(ask);
             if let Some(snapshot) = looks.find_map(|snapshot| snapshot) {
                 let busy = shared.clock.now().saturating_sub(processor);
                 let found = snapshot.into_report(self.number, worker, LOOK, busy);

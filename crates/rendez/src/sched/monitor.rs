@@ -297,7 +297,7 @@ fn report(
     waits: &mut Option<WaitingThread>,
 ) -> bool {
     *waits = None;
-    let snapshot = stuck::look_at(shared, switches);
+    let snapshot = stuck::look_at(shared, runtime.number, switches);
     let is_told = snapshot.is_some();
     if let Some(snapshot) = snapshot {
         shared.counters.note_stuck();
@@ -353,19 +353,22 @@ mod tests {
         let (tell, told) = mpsc::channel();
         let runtime = Runtime::builder().workers(1).build().unwrap();
         let busy = runtime.spawn(move || {
-            tell.send(with_worker(|worker| worker.unwrap().shared)).unwrap();
+            let here = with_worker(|worker| worker.map(|worker| (worker.shared, worker.runtime.number)));
+            tell.send(here.unwrap()).unwrap();
             while !IS_LOOKED_AT.load(Ordering::Relaxed) {
                 std::hint::spin_loop();
             }
         });
-        let shared = told.recv().unwrap();
+        let (shared, number) = told.recv().unwrap();
         let switches = shared.switches();
         assert!(!switches.is_multiple_of(2));
         // A machine that is busy may not let the thread answer in time.
-        while stuck::look_at(shared, switches).is_none() {}
-        let another = stuck::look_at(shared, switches.wrapping_sub(2));
+        while stuck::look_at(shared, number, switches).is_none() {}
+        let another = stuck::look_at(shared, number, switches.wrapping_sub(2));
+        // As if what the worker shares had been that runtime's when it was found to be stuck.
+        let elsewhere = stuck::look_at(shared, number - 1, switches);
         IS_LOOKED_AT.store(true, Ordering::Relaxed);
         busy.join().unwrap();
-        assert!(another.is_none());
+        assert!(another.is_none() && elsewhere.is_none());
     }
 }

@@ -193,9 +193,14 @@ impl WorkerShared {
         shared
     }
 
+    /// Whether it is, or is about to be, that of a worker of the runtime of this number. When such a worker has ended it never is again.
+    pub(crate) fn is_of(&self, owner: u64) -> bool {
+        self.owner.load(Ordering::Relaxed) == owner
+    }
+
     /// What its worker has counted, if that is one of the runtime of this number, and has not ended.
     pub(super) fn tally_of(&self, owner: u64) -> Option<Tally> {
-        (self.owner.load(Ordering::Relaxed) == owner).then(|| self.tally())
+        self.is_of(owner).then(|| self.tally())
     }
 
     fn tally(&self) -> Tally {

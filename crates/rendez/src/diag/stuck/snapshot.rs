@@ -172,9 +172,14 @@ unsafe fn answer(buffer: &mut Buffer, context: *const libc::ucontext_t) -> bool 
 /// What was seen of a goroutine, or that nothing can be.
 pub(crate) struct Snapshot(Who);
 
-/// Looks at the goroutine that the worker has run since its number of `switches` was that. `None` if it does not run it any more, or does not answer
-/// in time.
-pub(crate) fn look_at(worker: &'static WorkerShared, switches: u32) -> Option<Snapshot> {
+/// Looks at the goroutine that the worker, one of the runtime of this number, has run since its number of `switches` was that. `None` if it does not
+/// run it any more, or does not answer in time.
+pub(crate) fn look_at(worker: &'static WorkerShared, runtime: u64, switches: u32) -> Option<Snapshot> {
+    // What the worker shares may be another runtime's by now, whose worker may have switched as often.
+    ask(worker, switches).filter(|_| worker.is_of(runtime))
+}
+
+fn ask(worker: &'static WorkerShared, switches: u32) -> Option<Snapshot> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     QUESTION.worker.store(ptr::from_ref(worker).cast_mut(), Ordering::Relaxed);
