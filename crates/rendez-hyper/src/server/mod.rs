@@ -146,7 +146,8 @@ impl Server {
         self
     }
 
-    /// How long the other side may take no byte of what is sent to it, or `None`: for ever.
+    /// How long the other side may take no byte of what is sent to it, or `None`: for ever. It is looked four times within that, so it may
+    /// become a quarter more. (Through a layer of one's own, as TLS, what counts is that it polls the stream below.)
     pub fn write_timeout(mut self, limit: Option<Duration>) -> Server {
         self.write_timeout = limit;
         self

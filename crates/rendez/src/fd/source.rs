@@ -7,7 +7,7 @@
 //!
 //! | bits | meaning | set by | cleared by |
 //! | --- | --- | --- | --- |
-//! | `READY` | worth an attempt | who is told of an edge | who attempted in vain, or took less than he had room for |
+//! | `READY` | worth an attempt | who is told of an edge, or has [reason](Source::may_be_ready) to try without one | who attempted in vain, or took less than he had room for |
 //! | `LASTING` | as long as something is got: the stream has ended, or has urgent data in it | the same | who attempted in vain |
 //! | the rest | counts the edges | the same | nobody |
 //!

@@ -7,10 +7,13 @@
 #![forbid(unsafe_code)]
 
 use super::{WorkerShared, runtime::Shared};
-use crate::{diag::stuck, sync::WaitGroup, time::Instant};
+use crate::{
+    diag::{Stuck, stuck},
+    sync::WaitGroup,
+    time::Instant,
+};
 use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
+    io::{self, Write},
     time::Duration,
 };
 
@@ -18,7 +21,6 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Who has held his worker for so long then.
 const LOOK: Duration = Duration::from_secs(1);
-
 /// So often he is asked where he is.
 const ASKED: usize = 10;
 
@@ -56,33 +58,33 @@ impl Shared {
 
     /// Tells who has held his worker since it was `seen`.
     fn who_holds_up(&self, seen: &[Seen]) -> String {
-        let mut text = format!("rendez: a shutdown has waited for {:?} by now, and goes on", PATIENCE + LOOK);
-        let is_asked = stuck::prepare().is_ok();
-        let mut named = 0;
-        for &Seen { worker, shared, switches, processor } in seen {
-            if switches.is_multiple_of(2) || !is_asked {
-                continue;
-            }
-            // A machine that is busy may not let the thread answer in time.
-            // (Who has gone on meanwhile is not asked again.)
-            let is_there = || shared.is_of(self.number) && shared.switches() == switches;
-            let ask = |_| stuck::look_at(shared, self.number, switches);
-            let mut looks = (0..ASKED).take_while(|_| is_there()).map(ask);
-            if let Some(snapshot) = looks.find_map(|snapshot| snapshot) {
-                let busy = shared.clock.now().saturating_sub(processor);
-                let found = snapshot.into_report(self.number, worker, LOOK, busy);
-                // Into a String, which takes all.
-                let _ = write!(
-                    text,
-                    "{}{found}",
-                    if named == 0 { ": it can't end who does not block\n" } else { "" }
-                );
-                named += 1;
-            }
+        let found: Vec<Stuck> = match stuck::prepare() {
+            Ok(()) => seen.iter().filter_map(|seen| self.look_again(seen)).collect(),
+            Err(_) => Vec::new(),
+        };
+        let waited = PATIENCE + LOOK;
+        if found.is_empty() {
+            return format!(
+                "rendez: a shutdown has waited for {waited:?} by now, and goes on: some are unwound and go on, or wait in a \
+                 destructor, or can't be asked\n"
+            );
         }
-        if named == 0 {
-            text += ": some are unwound and go on, or wait in a destructor\n";
+        let found: String = found.iter().map(Stuck::to_string).collect();
+        format!(
+            "rendez: a shutdown has waited for {waited:?} by now, and goes on: it can't end who does not block\n{found}"
+        )
+    }
+
+    /// Who has held the worker since, if it is still the same one.
+    fn look_again(&self, &Seen { worker, shared, switches, processor }: &Seen) -> Option<Stuck> {
+        let is_there = || shared.is_of(self.number) && shared.switches() == switches;
+        if switches.is_multiple_of(2) {
+            return None;
         }
-        text
+        // A machine that is busy may not let the thread answer in time.
+        let mut looks = (0..ASKED).take_while(|_| is_there());
+        let snapshot = looks.find_map(|_| stuck::look_at(shared, self.number, switches))?;
+        let busy = shared.clock.now().saturating_sub(processor);
+        Some(snapshot.into_report(self.number, worker, LOOK, busy))
     }
 }

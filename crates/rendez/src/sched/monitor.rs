@@ -285,8 +285,8 @@ impl Monitor {
     }
 }
 
-/// Looks at the goroutine that has run since the number of `switches` was that, and tells of it if it still does; whether it has. (A thread that the system does not let run
-/// does not answer in time, and is asked again at the next look.)
+/// Looks at the goroutine that has run since the number of `switches` was that, and tells of it if it still does; whether it has.
+/// (A thread that the system does not let run does not answer in time, and is asked again at the next look.)
 fn report(
     runtime: &Shared,
     index: usize,
