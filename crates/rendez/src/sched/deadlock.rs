@@ -119,8 +119,7 @@ impl Worker {
         if self.runtime.is_quiescent() && !waiting::any_asked() {
             return false;
         }
-        // Who tells it asks the workers one by one: none is to be kept in there.
-        if !IS_TOLD.load(Ordering::SeqCst) && is_dead(&runtimes(), Some(self)) {
+        if is_dead(&runtimes(), Some(self)) {
             report(Some(self));
         }
         // Also if somebody else was awake, who may have been asking the same at the same moment.
@@ -191,10 +190,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Whether a deadlock is being told, and the process about to end.
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
 
-fn report(me: Option<&Worker>) -> ! {
-    while IS_TOLD.swap(true, Ordering::SeqCst) {
-        // Another thread tells it, and ends the process.
-        std::thread::park();
+/// Tells it and ends the process, unless another thread is about to. Two may find it out at the same moment: one sees the other
+/// asleep, and before it has come to here the other has woken to ask. Who comes second returns, since a worker is asked by the
+/// first for its goroutines, and has to answer.
+fn report(me: Option<&Worker>) {
+    if IS_TOLD.swap(true, Ordering::SeqCst) {
+        return;
     }
     let mut text = String::from("fatal error: all goroutines are asleep - deadlock!\n\n");
     // Nobody runs who would be kept waiting.
@@ -207,4 +208,28 @@ fn report(me: Option<&Worker>) -> ! {
     text.push_str(&rings);
     let _ = std::io::stderr().write_all(text.as_bytes());
     std::process::exit(2);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::Runtime;
+
+    #[test]
+    fn who_finds_out_second_goes_on_and_answers_the_first() {
+        // As if another thread were telling it. (Other tests of this process do not need to be told meanwhile.)
+        IS_TOLD.store(true, Ordering::SeqCst);
+        let (say, hear) = std::sync::mpsc::channel();
+        let worker = std::thread::spawn(move || {
+            Runtime::builder().workers(1).build().unwrap().run(move || {
+                crate::sched::with_worker(|worker| report(worker));
+                say.send(()).unwrap();
+            });
+        });
+        let heard = hear.recv_timeout(Duration::from_secs(10));
+        IS_TOLD.store(false, Ordering::SeqCst);
+        worker.thread().unpark();
+        heard.unwrap();
+        worker.join().unwrap();
+    }
 }
