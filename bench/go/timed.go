@@ -200,12 +200,27 @@ func seq(n int) time.Duration {
 	return time.Since(start)
 }
 
+// fill: n numbers are sent, and then they are received.
+func fill(n int) time.Duration {
+	start := time.Now()
+	c := make(chan int, n)
+	for i := range n {
+		c <- i
+	}
+	for i := range n {
+		if <-c != i {
+			panic("wrong value")
+		}
+	}
+	return time.Since(start)
+}
+
 // messages: n numbers from some senders to some receivers over one channel; the last sender closes it.
 func messages(senders, receivers, capacity, n int) time.Duration {
+	start := time.Now()
 	c := make(chan int, capacity)
 	got := make(chan int, receivers)
 	var sending sync.WaitGroup
-	start := time.Now()
 	for range receivers {
 		go func() {
 			count := 0
@@ -277,6 +292,40 @@ func selecting(capacity, n int) time.Duration {
 		panic("lost messages")
 	}
 	return elapsed
+}
+
+// selectBoth: n numbers from four senders to four receivers, each of whom selects over the same four channels.
+func selectBoth(capacity, n int) time.Duration {
+	start := time.Now()
+	var c [4]chan int
+	for k := range c {
+		c[k] = make(chan int, capacity)
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for i := range n / 4 {
+				select {
+				case c[0] <- i:
+				case c[1] <- i:
+				case c[2] <- i:
+				case c[3] <- i:
+				}
+			}
+		})
+		all.Go(func() {
+			for range n / 4 {
+				select {
+				case <-c[0]:
+				case <-c[1]:
+				case <-c[2]:
+				case <-c[3]:
+				}
+			}
+		})
+	}
+	all.Wait()
+	return time.Since(start)
 }
 
 // sieve leaves its goroutines parked, as the textbook program does: ending them would need a select at every send.

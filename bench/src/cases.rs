@@ -186,6 +186,8 @@ const fn speedup(name: &'static str, full: u64, quick: u64, definition: &'static
 }
 
 const MILLION: u64 = 1_000_000;
+/// A channel that fills up with all of them.
+const FILLED: Size = Size::Repeat { full: MILLION, quick: MILLION / 10 };
 /// Goroutines by the million, and by the hundred thousand when in a hurry.
 const MANY: Size = Size::Once { full: MILLION, quick: MILLION / 10 };
 
@@ -265,27 +267,59 @@ pub(crate) const CASES: &[Case] = &[
         "One goroutine sends to a channel of capacity 1 and receives from it. One operation is both.",
     ),
     lower(
+        "seq_n",
+        Unit::NsPerOp,
+        FILLED,
+        "One goroutine makes a channel that holds 1,000,000 messages (quick: 100,000), sends as many, and then receives them. One operation \
+         is one message, sent and received.",
+    ),
+    lower("seq_unbounded", Unit::NsPerOp, FILLED, "The same with a channel without a bound."),
+    lower(
         "spsc_0",
         Unit::NsPerOp,
         Size::Steady,
         "One sender, one receiver, a rendezvous channel of machine words; the sender closes, the receiver takes until \
          closed. One operation is one message.",
     ),
+    lower("spsc_1", Unit::NsPerOp, Size::Steady, "The same with capacity 1."),
     lower("spsc_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
+    lower(
+        "spsc_n",
+        Unit::NsPerOp,
+        FILLED,
+        "The same with a channel that holds all of 1,000,000 messages (quick: 100,000).",
+    ),
+    lower("spsc_unbounded", Unit::NsPerOp, FILLED, "The same with a channel without a bound."),
     lower(
         "mpsc_0",
         Unit::NsPerOp,
         Size::Steady,
         "Four senders, one receiver, capacity 0; closed when the last sender ends.",
     ),
+    lower("mpsc_1", Unit::NsPerOp, Size::Steady, "The same with capacity 1."),
     lower("mpsc_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
+    lower(
+        "mpsc_n",
+        Unit::NsPerOp,
+        FILLED,
+        "The same with a channel that holds all of 1,000,000 messages (quick: 100,000).",
+    ),
+    lower("mpsc_unbounded", Unit::NsPerOp, FILLED, "The same with a channel without a bound."),
     lower(
         "mpmc_0",
         Unit::NsPerOp,
         Size::Steady,
         "Four senders, four receivers, capacity 0; closed when the last sender ends.",
     ),
+    lower("mpmc_1", Unit::NsPerOp, Size::Steady, "The same with capacity 1."),
     lower("mpmc_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
+    lower(
+        "mpmc_n",
+        Unit::NsPerOp,
+        FILLED,
+        "The same with a channel that holds all of 1,000,000 messages (quick: 100,000).",
+    ),
+    lower("mpmc_unbounded", Unit::NsPerOp, FILLED, "The same with a channel without a bound."),
     lower(
         "select_0",
         Unit::NsPerOp,
@@ -293,7 +327,30 @@ pub(crate) const CASES: &[Case] = &[
         "Four senders, each on a rendezvous channel of its own, one receiver that selects over the four, leaving out \
          those that have closed, until all have. One operation is one message.",
     ),
+    lower("select_1", Unit::NsPerOp, Size::Steady, "The same with capacity 1."),
     lower("select_128", Unit::NsPerOp, Size::Steady, "The same with capacity 128."),
+    lower(
+        "select_n",
+        Unit::NsPerOp,
+        FILLED,
+        "The same with a channel that holds all of 1,000,000 messages (quick: 100,000).",
+    ),
+    lower("select_unbounded", Unit::NsPerOp, FILLED, "The same with a channel without a bound."),
+    lower(
+        "select_both_0",
+        Unit::NsPerOp,
+        Size::Steady,
+        "Four senders and four receivers, each of whom selects over the same four rendezvous channels: a sender for one that takes its \
+         message, a receiver for one that has a message. One operation is one message.",
+    ),
+    lower("select_both_1", Unit::NsPerOp, Size::Steady, "The same with capacity 1."),
+    lower(
+        "select_both_n",
+        Unit::NsPerOp,
+        FILLED,
+        "The same with channels that hold all of 1,000,000 messages (quick: 100,000).",
+    ),
+    lower("select_both_unbounded", Unit::NsPerOp, FILLED, "The same with channels without a bound."),
     lower(
         "async_ping_pong",
         Unit::NsPerOp,
@@ -589,10 +646,21 @@ mod tests {
 
     #[test]
     fn globs_choose_in_the_order_of_the_table_and_each_case_once() {
-        let globs = ["spsc_0".into(), "?p?c_*".into(), "spawn_*".into()];
+        let globs = ["spsc_0".into(), "?p?c_?".into(), "spawn_*".into()];
         let names: Vec<_> = choose(&globs).unwrap().iter().map(|case| case.name).collect();
-        let expected =
-            ["spawn_batch", "spawn_seq", "spsc_0", "spsc_128", "mpsc_0", "mpsc_128", "mpmc_0", "mpmc_128"];
+        let expected = [
+            "spawn_batch",
+            "spawn_seq",
+            "spsc_0",
+            "spsc_1",
+            "spsc_n",
+            "mpsc_0",
+            "mpsc_1",
+            "mpsc_n",
+            "mpmc_0",
+            "mpmc_1",
+            "mpmc_n",
+        ];
         assert_eq!(names, expected);
     }
 

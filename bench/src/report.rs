@@ -206,7 +206,7 @@ impl Table {
 
     /// The line of column names.
     pub(crate) fn head(&self) -> String {
-        let mut line = format!("{:<18}{:<6}", "case", "unit");
+        let mut line = format!("{:<23}{:<6}", "case", "unit");
         for peer in &self.peers {
             line += &format!("{peer:>width$}", width = width(peer));
         }
@@ -215,7 +215,7 @@ impl Table {
 
     /// The line of a case. A `*` marks a reading with a note.
     pub(crate) fn line(&self, row: &Row) -> String {
-        let mut line = format!("{:<18}{:<6}", row.case.name, shown_unit(row.case.unit));
+        let mut line = format!("{:<23}{:<6}", row.case.name, shown_unit(row.case.unit));
         for peer in &self.peers {
             let column = row.column(peer);
             let star = if column.is_some_and(|c| c.differs.is_some()) { '*' } else { ' ' };
@@ -235,7 +235,7 @@ impl Table {
         let mean = |mean: Option<f64>| mean.map_or_else(|| "n/a".into(), |mean| format!("{mean:.2}"));
         let go = mean(geometric_mean(rows.iter().filter_map(Row::ratio_to_go)));
         let best = mean(geometric_mean(rows.iter().filter_map(Row::ratio_to_best_peer)));
-        let width: usize = 24 + self.peers.iter().map(|peer| width(peer)).sum::<usize>();
+        let width: usize = 29 + self.peers.iter().map(|peer| width(peer)).sum::<usize>();
         let mut text = format!(
             "{:<width$}{go:>9}{best:>9}\n",
             "geometric mean of the ratios (below 1: rendez is ahead)"

@@ -2,10 +2,10 @@
 
 use super::{
     Answer::{self, Cannot, Does, Nearly},
-    Body,
+    Body, capacity,
 };
 use crate::gauge;
-use crossbeam_channel::{Select, bounded, never};
+use crossbeam_channel::{Receiver, Select, Sender, bounded, never, unbounded};
 use std::{
     hint::black_box,
     sync::{Mutex, RwLock},
@@ -17,14 +17,6 @@ pub(super) fn find(case: &str) -> Answer {
     Does(Body::timed(match case {
         "ping_pong" => ping_pong,
         "seq_1" => seq,
-        "spsc_0" => |n| messages(1, 1, 0, n),
-        "spsc_128" => |n| messages(1, 1, 128, n),
-        "mpsc_0" => |n| messages(4, 1, 0, n),
-        "mpsc_128" => |n| messages(4, 1, 128, n),
-        "mpmc_0" => |n| messages(4, 4, 0, n),
-        "mpmc_128" => |n| messages(4, 4, 128, n),
-        "select_0" => |n| select(0, n),
-        "select_128" => |n| select(128, n),
         "arms_1" => |n| arms(1, n),
         "arms_4" => |n| arms(4, n),
         "arms_64" => |n| arms(64, n),
@@ -56,8 +48,30 @@ pub(super) fn find(case: &str) -> Answer {
         "wake_p50" | "wake_p99" | "wake_p999" => {
             return Cannot("it is the kernel that gives threads their turns");
         }
-        _ => return Cannot("a thread for each goroutine is out of the question"),
+        _ => match of_capacity(case) {
+            Some(body) => return Does(body),
+            None => return Cannot("a thread for each goroutine is out of the question"),
+        },
     }))
+}
+
+/// The cases that there are with channels of several capacities.
+fn of_capacity(case: &str) -> Option<Body> {
+    let (kind, capacity) = capacity::split(case)?;
+    Some(match kind {
+        "seq" => Body::timed(move |n| fill(capacity.of_run(n), n)),
+        "spsc" => Body::timed(move |n| messages(1, 1, capacity.of_run(n), n)),
+        "mpsc" => Body::timed(move |n| messages(4, 1, capacity.of_run(n), n)),
+        "mpmc" => Body::timed(move |n| messages(4, 4, capacity.of_run(n), n)),
+        "select" => Body::timed(move |n| select(capacity.of_run(n), n)),
+        "select_both" => Body::timed(move |n| select_both(capacity.of_run(n), n)),
+        _ => return None,
+    })
+}
+
+/// Without a capacity it has no bound.
+fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    capacity.map_or_else(unbounded, bounded)
 }
 
 fn on_threads(threads: u64, body: impl Fn() + Sync) -> Duration {
@@ -134,10 +148,23 @@ fn arms(arms: usize, n: u64) -> Duration {
     start.elapsed()
 }
 
-/// `n` numbers from some senders to some receivers over one channel, which closes with the last sender.
-fn messages(senders: u64, receivers: u64, capacity: usize, n: u64) -> Duration {
-    let (tx, rx) = bounded(capacity);
+/// `n` numbers are sent, and then they are received.
+fn fill(capacity: Option<usize>, n: u64) -> Duration {
     let start = Instant::now();
+    let (tx, rx) = channel(capacity);
+    for i in 0..n {
+        tx.send(i).expect("there is room");
+    }
+    for i in 0..n {
+        assert_eq!(rx.recv(), Ok(i));
+    }
+    start.elapsed()
+}
+
+/// `n` numbers from some senders to some receivers over one channel, which closes with the last sender.
+fn messages(senders: u64, receivers: u64, capacity: Option<usize>, n: u64) -> Duration {
+    let start = Instant::now();
+    let (tx, rx) = channel(capacity);
     let receivers: Vec<_> = (0..receivers)
         .map(|_| {
             let rx = rx.clone();
@@ -160,10 +187,10 @@ fn messages(senders: u64, receivers: u64, capacity: usize, n: u64) -> Duration {
     elapsed
 }
 
-fn select(capacity: usize, n: u64) -> Duration {
+fn select(capacity: Option<usize>, n: u64) -> Duration {
     let start = Instant::now();
     let [mut a, mut b, mut c, mut d] = std::array::from_fn(|_| {
-        let (tx, rx) = bounded(capacity);
+        let (tx, rx) = channel(capacity);
         thread::spawn(move || {
             for i in 0..(n / 4) as usize {
                 tx.send(i).expect("somebody receives");
@@ -190,6 +217,40 @@ fn select(capacity: usize, n: u64) -> Duration {
     let elapsed = start.elapsed();
     assert_eq!(got, n / 4 * 4);
     elapsed
+}
+
+/// `n` numbers from four senders to four receivers, each of whom selects over the same four channels.
+fn select_both(capacity: Option<usize>, n: u64) -> Duration {
+    let start = Instant::now();
+    let channels: [_; 4] = std::array::from_fn(|_| channel(capacity));
+    let [(a_tx, a), (b_tx, b), (c_tx, c), (d_tx, d)] = &channels;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for i in 0..(n / 4) as usize {
+                    crossbeam_channel::select! {
+                        send(a_tx, i) -> sent => sent,
+                        send(b_tx, i) -> sent => sent,
+                        send(c_tx, i) -> sent => sent,
+                        send(d_tx, i) -> sent => sent,
+                    }
+                    .expect("somebody receives");
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..n / 4 {
+                    crossbeam_channel::select! {
+                        recv(a) -> received => received,
+                        recv(b) -> received => received,
+                        recv(c) -> received => received,
+                        recv(d) -> received => received,
+                    }
+                    .expect("somebody sends");
+                }
+            });
+        }
+    });
+    start.elapsed()
 }
 
 fn pipeline(n: u64) -> Duration {

@@ -4,7 +4,7 @@
 
 use super::{
     Answer::{self, Cannot, Does, Nearly},
-    Body,
+    Body, capacity,
     on_tokio::{self, Channel, Shared, channels},
 };
 use flume::{Receiver, Sender};
@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 /// As many parked tasks as can be released in seconds.
 const CROWD: u64 = 100_000;
 
-/// `flume::bounded`, used by its futures.
+/// `flume::bounded` and `flume::unbounded`, used by its futures.
 struct Flume;
 
 impl Channel for Flume {
     type Tx = Sender<usize>;
     type Rx = Receiver<usize>;
 
-    fn bounded(capacity: usize) -> (Self::Tx, Self::Rx) {
-        flume::bounded(capacity)
+    fn channel(capacity: Option<usize>) -> (Self::Tx, Self::Rx) {
+        capacity.map_or_else(flume::unbounded, flume::bounded)
     }
 
     async fn send(tx: &Self::Tx, value: usize) -> bool {
@@ -40,6 +40,19 @@ impl Shared for Flume {
 }
 
 /// The blocking operations, which are faster than the async ones and have no occasion to block here.
+fn fill(capacity: Option<usize>, n: u64) -> Duration {
+    let start = Instant::now();
+    let (tx, rx) = capacity.map_or_else(flume::unbounded, flume::bounded);
+    for i in 0..n {
+        tx.send(i).expect("there is room");
+    }
+    for i in 0..n {
+        assert_eq!(rx.recv().ok(), Some(i));
+    }
+    start.elapsed()
+}
+
+/// The same.
 fn seq(n: u64) -> Duration {
     let (tx, rx) = flume::bounded(1);
     let start = Instant::now();
@@ -50,9 +63,14 @@ fn seq(n: u64) -> Duration {
     start.elapsed()
 }
 
+const NO_OCCASION: &str = "its blocking operations, which have no occasion to block";
+
 pub(crate) fn find(case: &str) -> Answer {
     if case == "seq_1" {
-        return Nearly("its blocking operations, which have no occasion to block", Body::timed(seq));
+        return Nearly(NO_OCCASION, Body::timed(seq));
+    }
+    if let Some(("seq", capacity)) = capacity::split(case) {
+        return Nearly(NO_OCCASION, Body::timed(move |n| fill(capacity.of_run(n), n)));
     }
     if case == "mem_async" {
         return Nearly(

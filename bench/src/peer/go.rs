@@ -17,6 +17,7 @@ pub(super) fn find(case: &str) -> Answer {
         "ordered_20us" | "ordered_1us" => {
             Cannot("Go has nothing that keeps the order; by hand it would be another program")
         }
+        _ if case.ends_with("_unbounded") => Cannot("Go has no channels without a bound"),
         _ if crate::cases::find(case).is_some() => Elsewhere,
         _ => Cannot("unknown case"),
     }

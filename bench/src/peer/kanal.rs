@@ -2,21 +2,21 @@
 
 use super::{
     Answer::{self, Cannot, Does, Nearly},
-    Body,
+    Body, capacity,
     on_tokio::{self, Channel, Shared},
 };
 use kanal::{AsyncReceiver, AsyncSender};
 use std::time::{Duration, Instant};
 
-/// `kanal::bounded_async`.
+/// `kanal::bounded_async` and `kanal::unbounded_async`.
 struct Kanal;
 
 impl Channel for Kanal {
     type Tx = AsyncSender<usize>;
     type Rx = AsyncReceiver<usize>;
 
-    fn bounded(capacity: usize) -> (Self::Tx, Self::Rx) {
-        kanal::bounded_async(capacity)
+    fn channel(capacity: Option<usize>) -> (Self::Tx, Self::Rx) {
+        capacity.map_or_else(kanal::unbounded_async, kanal::bounded_async)
     }
 
     async fn send(tx: &Self::Tx, value: usize) -> bool {
@@ -35,6 +35,19 @@ impl Shared for Kanal {
 }
 
 /// The blocking operations, which are faster than the async ones and have no occasion to block here.
+fn fill(capacity: Option<usize>, n: u64) -> Duration {
+    let start = Instant::now();
+    let (tx, rx) = capacity.map_or_else(kanal::unbounded, kanal::bounded);
+    for i in 0..n {
+        tx.send(i).expect("there is room");
+    }
+    for i in 0..n {
+        assert_eq!(rx.recv().ok(), Some(i));
+    }
+    start.elapsed()
+}
+
+/// The same.
 fn seq(n: u64) -> Duration {
     let (tx, rx) = kanal::bounded(1);
     let start = Instant::now();
@@ -45,9 +58,14 @@ fn seq(n: u64) -> Duration {
     start.elapsed()
 }
 
+const NO_OCCASION: &str = "its blocking operations, which have no occasion to block";
+
 pub(crate) fn find(case: &str) -> Answer {
     if case == "seq_1" {
-        return Nearly("its blocking operations, which have no occasion to block", Body::timed(seq));
+        return Nearly(NO_OCCASION, Body::timed(seq));
+    }
+    if let Some(("seq", capacity)) = capacity::split(case) {
+        return Nearly(NO_OCCASION, Body::timed(move |n| fill(capacity.of_run(n), n)));
     }
     if case.starts_with("select_") || case.starts_with("arms_") {
         return Cannot("it has no select; a receive future that loses one may lose a message");

@@ -39,6 +39,13 @@ pub(super) fn find(case: &str) -> Answer {
         "yield_1000" => Does(Body::timed(|n| yielding(1000, n))),
         "ping_pong" => Nearly(STAND_IN, Body::timed(ping_pong)),
         "seq_1" => Nearly(STAND_IN, Body::timed(seq)),
+        "seq_unbounded" => Does(Body::timed(fill)),
+        "spsc_unbounded" => Does(Body::timed(|n| to_one(1, n))),
+        "mpsc_unbounded" => Does(Body::timed(|n| to_one(4, n))),
+        "mpmc_unbounded" => Does(Body::timed(to_many)),
+        "select_unbounded" | "select_both_unbounded" => {
+            Cannot("its select runs a coroutine for each arm, which may take a message that nobody chose")
+        }
         "mem_parked" => Nearly("20,000 coroutines: it dies past about 30,000", Body::value(mem_parked)),
         _ if case.starts_with("wake_") || case.starts_with("late_") => {
             Cannot("it does not end: who sleeps does not wake while others yield")
@@ -140,6 +147,54 @@ fn seq(n: u64) -> Duration {
         assert_eq!(rx.recv(), Ok(i));
     }
     start.elapsed()
+}
+
+/// `n` numbers are sent, and then they are received.
+fn fill(n: u64) -> Duration {
+    let start = Instant::now();
+    let (tx, rx) = mpsc::channel();
+    for i in 0..n {
+        tx.send(i).expect("there is a receiver");
+    }
+    for i in 0..n {
+        assert_eq!(rx.recv(), Ok(i));
+    }
+    start.elapsed()
+}
+
+/// `n` numbers from some senders to one receiver; the channel closes with the last sender.
+fn to_one(senders: u64, n: u64) -> Duration {
+    let start = Instant::now();
+    let (tx, rx) = mpsc::channel();
+    let receiver = go!(move || rx.iter().count() as u64);
+    for _ in 0..senders {
+        let tx = tx.clone();
+        go!(move || (0..n / senders).for_each(|i| tx.send(i).expect("somebody receives")));
+    }
+    drop(tx);
+    assert_eq!(receiver.join().ok(), Some(n));
+    start.elapsed()
+}
+
+/// The same from four to four.
+fn to_many(n: u64) -> Duration {
+    let start = Instant::now();
+    let (tx, rx) = mpmc::channel();
+    let receivers: Vec<_> = (0..4)
+        .map(|_| {
+            let rx = rx.clone();
+            go!(move || rx.iter().count() as u64)
+        })
+        .collect();
+    for _ in 0..4 {
+        let tx = tx.clone();
+        go!(move || (0..n / 4).for_each(|i| tx.send(i).expect("somebody receives")));
+    }
+    drop((tx, rx));
+    let got: u64 = receivers.into_iter().map(|one| one.join().expect("it does not panic")).sum();
+    let elapsed = start.elapsed();
+    assert_eq!(got, n);
+    elapsed
 }
 
 fn mem_parked(n: u64) -> f64 {

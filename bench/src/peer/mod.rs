@@ -1,5 +1,6 @@
 //! The contestants: rendez, Go and the Rust peers, a module each, and how each answers when asked for a case.
 
+mod capacity;
 mod crossbeam;
 mod flume;
 pub(crate) mod go;

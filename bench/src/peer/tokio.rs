@@ -2,6 +2,7 @@
 
 use super::{
     Answer::{self, Cannot, Does, Nearly},
+    capacity::{self, Capacity},
     on_tokio::{self, Channel, http, many, timed, wakes},
 };
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     load::Tell,
 };
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender};
 
 /// `tokio::sync::mpsc`, with capacity 1 where 0 is asked for.
 struct Mpsc;
@@ -18,12 +19,32 @@ impl Channel for Mpsc {
     type Tx = Sender<usize>;
     type Rx = Receiver<usize>;
 
-    fn bounded(capacity: usize) -> (Self::Tx, Self::Rx) {
-        mpsc::channel(capacity.max(1))
+    fn channel(capacity: Option<usize>) -> (Self::Tx, Self::Rx) {
+        mpsc::channel(capacity.expect("`Unbounded` is for that").max(1))
     }
 
     async fn send(tx: &Self::Tx, value: usize) -> bool {
         tx.send(value).await.is_ok()
+    }
+
+    async fn recv(rx: &mut Self::Rx) -> Option<usize> {
+        rx.recv().await
+    }
+}
+
+/// `tokio::sync::mpsc` without a bound, which is another type.
+struct Unbounded;
+
+impl Channel for Unbounded {
+    type Tx = UnboundedSender<usize>;
+    type Rx = UnboundedReceiver<usize>;
+
+    fn channel(_: Option<usize>) -> (Self::Tx, Self::Rx) {
+        mpsc::unbounded_channel()
+    }
+
+    async fn send(tx: &Self::Tx, value: usize) -> bool {
+        tx.send(value).is_ok()
     }
 
     async fn recv(rx: &mut Self::Rx) -> Option<usize> {
@@ -76,37 +97,47 @@ pub(crate) fn find(case: &str) -> Answer {
         "rwlock_8" => Does(timed(|n| many::rw_lock(8, n))),
         "cond_2" => Cannot("tokio has no condition variable"),
         "pool_8" => Cannot("tokio has no pool"),
-        "mpmc_0" | "mpmc_128" | "speedup_workers" => Cannot(ONE_RECEIVER),
+        "speedup_workers" => Cannot(ONE_RECEIVER),
+        _ if case.starts_with("mpmc_") || case.starts_with("select_both_") => Cannot(ONE_RECEIVER),
         "mem_parked" | "mem_async" => Nearly(TASKS, many::mem_parked()),
         "mem_unstarted" => Does(many::mem_unstarted()),
         "park_1m" => Nearly(TASKS, timed(many::park)),
         "flat_1k_1m" => Nearly(TASKS, timed(many::cycle)),
         "idle_cpu" => Nearly(TASKS, many::idle_cpu()),
         "rss_after" => Nearly(TASKS, many::rss_after()),
-        "select_0" => Nearly(NO_RENDEZVOUS, timed(|n| select(1, n))),
-        "select_128" => Does(timed(|n| select(128, n))),
         _ if case.starts_with("arms_") => {
             Cannot("its select! is for arms that are known where it is written")
         }
         "speedup_fork_join" => Does(many::speedup_fork_join()),
-        "seq_1" | "spsc_128" | "mpsc_128" | "async_spsc_128" | "async_mpsc_128" => {
-            Does(on_tokio::channel_case::<Mpsc>(case).expect("a channel case"))
-        }
-        _ => match on_tokio::channel_case::<Mpsc>(case) {
-            Some(body) => Nearly(NO_RENDEZVOUS, body),
-            None => Cannot("unknown case"),
-        },
+        _ => of_capacity(case),
+    }
+}
+
+/// What is left: the cases whose work is done by a channel of some capacity.
+fn of_capacity(case: &str) -> Answer {
+    let split = capacity::split(case);
+    let (kind, capacity) = split.unwrap_or((case, Capacity::Fixed(0)));
+    let body = match (kind, capacity) {
+        ("select", Capacity::Unbounded) => Some(timed(|n| select::<Unbounded>(None, n))),
+        ("select", _) => Some(timed(move |n| select::<Mpsc>(capacity.of_run(n), n))),
+        (_, Capacity::Unbounded) => on_tokio::channel_case::<Unbounded>(case),
+        _ => on_tokio::channel_case::<Mpsc>(case),
+    };
+    match body {
+        Some(body) if capacity == Capacity::Fixed(0) => Nearly(NO_RENDEZVOUS, body),
+        Some(body) => Does(body),
+        None => Cannot("unknown case"),
     }
 }
 
 /// `n` numbers from four senders, each on its own channel, to one receiver.
-async fn select(capacity: usize, n: u64) -> Duration {
+async fn select<C: Channel>(capacity: Option<usize>, n: u64) -> Duration {
     let start = Instant::now();
     let [mut a, mut b, mut c, mut d] = std::array::from_fn(|_| {
-        let (tx, rx) = mpsc::channel(capacity);
+        let (tx, rx) = C::channel(capacity);
         tokio::spawn(async move {
             for i in 0..(n / 4) as usize {
-                tx.send(i).await.expect("somebody receives");
+                assert!(C::send(&tx, i).await, "somebody receives");
             }
         });
         rx
@@ -114,10 +145,10 @@ async fn select(capacity: usize, n: u64) -> Duration {
     let mut got = 0;
     loop {
         tokio::select! {
-            Some(_) = a.recv() => got += 1,
-            Some(_) = b.recv() => got += 1,
-            Some(_) = c.recv() => got += 1,
-            Some(_) = d.recv() => got += 1,
+            Some(_) = C::recv(&mut a) => got += 1,
+            Some(_) = C::recv(&mut b) => got += 1,
+            Some(_) = C::recv(&mut c) => got += 1,
+            Some(_) = C::recv(&mut d) => got += 1,
             else => break,
         }
     }

@@ -5,8 +5,8 @@ use crate::{gauge, peer::Body};
 use std::time::{Duration, Instant};
 
 pub(super) async fn ping_pong<C: Channel>(n: u64) -> Duration {
-    let (ping, mut rx) = C::bounded(0);
-    let (tx, mut pong) = C::bounded(0);
+    let (ping, mut rx) = C::channel(Some(0));
+    let (tx, mut pong) = C::channel(Some(0));
     tokio::spawn(async move {
         while let Some(v) = C::recv(&mut rx).await {
             C::send(&tx, v).await;
@@ -21,7 +21,7 @@ pub(super) async fn ping_pong<C: Channel>(n: u64) -> Duration {
 }
 
 pub(super) async fn seq<C: Channel>(n: u64) -> Duration {
-    let (tx, mut rx) = C::bounded(1);
+    let (tx, mut rx) = C::channel(Some(1));
     let start = Instant::now();
     for i in 0..n as usize {
         C::send(&tx, i).await;
@@ -51,18 +51,31 @@ async fn count<C: Channel>(mut rx: C::Rx) -> u64 {
     count
 }
 
-pub(super) async fn to_one<C: Channel>(senders: u64, capacity: usize, n: u64) -> Duration {
-    let (tx, rx) = C::bounded(capacity);
+/// `n` numbers are sent, and then they are received.
+pub(super) async fn fill<C: Channel>(capacity: Option<usize>, n: u64) -> Duration {
     let start = Instant::now();
+    let (tx, mut rx) = C::channel(capacity);
+    for i in 0..n as usize {
+        C::send(&tx, i).await;
+    }
+    for i in 0..n as usize {
+        assert_eq!(C::recv(&mut rx).await, Some(i));
+    }
+    start.elapsed()
+}
+
+pub(super) async fn to_one<C: Channel>(senders: u64, capacity: Option<usize>, n: u64) -> Duration {
+    let start = Instant::now();
+    let (tx, rx) = C::channel(capacity);
     let receiver = tokio::spawn(count::<C>(rx));
     send_from::<C>(senders, tx, n);
     assert_eq!(receiver.await.ok(), Some(n));
     start.elapsed()
 }
 
-pub(super) async fn to_many<C: Shared>(capacity: usize, n: u64) -> Duration {
-    let (tx, rx) = C::bounded(capacity);
+pub(super) async fn to_many<C: Shared>(capacity: Option<usize>, n: u64) -> Duration {
     let start = Instant::now();
+    let (tx, rx) = C::channel(capacity);
     let receivers: Vec<_> = (0..4).map(|_| tokio::spawn(count::<C>(C::share(&rx)))).collect();
     drop(rx);
     send_from::<C>(4, tx, n);
@@ -77,7 +90,7 @@ pub(super) async fn to_many<C: Shared>(capacity: usize, n: u64) -> Duration {
 
 pub(super) async fn sieve<C: Channel>(primes: u64) -> Duration {
     let start = Instant::now();
-    let (tx, mut numbers) = C::bounded(0);
+    let (tx, mut numbers) = C::channel(Some(0));
     tokio::spawn(async move {
         let mut i = 2;
         while C::send(&tx, i).await {
@@ -87,7 +100,7 @@ pub(super) async fn sieve<C: Channel>(primes: u64) -> Duration {
     let mut prime = 0;
     for _ in 0..primes {
         prime = C::recv(&mut numbers).await.expect("there are more primes");
-        let (tx, rx) = C::bounded(0);
+        let (tx, rx) = C::channel(Some(0));
         let mut source = std::mem::replace(&mut numbers, rx);
         tokio::spawn(async move {
             while let Some(v) = C::recv(&mut source).await {
@@ -104,7 +117,7 @@ pub(super) async fn sieve<C: Channel>(primes: u64) -> Duration {
 
 pub(super) async fn skynet<C: Channel>(leaves: u64) -> Duration {
     let start = Instant::now();
-    let (tx, mut rx) = C::bounded(0);
+    let (tx, mut rx) = C::channel(Some(0));
     node::<C>(tx, 0, leaves as usize);
     let sum = C::recv(&mut rx).await;
     let elapsed = start.elapsed();
@@ -119,7 +132,7 @@ fn node<C: Channel>(out: C::Tx, number: usize, size: usize) {
             C::send(&out, number).await;
             return;
         }
-        let (tx, mut rx) = C::bounded(0);
+        let (tx, mut rx) = C::channel(Some(0));
         for i in 0..10 {
             node::<C>(tx.clone(), number + i * (size / 10), size / 10);
         }
@@ -133,9 +146,9 @@ fn node<C: Channel>(out: C::Tx, number: usize, size: usize) {
 
 pub(super) async fn daisy<C: Channel>(n: u64) -> Duration {
     let start = Instant::now();
-    let (mut left, mut leftmost) = C::bounded(0);
+    let (mut left, mut leftmost) = C::channel(Some(0));
     for _ in 0..n {
-        let (tx, mut right) = C::bounded(0);
+        let (tx, mut right) = C::channel(Some(0));
         let out = std::mem::replace(&mut left, tx);
         tokio::spawn(async move {
             if let Some(v) = C::recv(&mut right).await {
@@ -152,10 +165,10 @@ pub(super) async fn daisy<C: Channel>(n: u64) -> Duration {
 
 /// Eight stages, each does its steps of work and adds one.
 pub(super) async fn pipeline<C: Channel>(n: u64, steps: u64) -> Duration {
-    let (first, mut last) = C::bounded(0);
+    let (first, mut last) = C::channel(Some(0));
     let ready = Countdown::new(8);
     for _ in 0..8 {
-        let (tx, rx) = C::bounded(0);
+        let (tx, rx) = C::channel(Some(0));
         let mut source = std::mem::replace(&mut last, rx);
         let ready = ready.clone();
         tokio::spawn(async move {
@@ -200,7 +213,7 @@ pub(super) fn speedup_workers<C: Shared>() -> Body {
 
 /// Four tasks take `n` jobs off one channel.
 async fn jobs<C: Shared>(n: u64, steps: u64) -> Duration {
-    let (tx, rx) = C::bounded(0);
+    let (tx, rx) = C::channel(Some(0));
     let start = Instant::now();
     let workers: Vec<_> = (0..4)
         .map(|_| {
@@ -233,7 +246,7 @@ pub(crate) fn mem_async<C: Shared>(most: u64) -> Body {
 
 /// Bytes for each of `n` tasks that await a receive on one channel.
 async fn parked<C: Shared>(n: u64) -> f64 {
-    let (tx, rx) = C::bounded(0);
+    let (tx, rx) = C::channel(Some(0));
     let (here, ended) = (Countdown::new(n), Countdown::new(n));
     let before = gauge::footprint();
     for _ in 0..n {

@@ -5,7 +5,7 @@ pub(super) mod http;
 pub(super) mod many;
 pub(super) mod wakes;
 
-use super::Body;
+use super::{Body, capacity};
 use std::{
     sync::{
         Arc, OnceLock,
@@ -21,14 +21,14 @@ use tokio::{
 /// Why kanal and flume have no reading where no channel is at work.
 pub(super) const NOT_THE_CHANNELS: &str = "its tasks are tokio's: see there";
 
-/// A bounded channel of machine words with async operations.
+/// A channel of machine words with async operations.
 pub(super) trait Channel: 'static {
     /// The sending half.
     type Tx: Clone + Send + Sync + 'static;
     /// The receiving half.
     type Rx: Send + 'static;
-    /// A channel; capacity 0 means a rendezvous, or the closest that there is.
-    fn bounded(capacity: usize) -> (Self::Tx, Self::Rx);
+    /// A channel; capacity 0 means a rendezvous, or the closest that there is, and none means that it has no bound.
+    fn channel(capacity: Option<usize>) -> (Self::Tx, Self::Rx);
     /// Sends; false when nobody will ever receive.
     fn send(tx: &Self::Tx, value: usize) -> impl Future<Output = bool> + Send;
     /// Receives; `None` when closed and drained.
@@ -73,30 +73,33 @@ where
 /// The cases that need a channel with one receiver.
 pub(super) fn channel_case<C: Channel>(case: &str) -> Option<Body> {
     // Tasks that await are what all cases are made of here.
-    Some(match case.strip_prefix("async_").unwrap_or(case) {
+    let case = case.strip_prefix("async_").unwrap_or(case);
+    Some(match case {
         "ping_pong" => timed(channels::ping_pong::<C>),
         "seq_1" => timed(channels::seq::<C>),
-        "spsc_0" => timed(|n| channels::to_one::<C>(1, 0, n)),
-        "spsc_128" => timed(|n| channels::to_one::<C>(1, 128, n)),
-        "mpsc_0" => timed(|n| channels::to_one::<C>(4, 0, n)),
-        "mpsc_128" => timed(|n| channels::to_one::<C>(4, 128, n)),
         "sieve" => timed(channels::sieve::<C>),
         "skynet" => timed(channels::skynet::<C>),
         "daisy" => timed(channels::daisy::<C>),
         "pipeline_8" => timed(|n| channels::pipeline::<C>(n, 0)),
         "speedup_pipeline" => channels::speedup_pipeline::<C>(),
-        _ => return None,
+        _ => match capacity::split(case)? {
+            ("seq", capacity) => timed(move |n| channels::fill::<C>(capacity.of_run(n), n)),
+            ("spsc", capacity) => timed(move |n| channels::to_one::<C>(1, capacity.of_run(n), n)),
+            ("mpsc", capacity) => timed(move |n| channels::to_one::<C>(4, capacity.of_run(n), n)),
+            _ => return None,
+        },
     })
 }
 
 /// The cases that need several receivers.
 pub(super) fn shared_case<C: Shared>(case: &str) -> Option<Body> {
     Some(match case {
-        "mpmc_0" => timed(|n| channels::to_many::<C>(0, n)),
-        "mpmc_128" => timed(|n| channels::to_many::<C>(128, n)),
         "mem_async" => channels::mem_async::<C>(u64::MAX),
         "speedup_workers" => channels::speedup_workers::<C>(),
-        _ => return None,
+        _ => match capacity::split(case)? {
+            ("mpmc", capacity) => timed(move |n| channels::to_many::<C>(capacity.of_run(n), n)),
+            _ => return None,
+        },
     })
 }
 

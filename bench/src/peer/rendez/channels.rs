@@ -3,7 +3,7 @@
 use super::runtime;
 use crate::gauge;
 use rendez::{
-    chan::{Sender, bounded},
+    chan::{Receiver, Sender, bounded, unbounded},
     go,
     sync::WaitGroup,
 };
@@ -35,10 +35,28 @@ pub(super) fn seq(n: u64) -> Duration {
     start.elapsed()
 }
 
-/// `n` numbers from some senders to some receivers over one channel, which closes with the last sender.
-pub(super) fn messages(senders: u64, receivers: u64, capacity: usize, n: u64) -> Duration {
-    let (tx, rx) = bounded(capacity);
+/// Without a capacity it has no bound.
+fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    capacity.map_or_else(unbounded, bounded)
+}
+
+/// `n` numbers are sent, and then they are received.
+pub(super) fn fill(capacity: Option<usize>, n: u64) -> Duration {
     let start = Instant::now();
+    let (tx, rx) = channel(capacity);
+    for i in 0..n {
+        tx.send(i).expect("there is room");
+    }
+    for i in 0..n {
+        assert_eq!(rx.recv().ok(), Some(i));
+    }
+    start.elapsed()
+}
+
+/// `n` numbers from some senders to some receivers over one channel, which closes with the last sender.
+pub(super) fn messages(senders: u64, receivers: u64, capacity: Option<usize>, n: u64) -> Duration {
+    let start = Instant::now();
+    let (tx, rx) = channel(capacity);
     let receivers: Vec<_> = (0..receivers)
         .map(|_| {
             let rx = rx.clone();
@@ -62,10 +80,10 @@ pub(super) fn messages(senders: u64, receivers: u64, capacity: usize, n: u64) ->
 }
 
 /// `n` numbers from four senders, each on its own channel, to one receiver.
-pub(super) fn select(capacity: usize, n: u64) -> Duration {
+pub(super) fn select(capacity: Option<usize>, n: u64) -> Duration {
     let start = Instant::now();
     let [mut a, mut b, mut c, mut d] = std::array::from_fn(|_| {
-        let (tx, rx) = bounded(capacity);
+        let (tx, rx) = channel(capacity);
         go(move || {
             for i in 0..(n / 4) as usize {
                 tx.send(i).expect("somebody receives");
@@ -92,6 +110,41 @@ pub(super) fn select(capacity: usize, n: u64) -> Duration {
     let elapsed = start.elapsed();
     assert_eq!(got, n / 4 * 4);
     elapsed
+}
+
+/// `n` numbers from four senders to four receivers, each of whom selects over the same four channels.
+pub(super) fn select_both(capacity: Option<usize>, n: u64) -> Duration {
+    let start = Instant::now();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..4).map(|_| channel(capacity)).unzip();
+    let all = WaitGroup::new();
+    for _ in 0..4 {
+        let [a, b, c, d]: [Sender<usize>; 4] = senders.clone().try_into().expect("four");
+        all.go(move || {
+            for i in 0..(n / 4) as usize {
+                rendez::select! {
+                    send(a, i) -> sent => sent,
+                    send(b, i) -> sent => sent,
+                    send(c, i) -> sent => sent,
+                    send(d, i) -> sent => sent,
+                }
+                .expect("somebody receives");
+            }
+        });
+        let [a, b, c, d]: [Receiver<usize>; 4] = receivers.clone().try_into().expect("four");
+        all.go(move || {
+            for _ in 0..n / 4 {
+                rendez::select! {
+                    recv(a) -> received => received,
+                    recv(b) -> received => received,
+                    recv(c) -> received => received,
+                    recv(d) -> received => received,
+                }
+                .expect("somebody sends");
+            }
+        });
+    }
+    all.wait();
+    start.elapsed()
 }
 
 pub(super) fn sieve(primes: u64) -> Duration {

@@ -14,7 +14,7 @@ mod wakes;
 
 use super::{
     Answer::{self, Cannot, Does},
-    Body,
+    Body, capacity,
 };
 use crate::{
     gauge::{self, Delay},
@@ -45,14 +45,6 @@ pub(super) fn find(case: &str) -> Answer {
         "cond_2" => Body::timed(sync::cond),
         "ping_pong" => Body::timed(channels::ping_pong),
         "seq_1" => Body::timed(channels::seq),
-        "spsc_0" => Body::timed(|n| channels::messages(1, 1, 0, n)),
-        "spsc_128" => Body::timed(|n| channels::messages(1, 1, 128, n)),
-        "mpsc_0" => Body::timed(|n| channels::messages(4, 1, 0, n)),
-        "mpsc_128" => Body::timed(|n| channels::messages(4, 1, 128, n)),
-        "mpmc_0" => Body::timed(|n| channels::messages(4, 4, 0, n)),
-        "mpmc_128" => Body::timed(|n| channels::messages(4, 4, 128, n)),
-        "select_0" => Body::timed(|n| channels::select(0, n)),
-        "select_128" => Body::timed(|n| channels::select(128, n)),
         "async_ping_pong" => Body::timed(awaiting::ping_pong),
         "async_spsc_0" => Body::timed(|n| awaiting::to_one(1, 0, n)),
         "async_spsc_128" => Body::timed(|n| awaiting::to_one(1, 128, n)),
@@ -110,6 +102,23 @@ pub(super) fn find(case: &str) -> Answer {
         "flat_1k_1m" => Body::timed(many::cycle),
         "idle_cpu" => Body::value(many::idle_cpu),
         "rss_after" => Body::value(many::rss_after),
-        _ => return Cannot("unknown case"),
+        _ => match of_capacity(case) {
+            Some(body) => body,
+            None => return Cannot("unknown case"),
+        },
+    })
+}
+
+/// The cases that there are with channels of several capacities.
+fn of_capacity(case: &str) -> Option<Body> {
+    let (kind, capacity) = capacity::split(case)?;
+    Some(match kind {
+        "seq" => Body::timed(move |n| channels::fill(capacity.of_run(n), n)),
+        "spsc" => Body::timed(move |n| channels::messages(1, 1, capacity.of_run(n), n)),
+        "mpsc" => Body::timed(move |n| channels::messages(4, 1, capacity.of_run(n), n)),
+        "mpmc" => Body::timed(move |n| channels::messages(4, 4, capacity.of_run(n), n)),
+        "select" => Body::timed(move |n| channels::select(capacity.of_run(n), n)),
+        "select_both" => Body::timed(move |n| channels::select_both(capacity.of_run(n), n)),
+        _ => return None,
     })
 }

@@ -222,7 +222,7 @@ mod tests {
         let (say, hear) = std::sync::mpsc::channel();
         let worker = std::thread::spawn(move || {
             Runtime::builder().workers(1).build().unwrap().run(move || {
-                crate::sched::with_worker(|worker| report(worker));
+                crate::sched::with_worker(report);
                 say.send(()).unwrap();
             });
         });
