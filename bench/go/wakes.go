@@ -29,9 +29,11 @@ func wakes(late bool, share float64) func(n int) float64 {
 			received <- waits
 		}()
 		delays := make([]time.Duration, 0, n)
-		for range n {
-			due := time.Now().Add(200 * time.Microsecond)
-			time.Sleep(200 * time.Microsecond)
+		for number := range n {
+			// That of bench/src/peer/mod.rs.
+			pause := time.Duration(200+number*7%20) * time.Microsecond
+			due := time.Now().Add(pause)
+			time.Sleep(pause)
 			delays = append(delays, time.Since(due))
 			sent <- time.Now()
 		}

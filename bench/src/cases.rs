@@ -504,7 +504,7 @@ pub(crate) const CASES: &[Case] = &[
         "wake_p50",
         Unit::Us,
         WAKES,
-        "Eight goroutines compute for 20 us and yield, over and over. Beside them one sends the time of day, and sleeps for 200 us, on a \
+        "Eight goroutines compute for 20 us and yield, over and over. Beside them one sends the time of day, and sleeps for 200 to 219 us (by turns), on a \
          channel without a buffer to another that waits for it. The time from before the send until the receiver has it: of 5000 wake-ups \
          (quick: 500), half take no longer.",
     ),

@@ -3,7 +3,7 @@
 use super::{on, shared_runtime};
 use crate::{
     gauge::{self, BUSY, Delay},
-    peer::{Body, PAUSE},
+    peer::{Body, pause},
 };
 use std::{
     hint::black_box,
@@ -38,9 +38,9 @@ pub(crate) fn within(what: Delay, share: f64) -> Body {
                 waits
             });
             let mut late = Vec::new();
-            for _ in 0..n {
-                let due = Instant::now() + PAUSE;
-                sleep(PAUSE).await;
+            for number in 0..n {
+                let due = Instant::now() + pause(number);
+                sleep(pause(number)).await;
                 late.push(due.elapsed());
                 tx.send(Instant::now()).await.expect("somebody receives");
             }

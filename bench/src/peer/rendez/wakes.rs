@@ -2,7 +2,7 @@
 
 use crate::{
     gauge::{self, BUSY, Delay},
-    peer::{Body, PAUSE},
+    peer::{Body, pause},
 };
 use rendez::{chan, scope, sleep, yield_now};
 use std::{
@@ -29,9 +29,9 @@ pub(super) fn within(what: Delay, share: f64) -> Body {
                 let receiver =
                     s.go(move || rx.iter().map(|sent: Instant| sent.elapsed()).collect::<Vec<_>>());
                 let mut late = Vec::new();
-                for _ in 0..n {
-                    let due = Instant::now() + PAUSE;
-                    sleep(PAUSE);
+                for number in 0..n {
+                    let due = Instant::now() + pause(number);
+                    sleep(pause(number));
                     late.push(due.elapsed());
                     tx.send(Instant::now()).expect("somebody receives");
                 }

@@ -69,16 +69,16 @@ fn adjust_from(from: &mut Option<(u64, Instant)>, now: (u64, Instant), each: &At
     *from = Some(now);
 }
 
-/// The present moment, for [`since`].
+/// The present moment, for [`between`].
 #[inline(always)]
 pub(super) fn now() -> u64 {
     ticks()
 }
 
-/// The time since `start`; zero if the thread has meanwhile come to a processor that is behind.
+/// The time from `start` to `end`; zero if the thread had meanwhile come to a processor that is behind.
 #[inline(always)]
-pub(super) fn since(start: u64) -> Duration {
-    let ticks = ticks().saturating_sub(start);
+pub(super) fn between(start: u64, end: u64) -> Duration {
+    let ticks = end.saturating_sub(start);
     let each = match EACH.load(Relaxed) {
         0 => find_out(),
         each => each,
@@ -118,8 +118,8 @@ mod tests {
         while begin.elapsed() < Duration::from_millis(20) {
             std::hint::spin_loop();
         }
-        let shorter = since(inner);
-        let (time, longer) = (begin.elapsed(), since(outer));
+        let shorter = between(inner, now());
+        let (time, longer) = (begin.elapsed(), between(outer, now()));
         assert!(longer.as_secs_f64() >= 0.98 * time.as_secs_f64(), "{longer:?} {time:?}");
         assert!(shorter.as_secs_f64() <= 1.02 * time.as_secs_f64(), "{shorter:?} {time:?}");
         assert!(EACH.load(Relaxed) > 0);
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_lies_ahead_is_no_time_away() {
         wind_up();
-        assert_eq!(since(now() + (1 << 40)), Duration::ZERO);
+        assert_eq!(between(now() + (1 << 40), now()), Duration::ZERO);
     }
 
     #[test]

@@ -169,6 +169,8 @@ pub(crate) struct Worker {
     pub(super) still: RefCell<Vec<Option<Still>>>,
     /// Above zero if the bursts that were timed last were long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<u32>,
+    /// The tick of the burst that was timed last, and when it ended, by the stopwatch.
+    last_timed: Cell<(u32, u64)>,
     /// Whether what runs may pass on to another one when it suspends, without the loop: see `pass_on`.
     passes: Cell<bool>,
     /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
@@ -269,6 +271,7 @@ impl Worker {
             watch: Cell::new(None),
             still: RefCell::default(),
             slow: Cell::new(0),
+            last_timed: Cell::default(),
             passes: Cell::new(false),
             curious: Cell::new(0),
             polls_work: Cell::new(0),
