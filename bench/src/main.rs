@@ -4,6 +4,7 @@
 
 mod cases;
 mod child;
+mod compare;
 mod curves;
 mod gauge;
 mod load;
@@ -77,6 +78,10 @@ enum Command {
     /// Loads a server with HTTP requests and tells a number: what the http cases measure with
     #[command(hide = true)]
     Load(load::Load),
+    /// Tells which figures of several runs repeat, and which don't
+    ///
+    /// Of what `run --json` has written: rendez's readings and the ratios that differ by more than ten percent from run to run, the worst first.
+    Compare(compare::Compare),
     /// Lists the cases with their definitions, and the peers with what they can't do
     List,
     /// Runs one case on one contestant in this process and tells the reading as a line of JSON
@@ -128,6 +133,7 @@ fn main() -> ExitCode {
         Command::Point(point) => point.run(),
         Command::SoakHttp(soak) => soak.run(),
         Command::Load(load) => load.run(),
+        Command::Compare(compare) => compare.run(),
         Command::List => {
             list();
             Ok(())
