@@ -110,7 +110,7 @@ enum Look {
 
 impl Worker {
     /// Whether it should be asked again, because there are goroutines, or threads that wait, and it was not certain that nothing will
-    /// ever run. If it is, this does not return.
+    /// ever run. If it is, the process ends: in here, unless another thread is about to tell it.
     pub(super) fn check_deadlock(&self) -> bool {
         if self.harness.is_some() || self.runtime.is_stopping() {
             return false;
