@@ -116,6 +116,19 @@ impl Worker {
         stopwatch::between(then, end) >= placement::CHATTY.saturating_mul(tick.wrapping_sub(last))
     }
 
+    /// Waits while there is nothing to run. How long that takes tells nothing of bursts, so it does not count as time between switches:
+    /// who handles a few requests now and then, each in a moment, would else stay slow, and make no calls in batches.
+    pub(in crate::sched) fn untimed(&self, wait: impl FnOnce()) {
+        // (Only who is slow asks for that time, and a burst has been timed since he became so.)
+        let start = (self.slow.get() > 0 && self.harness.is_none()).then(stopwatch::now);
+        wait();
+        if let Some(start) = start {
+            let waited = stopwatch::now().saturating_sub(start);
+            let (tick, then) = self.last_timed.get();
+            self.last_timed.set((tick, then.saturating_add(waited)));
+        }
+    }
+
     /// Resumes it; for how long it runs, and when that ends, by the stopwatch.
     ///
     /// # Safety
@@ -314,6 +327,25 @@ mod tests {
                 }
                 assert!(has_switched_slowly(tick.wrapping_add(64)));
             });
+        });
+    }
+
+    #[test]
+    fn who_only_idles_between_short_bursts_is_not_slow_for_that() {
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            let slow = |then: fn(&Cell<u32>) -> u32| sched::with_worker(|worker| then(&worker.unwrap().slow));
+            // As after a long burst.
+            slow(|slow| slow.replace(SLOW_FOR));
+            let begin = Instant::now();
+            while slow(Cell::get) > 0 {
+                assert!(begin.elapsed() < Duration::from_secs(20));
+                crate::sleep(Duration::from_millis(2));
+                crate::scope(|s| {
+                    for _ in 0..2 {
+                        s.go(|| (0..10).for_each(|_| crate::yield_now()));
+                    }
+                });
+            }
         });
     }
 }
