@@ -333,9 +333,9 @@ pub(crate) const CASES: &[Case] = &[
         "select_n",
         Unit::NsPerOp,
         FILLED,
-        "The same with a channel that holds all of 1,000,000 messages (quick: 100,000).",
+        "The same with channels each of which holds all of 1,000,000 messages (quick: 100,000).",
     ),
-    lower("select_unbounded", Unit::NsPerOp, FILLED, "The same with a channel without a bound."),
+    lower("select_unbounded", Unit::NsPerOp, FILLED, "The same with channels without a bound."),
     lower(
         "select_both_0",
         Unit::NsPerOp,
@@ -348,7 +348,7 @@ pub(crate) const CASES: &[Case] = &[
         "select_both_n",
         Unit::NsPerOp,
         FILLED,
-        "The same with channels that hold all of 1,000,000 messages (quick: 100,000).",
+        "The same with channels each of which holds all of 1,000,000 messages (quick: 100,000).",
     ),
     lower("select_both_unbounded", Unit::NsPerOp, FILLED, "The same with channels without a bound."),
     lower(

@@ -22,9 +22,15 @@ impl Capacity {
     }
 }
 
+/// The cases whose names end with a capacity. Others end with a number, too: `pipeline_8` has eight stages, with a rendezvous between.
+const KINDS: [&str; 6] = ["seq", "spsc", "mpsc", "mpmc", "select", "select_both"];
+
 /// What a case does with its channel, and the channel's capacity: `mpsc` and 128 of `mpsc_128`.
 pub(super) fn split(case: &str) -> Option<(&str, Capacity)> {
     let (kind, end) = case.rsplit_once('_')?;
+    if !KINDS.contains(&kind.strip_prefix("async_").unwrap_or(kind)) {
+        return None;
+    }
     let capacity = match end {
         "n" => Capacity::All,
         "unbounded" => Capacity::Unbounded,
@@ -42,6 +48,8 @@ mod tests {
         assert_eq!(split("mpsc_128"), Some(("mpsc", Capacity::Fixed(128))));
         assert_eq!(split("select_both_n"), Some(("select_both", Capacity::All)));
         assert_eq!(split("seq_unbounded"), Some(("seq", Capacity::Unbounded)));
+        assert_eq!(split("async_spsc_0"), Some(("async_spsc", Capacity::Fixed(0))));
+        assert_eq!(split("pipeline_8"), None);
         assert_eq!(split("ping_pong"), None);
         assert_eq!(split("sieve"), None);
     }

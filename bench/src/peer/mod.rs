@@ -257,6 +257,17 @@ mod tests {
     }
 
     #[test]
+    fn tokio_says_where_capacity_1_stands_in_for_a_rendezvous() {
+        let tokio = PEERS.iter().find(|peer| peer.name == "tokio").unwrap();
+        for case in ["ping_pong", "spsc_0", "async_spsc_0", "mpsc_0", "select_0", "sieve", "pipeline_8"] {
+            assert!(matches!(tokio.find(case), Answer::Nearly(..)), "{case}");
+        }
+        for case in ["spsc_1", "async_spsc_128", "mpsc_n", "seq_1", "seq_n", "select_1", "spsc_unbounded"] {
+            assert!(matches!(tokio.find(case), Answer::Does(_)), "{case}");
+        }
+    }
+
+    #[test]
     fn every_peer_answers_for_every_case_and_gives_its_reasons() {
         for peer in &PEERS {
             for case in CASES {

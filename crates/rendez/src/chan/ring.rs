@@ -238,11 +238,38 @@ mod tests {
             [(3, usize::MAX), (4, usize::MAX - 1), (9, usize::MAX - 8), (9, usize::MAX - 2)]
         {
             let mut ring = Ring::new();
+            // It counts anew when it grows: so that it does not do so between, there is room for all from the start.
+            (0..len).for_each(|_| push(&mut ring, Rc::new(()), false));
+            while pop(&mut ring).is_some() {}
             (ring.head, ring.tail) = (first_count, first_count);
             (0..len).for_each(|_| push(&mut ring, count.clone(), false));
             assert_eq!(Rc::strong_count(&count), 1 + len);
+            assert!(ring.tail < ring.head);
             drop(ring);
             assert_eq!(Rc::strong_count(&count), 1);
+        }
+    }
+
+    #[test]
+    fn wherever_its_values_begin_they_stay_in_order_and_aligned_when_it_grows() {
+        #[derive(Debug, PartialEq)]
+        #[repr(align(256))]
+        struct Aligned(usize);
+        for turned in 0..20 {
+            let mut ring = Ring::new();
+            for i in 0..turned {
+                push(&mut ring, Aligned(i), false);
+                assert_eq!(pop(&mut ring), Some(Aligned(i)));
+            }
+            // It doubles once by what goes in before the others, and several times by what goes in behind.
+            (1..=5).rev().for_each(|i| push(&mut ring, Aligned(i), true));
+            (6..100).for_each(|i| push(&mut ring, Aligned(i), false));
+            assert_eq!(ring.bytes(), 128 * 256);
+            for i in 1..100 {
+                assert!(ring.slot(ring.head).is_aligned());
+                assert_eq!(pop(&mut ring), Some(Aligned(i)));
+            }
+            assert_eq!(pop(&mut ring), None);
         }
     }
 

@@ -315,7 +315,7 @@ impl Worker {
         if self.runtime.is_stopping() {
             return self.idle_stopping();
         }
-        self.wait_for_work();
+        self.untimed(|| self.wait_for_work());
         monitor::wake();
         self.heed_trace();
         // Who has nothing to do yet looks for something, and so watches itself.
