@@ -89,11 +89,12 @@ impl Worker {
             let burst = burst.saturating_sub(self.spent_on_others.get());
             let waking = self.spent_waking.get();
             self.stop_noting();
-            let is_slow = self.has_switched_slowly(tick, end);
+            // (Those that are timed one after the other, for a spawn site, tell nothing of what lies between.)
+            let is_fast = is_sampled(tick) && !self.has_switched_slowly(tick, end);
             self.slow.set(match self.slow.get() {
                 _ if burst >= placement::CHATTY => SLOW_FOR,
-                slow if is_slow => slow,
-                slow => slow.saturating_sub(1),
+                slow if is_fast => slow.saturating_sub(1),
+                slow => slow,
             });
             // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
             // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
@@ -108,7 +109,7 @@ impl Worker {
         }
     }
 
-    /// Whether the bursts since the one that was timed last have been long, on average, with what was done between them; asked at the `end` of this tick's.
+    /// Whether the bursts since the one that was asked about last have been long, on average, with what was done between them; asked at the `end` of this tick's.
     fn has_switched_slowly(&self, tick: u32, end: u64) -> bool {
         if self.harness.is_some() {
             return false;
