@@ -169,7 +169,7 @@ pub(crate) struct Worker {
     pub(super) still: RefCell<Vec<Option<Still>>>,
     /// Above zero if the bursts that were timed last were long, so that the clock may be asked after every burst.
     pub(super) slow: Cell<u32>,
-    /// The tick of the burst that was timed last, and when it ended, by the stopwatch.
+    /// The tick of the burst that was timed in its turn last, and when it ended, by the stopwatch; what was waited since, while `slow`, left out.
     last_timed: Cell<(u32, u64)>,
     /// Whether what runs may pass on to another one when it suspends, without the loop: see `pass_on`.
     passes: Cell<bool>,

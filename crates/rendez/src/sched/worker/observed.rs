@@ -124,7 +124,7 @@ impl Worker {
     /// Waits while there is nothing to run. How long that takes tells nothing of bursts, so it does not count as time between switches:
     /// who handles a few requests now and then, each in a moment, would else stay slow, and make no calls in batches.
     pub(in crate::sched) fn untimed(&self, wait: impl FnOnce()) {
-        // (Only who is slow asks for that time, and a burst has been timed since he became so.)
+        // (Only who is slow asks for that time. What was waited before he became so may make one timed burst more of it.)
         let start = (self.slow.get() > 0 && self.harness.is_none()).then(stopwatch::now);
         wait();
         if let Some(start) = start {
