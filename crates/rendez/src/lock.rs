@@ -85,3 +85,9 @@ impl Backoff {
         self.step = self.step.saturating_add(1);
     }
 }
+
+/// Whether locks can be biased here.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn is_biasing() -> bool {
+    fence::is_there()
+}

@@ -289,6 +289,14 @@ impl<T> Channel<T> {
         unsafe { State::get(self.state.lock(), self.capacity, into, Searcher::Plain) }
     }
 
+    /// Whether a receive would wait, where that can be seen with less than an attempt; else `false`.
+    #[inline(always)]
+    pub(super) fn has_nothing(&self) -> bool {
+        let looks_empty =
+            |state: &State<T>| state.buffer.is_empty() && state.senders.is_empty() && !state.closed;
+        self.state.lock_if_biased().is_some_and(|state| looks_empty(&state))
+    }
+
     /// # Safety
     /// As for [`take`](Self::take).
     #[inline(always)]

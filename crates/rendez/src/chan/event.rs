@@ -74,7 +74,9 @@ fn unaimed() -> Node {
 }
 
 /// A receive that a select may choose; see [`Receiver::recv_event`]. Without a channel it is never ready.
+// The first two are neighbours: who looks for one of many that is ready sees those alone of most.
 #[must_use = "an event does nothing unless it is waited for"]
+#[repr(C)]
 pub struct RecvEvent<'a, T> {
     channel: Option<&'a Channel<T>>,
     stage: Stage,
@@ -126,6 +128,11 @@ impl<T> Arm for RecvEvent<'_, T> {
         // SAFETY: the packet is empty while the arm is idle.
         self.stage = Stage::of(unsafe { channel.take_now(self.slot()) });
         self.stage.is_chosen()
+    }
+
+    #[inline]
+    fn would_wait(&self) -> bool {
+        self.channel.is_none_or(|channel| self.stage == Stage::Idle && channel.has_nothing())
     }
 
     unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
@@ -521,5 +528,42 @@ impl<T> fmt::Debug for SendEvent<'_, T> {
 impl<T> fmt::Debug for SendTakeEvent<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendTakeEvent").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::{
+        Runtime,
+        chan::{self, Receiver, RecvEvent},
+        go_local, lock,
+        select::Arm,
+        yield_now,
+    };
+
+    /// Of a channel that this worker has used often enough for its lock to be biased to it.
+    fn would_wait(rx: &Receiver<u8>) -> bool {
+        (0..3000).for_each(|_| _ = rx.len());
+        RecvEvent::new(Some(rx)).would_wait()
+    }
+
+    #[test]
+    fn a_look_says_that_it_would_wait_where_an_attempt_would_come_to_nothing_and_nowhere_else() {
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            for capacity in [0, 1] {
+                let (tx, rx) = chan::bounded(capacity);
+                assert_eq!(would_wait(&rx), lock::is_biasing(), "nobody sends");
+                let sender = go_local(move || tx.send(1));
+                yield_now();
+                assert!(!would_wait(&rx), "a sender has come");
+                let mut arm = RecvEvent::new(Some(&rx));
+                assert!(arm.attempt() && !arm.would_wait() && arm.attempt(), "it has been chosen");
+                assert_eq!(arm.take(), Ok(1));
+                sender.join().unwrap().unwrap();
+                assert!(!would_wait(&rx), "closed");
+            }
+            assert!(!RecvEvent::new(Some(&chan::bounded::<u8>(1).1)).would_wait(), "whose lock is nobody's habit");
+            assert!(RecvEvent::<u8>::new(None).would_wait());
+        });
     }
 }

@@ -112,6 +112,14 @@ impl<T> BiasedLock<T> {
         self.note(me)
     }
 
+    /// Takes the lock if it is biased to the caller, and so costs little.
+    #[inline(always)]
+    pub(crate) fn lock_if_biased(&self) -> Option<BiasedGuard<'_, T>> {
+        let word = self.word.load(Ordering::Relaxed);
+        let chance = (word ^ fence::me()) as usize;
+        if chance < CHANCES { self.lock_biased(word, chance) } else { None }
+    }
+
     /// Takes the lock, which looked biased to the caller.
     #[inline(always)]
     fn lock_biased(&self, word: u32, chance: usize) -> Option<BiasedGuard<'_, T>> {

@@ -64,6 +64,12 @@ pub trait Arm: Sealed {
     /// Does it now if it can be done without waiting.
     fn attempt(&mut self) -> bool;
 
+    /// A look for who has many: `true` says that at this moment an attempt would come to nothing. It may say `false` without looking.
+    #[doc(hidden)]
+    fn would_wait(&self) -> bool {
+        false
+    }
+
     /// Queues it, its parts numbered from `first`.
     ///
     /// # Safety

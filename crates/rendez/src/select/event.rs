@@ -201,6 +201,11 @@ macro_rules! delegate {
             self.$($inner)+.attempt()
         }
 
+        #[inline]
+        fn would_wait(&self) -> bool {
+            self.$($inner)+.would_wait()
+        }
+
         unsafe fn register(&mut self, waiting: Waiting<'_>, first: usize) -> Registered {
             // SAFETY: passed on: the inner arm moves and ends with this one.
             unsafe { self.$($inner)+.register(waiting, first) }

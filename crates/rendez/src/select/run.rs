@@ -190,7 +190,7 @@ pub(crate) fn attempt<A: Arms + ?Sized>(arms: &mut A, biased: bool) -> Option<us
             let drawn = draws.below(left);
             let index = order[drawn] as usize;
             order.swap(drawn, left - 1);
-            if arms.arm(index).is_some_and(Arm::attempt) {
+            if arms.arm(index).is_some_and(|arm| !arm.would_wait() && arm.attempt()) {
                 return Some(index);
             }
         }
