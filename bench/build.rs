@@ -1,4 +1,4 @@
-//! Hands the compiler's and the peers' versions to the program, which prints them beside its readings.
+//! Hands the versions of the compiler, of the peers and of rendez to the program, which prints them beside its readings.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -20,6 +20,34 @@ fn main() {
     let told: Vec<String> =
         TOLD.iter().filter_map(|name| Some(format!("{name}={}", locked(&text, name)?))).collect();
     println!("cargo::rustc-env=BENCH_PEERS={}", told.join(";"));
+
+    // What is built, and not what may be checked out when it runs.
+    if let Some(commit) = commit(&manifest) {
+        println!("cargo::rustc-env=BENCH_COMMIT={commit}");
+    }
+    for built in ["src", "go", "Cargo.toml", "../crates", "../Cargo.toml"] {
+        println!("cargo::rerun-if-changed={built}");
+    }
+    for moved in ["HEAD", "logs/HEAD"] {
+        if let Some(file) = git(&manifest, &["rev-parse", "--path-format=absolute", "--git-path", moved])
+            && Path::new(&file).exists()
+        {
+            println!("cargo::rerun-if-changed={file}");
+        }
+    }
+}
+
+/// The commit that is checked out, with a `+` when there are changes on top of it.
+fn commit(manifest: &str) -> Option<String> {
+    let commit = git(manifest, &["rev-parse", "--short=12", "HEAD"])?;
+    let changes = git(manifest, &["status", "--porcelain"])?;
+    Some(if changes.is_empty() { commit } else { commit + "+" })
+}
+
+/// What git says, if it is there and this is a clone.
+fn git(manifest: &str, args: &[&str]) -> Option<String> {
+    let out = Command::new("git").arg("-C").arg(manifest).args(args).output().ok()?;
+    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
 /// The version that the lock file gives a package.

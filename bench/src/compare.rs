@@ -1,6 +1,6 @@
 //! Whether what was measured repeats: several runs' results side by side.
 
-use crate::cases::CASES;
+use crate::cases::{CASES, Case};
 use serde::Deserialize;
 use std::{fs, path::PathBuf};
 
@@ -58,27 +58,38 @@ fn read(file: &PathBuf) -> Result<Told, String> {
         .map_err(|error| format!("{} is not what `run --json` writes: {error}", file.display()))
 }
 
-/// What is compared of each case, under a heading.
-type Figure = (&'static str, fn(&ToldCase) -> Option<f64>);
+/// What is compared of each case, under a heading; and what it is compared as, if the case says so.
+struct Figure {
+    heading: &'static str,
+    of: fn(&ToldCase) -> Option<f64>,
+    as_compared: fn(&Case, f64) -> f64,
+}
+
 const FIGURES: [Figure; 3] = [
-    ("rendez's readings", |case| case.rendez),
-    ("ratios to Go", |case| case.ratio_to_go),
-    ("ratios to the best Rust peer", |case| case.ratio_to_best_peer),
+    // What is below the floor is noise.
+    Figure {
+        heading: "rendez's readings",
+        of: |told| told.rendez,
+        as_compared: |case, value| value.max(case.floor()),
+    },
+    Figure { heading: "ratios to Go", of: |told| told.ratio_to_go, as_compared: |_, value| value },
+    Figure {
+        heading: "ratios to the best Rust peer",
+        of: |told| told.ratio_to_best_peer,
+        as_compared: |_, value| value,
+    },
 ];
 
 /// For each figure how many cases repeat, and those that don't, the worst first.
 fn text(runs: &[Told]) -> String {
     let mut text = String::new();
-    for (heading, figure) in FIGURES {
+    for Figure { heading, of, as_compared } in FIGURES {
         let mut spreads: Vec<(f64, &str, Vec<f64>)> = Vec::new();
         for case in CASES {
-            let values: Option<Vec<f64>> = runs.iter().map(|run| figure(run.find(case.name)?)).collect();
+            let values: Option<Vec<f64>> = runs.iter().map(|run| of(run.find(case.name)?)).collect();
             if let Some(values) = values {
-                let floored: Vec<f64> = match heading.starts_with("rendez") {
-                    true => values.iter().map(|value| value.max(case.floor())).collect(),
-                    false => values.clone(),
-                };
-                spreads.push((spread(&floored), case.name, values));
+                let compared: Vec<f64> = values.iter().map(|&value| as_compared(case, value)).collect();
+                spreads.push((spread(&compared), case.name, values));
             }
         }
         let all = spreads.len();

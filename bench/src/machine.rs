@@ -5,8 +5,6 @@ use serde::Serialize;
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
-    process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -51,20 +49,8 @@ pub(crate) fn versions(go: &Go) -> BTreeMap<String, String> {
         .collect();
     versions.insert("rustc".into(), env!("BENCH_RUSTC").trim_start_matches("rustc ").into());
     versions.insert("go".into(), go.version().into());
-    versions.insert("rendez".into(), commit().unwrap_or_else(|| env!("CARGO_PKG_VERSION").into()));
+    versions.insert("rendez".into(), option_env!("BENCH_COMMIT").unwrap_or(env!("CARGO_PKG_VERSION")).into());
     versions
-}
-
-/// The commit that is checked out, with a `+` when there are changes on top of it.
-fn commit() -> Option<String> {
-    let git = |args: &[&str]| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let out = Command::new("git").arg("-C").arg(root).args(args).output().ok()?;
-        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
-    };
-    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let changes = git(&["status", "--porcelain"])?;
-    Some(if changes.is_empty() { commit } else { commit + "+" })
 }
 
 /// The day, in UTC, as `2026-11-23`.

@@ -26,6 +26,7 @@ use peer::{PEERS, go::Go};
 use report::{Row, Table, ToldRun};
 use std::{
     env, fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -134,10 +135,7 @@ fn main() -> ExitCode {
         Command::SoakHttp(soak) => soak.run(),
         Command::Load(load) => load.run(),
         Command::Compare(compare) => compare.run(),
-        Command::List => {
-            list();
-            Ok(())
-        }
+        Command::List => print(&list()),
         Command::Stats(stats) => stats.run(),
         Command::One { peer, case, scale, stats } => one(&peer, &case, scale, stats),
     };
@@ -224,17 +222,19 @@ fn prepare_go() -> Result<Go, String> {
     Ok(Go::prepare(program.parent().unwrap_or(Path::new("."))))
 }
 
-fn list() {
-    println!("Cases");
+/// What there is to measure, and with whom.
+fn list() -> String {
+    let mut list = String::from("Cases\n");
+    let mut line = |line: String| list.extend([&line, "\n"]);
     for case in CASES {
-        println!("\n  {} [{}, {} is better]", case.name, case.unit.name(), case.better.name());
-        for line in wrapped(case.definition, 100) {
-            println!("    {line}");
+        line(format!("\n  {} [{}, {} is better]", case.name, case.unit.name(), case.better.name()));
+        for text in wrapped(case.definition, 100) {
+            line(format!("    {text}"));
         }
     }
-    println!("\nPeers");
+    line("\nPeers".into());
     for peer in &PEERS {
-        println!("\n  {}: {}", peer.name, peer.about);
+        line(format!("\n  {}: {}", peer.name, peer.about));
         let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
         for case in CASES {
             let answer = peer.find(case.name);
@@ -246,11 +246,20 @@ fn list() {
             }
         }
         for (note, cases) in notes {
-            println!("    {note}");
-            for line in wrapped(&cases.join(", "), 96) {
-                println!("        {line}");
+            line(format!("    {note}"));
+            for text in wrapped(&cases.join(", "), 96) {
+                line(format!("        {text}"));
             }
         }
+    }
+    list
+}
+
+/// Prints a text of many lines; who reads only the first of them may go.
+fn print(text: &str) -> Result<(), String> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
     }
 }
 
