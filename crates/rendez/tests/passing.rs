@@ -174,7 +174,7 @@ fn those_who_pass_on_to_each_other_leave_others_their_turns() {
 #[test]
 fn those_who_pass_on_to_each_other_leave_others_their_turns_soon() {
     // One that waits for a pair has to wait for a streak of theirs too, in whose bursts are two turns of theirs each.
-    for (pairs, yielding, fresh, others) in [(0, 2, 16, 72), (1, 0, 100, 200), (1, 3, 100, 200)] {
+    for (pairs, yielding, fresh, others) in [(0, 2, 32, 72), (1, 0, 100, 200), (1, 3, 100, 200)] {
         in_time(move || {
             let runtime = Arc::new(rendez::Runtime::builder().workers(1).spares(0).build().unwrap());
             let (on, turns) = (AtomicBool::new(true), AtomicUsize::new(1));

@@ -562,7 +562,10 @@ mod tests {
                 sender.join().unwrap().unwrap();
                 assert!(!would_wait(&rx), "closed");
             }
-            assert!(!RecvEvent::new(Some(&chan::bounded::<u8>(1).1)).would_wait(), "whose lock is nobody's habit");
+            assert!(
+                !RecvEvent::new(Some(&chan::bounded::<u8>(1).1)).would_wait(),
+                "whose lock is nobody's habit"
+            );
             assert!(RecvEvent::<u8>::new(None).would_wait());
         });
     }

@@ -115,7 +115,10 @@ impl<T: Linked> RunQueue<T> {
             // SAFETY: queued tasks live (see `push`), and this is not the last one.
             self.head.set(unsafe { (*task).link().load(Ordering::Relaxed) });
         }
-        self.lead.set(self.lead.get().saturating_sub(1));
+        let lead = self.lead.get();
+        if lead > 0 {
+            self.lead.set(lead - 1);
+        }
         Some(task)
     }
 

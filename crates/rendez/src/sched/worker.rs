@@ -7,8 +7,8 @@
 //! Which task is next:
 //! 1. the one that was woken last, at most [`STREAK`] times in a row (its value is hot, and its waker is about to park); or, if there is none
 //!    and a queue has had the last turn, the first whose sleep or time-out is over, unless one whose was over before is still queued;
-//! 2. every [`FRESH_EVERY`] switches an unstarted one, so that started ones that always have something to do don't starve
-//!    them (and now and then the oldest of these);
+//! 2. every [`FRESH_EVERY`] switches, or [`LOOKS_AROUND`] where bursts pass on to each other, an unstarted one, so that started ones that
+//!    always have something to do don't starve them (and now and then the oldest of these);
 //! 3. the oldest started one, or the async goroutine that was woken first, by turns (see [`polls`](super::polls));
 //! 4. the newest unstarted one.
 //!
@@ -43,7 +43,7 @@ use super::{
 };
 use crate::{
     diag::trace::Ring,
-    primitives::{prefetch, prefetch_whole, rarely},
+    primitives::{prefetch, prefetch_whole, rarely, seldom},
     task::{
         Goroutine, Header,
         fiber::{CAN_PASS, Fiber, Order, SEEN, Suspend},
@@ -76,6 +76,8 @@ const FRESH_EVERY: u32 = 16;
 const OLDEST_EVERY: u32 = 4;
 /// At each multiple the loop does something besides: it maintains, or times a burst and maintains after it.
 const LOOKS_AROUND: u32 = 32;
+/// Of the ticks' bits none: each burst comes from the loop.
+const ALWAYS: u32 = 0;
 /// So many turns before a goroutine's own, what the worker has to know of it is fetched: far enough for a fetch from memory, which
 /// takes some turns of goroutines that do little.
 const BOOKS_AHEAD: u32 = 10;
@@ -171,8 +173,8 @@ pub(crate) struct Worker {
     pub(super) slow: Cell<u32>,
     /// The tick of the burst that was timed in its turn last, and when it ended, by the stopwatch; what was waited since, while `slow`, left out.
     last_timed: Cell<(u32, u64)>,
-    /// Whether what runs may pass on to another one when it suspends, without the loop: see `pass_on`.
-    passes: Cell<bool>,
+    /// What runs may pass on to another one when it suspends, without the loop, unless the tick of that has none of these bits: see `pass_on`.
+    loop_at: Cell<u32>,
     /// How many of the next bursts are to be timed whatever the tick says; and whether all are to be recorded.
     curious: Cell<u32>,
     /// How many more polls of chatty async goroutines are to be seen before none here is taken to work for long.
@@ -272,7 +274,7 @@ impl Worker {
             still: RefCell::default(),
             slow: Cell::new(0),
             last_timed: Cell::default(),
-            passes: Cell::new(false),
+            loop_at: Cell::new(ALWAYS),
             curious: Cell::new(0),
             polls_work: Cell::new(0),
             spent_waking: Cell::new(Duration::ZERO),
@@ -349,7 +351,7 @@ impl Worker {
         }
         self.streak.set(0);
         // Not whenever the tick is a multiple: streaks and other habits of a program have periods too, and may miss each.
-        if tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY {
+        if self.is_fresh_turn(tick) {
             self.fresh_tick.set(tick);
             let turn = self.fresh_turn.get().wrapping_add(1);
             self.fresh_turn.set(turn);

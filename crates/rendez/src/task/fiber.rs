@@ -21,7 +21,7 @@ use super::{
     switch::{Coroutine, Word},
 };
 use crate::{
-    primitives::{LINE, prefetch},
+    primitives::{LINE, prefetch, seldom},
     sched::Timer,
     stack::Stack,
     wait::{Kind, Reason, Thing, Waiter},
@@ -279,20 +279,26 @@ impl Fiber {
         Suspend::from_word(unsafe { (*fiber).runner.resume(order.to_word()) })
     }
 
-    /// Leaves the fiber for the worker's loop, or for the `next` one if that is not null, until it is resumed.
+    /// Leaves the fiber for the worker's loop, or for the `next` one if that is not null, until it is resumed. Whether another one has passed
+    /// on to it then, and not the loop.
     ///
     /// # Safety
     /// Called on this fiber's stack. The next one is another one of the same worker, on which a goroutine is parked.
     #[inline(always)]
-    pub(crate) unsafe fn suspend(fiber: *const Fiber, next: *const Fiber) {
+    pub(crate) unsafe fn suspend(fiber: *const Fiber, next: *const Fiber) -> bool {
         // SAFETY: by contract we run on it, and the next one does not run.
         unsafe {
-            // To the next one it says to go on, as any word does that is not null.
+            // To the loop it says what has become of it, and to the next one to go on, as any word does that is no null task; and no task is there.
             let next = next.as_ref().map(|next| &next.runner);
             let word = (*fiber).runner.leave(next, Suspend::Parked.to_word());
-            if Order::from_word(word).task.is_null() {
-                Fiber::tell_frames(fiber);
+            let passed = word == Suspend::Parked.to_word();
+            if !passed {
+                seldom();
+                if Order::from_word(word).task.is_null() {
+                    Fiber::tell_frames(fiber);
+                }
             }
+            passed
         }
     }
 

@@ -28,10 +28,11 @@ impl Worker {
                 self.observe(task, fiber, order, tick, curious)
             } else {
                 // Not who parks for the first time, whose stack is to become his own.
-                let passes = self.slow.get() == 0 && (*fiber).owned.get() && self.harness.is_none();
-                self.passes.set(passes);
+                if (*fiber).owned.get() && !order.cancelled && self.may_pass(tick) {
+                    self.loop_at.set(LOOKS_AROUND - 1);
+                }
                 let suspended = Fiber::resume(fiber, order);
-                self.passes.set(false);
+                self.pass_no_more();
                 suspended
             };
             // It may have passed on to others, of whom this is the last.
@@ -66,9 +67,10 @@ impl Worker {
         self.fiber.set(fiber);
         self.burst.budget.set(budget);
         self.burst.siblings.set(0);
+        let shared = self.shared;
         // What is said above of what runs is there for a handler that sees the number.
         compiler_fence(Ordering::Release);
-        self.shared.published.switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
+        shared.published.switches.store(tick.wrapping_mul(2) | 1, Ordering::Relaxed);
     }
 
     /// What has run suspends. A handler that sees the number looks no more at what is said of it.
@@ -89,19 +91,33 @@ impl Worker {
         !self.woken.get().is_null() || !self.queue.is_empty()
     }
 
+    /// Whether bursts may follow each other without the loop until it looks around: nothing is to be seen at each one's end, and nobody waits whom the
+    /// loop alone begins.
+    #[inline(always)]
+    fn may_pass(&self, tick: u32) -> bool {
+        self.slow.get() == 0
+            && self.harness.is_none()
+            && !self.polls.has_any()
+            && !(self.is_fresh_turn(tick) && self.has_fresh())
+    }
+
+    /// The burst that runs is the last one before the loop.
+    #[inline(always)]
+    pub(super) fn pass_no_more(&self) {
+        self.loop_at.set(ALWAYS);
+    }
+
     /// The goroutine that runs is about to suspend. If the loop would do nothing then but to resume another one, that is what runs from now on,
     /// and its fiber is returned, to be gone to at once; else null: the loop is to go on.
     ///
     /// What the loop does before and after a burst is done here, in its order: see [`execute`](Worker::execute). The bursts at whose end this
     /// is asked, and those that it begins, are neither timed nor recorded.
     ///
-    /// Tried and left: a count of passes up to the next such tick in place of the questions for it (`yield_2` .94, `yield_1000` 1.04).
+    /// What is asked at each is as little as can be: all that changes rarely is put into `loop_at` when it changes.
     #[inline(never)]
     pub(super) fn pass_on(&self) -> *const Fiber {
         let tick = self.tick.get().wrapping_add(1);
-        if rarely(!CAN_PASS || tick.is_multiple_of(LOOKS_AROUND) || !self.passes.get())
-            || rarely(self.shared.inbox.looks_filled())
-        {
+        if rarely(!CAN_PASS || tick & self.loop_at.get() == 0) || rarely(self.shared.inbox.looks_filled()) {
             return ptr::null();
         }
         let woken = self.woken.get();
@@ -121,7 +137,7 @@ impl Worker {
             return unsafe { self.passes_to(woken, fiber, tick, || false) };
         }
         let next = self.queue.oldest();
-        if rarely(next.is_null() || self.polls.has_any()) || self.has_fresh_turn(tick) {
+        if rarely(next.is_null()) {
             return ptr::null();
         }
         // SAFETY: what is queued lives.
@@ -155,13 +171,14 @@ impl Worker {
         tick: u32,
         is_to_fetch: impl FnOnce() -> bool,
     ) -> *const Fiber {
+        let shared = self.shared;
         self.tick.set(tick);
         // Before a handler may see the name of the one with the stack of the other.
         compiler_fence(Ordering::Release);
         // SAFETY: passed on. (Where there is another budget there is a harness, and nobody passes.)
         unsafe { self.burst_begins(task, fiber, tick, BUDGET - 1) };
         // What is called last, and returns what it finds itself, costs nothing where it is not called, not even registers to be saved.
-        if rarely(self.shared.counters.is_probe(task)) {
+        if rarely(shared.counters.is_probe(task)) {
             return self.meet_probe();
         }
         if is_to_fetch() {
@@ -170,16 +187,15 @@ impl Worker {
         fiber
     }
 
-    /// Whether it is the turn of an unstarted goroutine, and there is one. If there is none, the turn has passed.
+    /// Whether it is the turn of an unstarted goroutine.
     #[inline(always)]
-    fn has_fresh_turn(&self, tick: u32) -> bool {
-        rarely(tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY) && {
-            let is_any = !self.fresh.is_empty() || self.shared.burden.incoming.load(Ordering::Relaxed) > 0;
-            if !is_any {
-                self.fresh_tick.set(tick);
-            }
-            is_any
-        }
+    pub(super) fn is_fresh_turn(&self, tick: u32) -> bool {
+        tick.wrapping_sub(self.fresh_tick.get()) >= FRESH_EVERY
+    }
+
+    /// Whether there is one to start here.
+    fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty() || self.shared.burden.incoming.load(Ordering::Relaxed) > 0
     }
 
     /// Fetches ahead for those that come after who runs from now on, whose fiber it returns.

@@ -71,12 +71,18 @@ impl Worker {
     }
 
     /// Leaves `fiber` until it is resumed, and keeps count if it is unwinding. `any_ready` says whether a goroutine that has started
-    /// is ready here, as [`has_started`](Self::has_started) does.
+    /// is ready here, as [`has_started`](Self::has_started) does. Whether another goroutine has passed on to it in the end, and not the loop: then
+    /// nothing has happened that only the loop sees.
     ///
     /// # Safety
     /// As for [`Fiber::suspend`].
     #[inline(always)]
-    pub(in crate::sched) unsafe fn suspend(&self, fiber: *const Fiber, unwinding: bool, any_ready: bool) {
+    pub(in crate::sched) unsafe fn suspend(
+        &self,
+        fiber: *const Fiber,
+        unwinding: bool,
+        any_ready: bool,
+    ) -> bool {
         crate::lock::assert_none_is_held();
         // SAFETY: passed on; it is the running goroutine's fiber.
         unsafe {
@@ -84,7 +90,7 @@ impl Worker {
                 return self.suspend_unwinding(fiber, any_ready);
             }
             (*fiber).unwinding.set(false);
-            self.leave_for_next(fiber, any_ready);
+            self.leave_for_next(fiber, any_ready)
         }
     }
 
@@ -94,23 +100,24 @@ impl Worker {
     /// As for that.
     #[cold]
     #[inline(never)]
-    unsafe fn suspend_unwinding(&self, fiber: *const Fiber, any_ready: bool) {
+    unsafe fn suspend_unwinding(&self, fiber: *const Fiber, any_ready: bool) -> bool {
         self.unwinding.set(self.unwinding.get() + 1);
         // SAFETY: passed on.
-        unsafe {
+        let passed = unsafe {
             (*fiber).unwinding.set(true);
-            self.leave_for_next(fiber, any_ready);
-        }
+            self.leave_for_next(fiber, any_ready)
+        };
         self.unwinding.set(self.unwinding.get() - 1);
+        passed
     }
 
     /// # Safety
     /// As for [`suspend`](Self::suspend).
     #[inline(always)]
-    unsafe fn leave_for_next(&self, fiber: *const Fiber, any_ready: bool) {
+    unsafe fn leave_for_next(&self, fiber: *const Fiber, any_ready: bool) -> bool {
         let next = if any_ready { self.pass_on() } else { ptr::null() };
         // SAFETY: passed on.
-        unsafe { Fiber::suspend(fiber, next) };
+        unsafe { Fiber::suspend(fiber, next) }
     }
 
     /// A shutdown's unwinding of the running goroutine begins, or has been caught.
@@ -181,24 +188,26 @@ impl Worker {
         this.awaits.set(None);
     }
 
-    /// Lets others run.
+    /// Lets others run. Whether it was one of them who passed on to it.
     #[inline(always)]
-    pub(in crate::sched) fn yield_quietly(&self) {
+    pub(in crate::sched) fn yield_quietly(&self) -> bool {
         self.shared.counters.yields.add(1);
         // SAFETY: the running goroutine is in no queue; its fiber is the one we run on. It is resumed only after it has
         // suspended, because only this thread pops the queue.
         unsafe {
             self.queue.push(self.current.get().cast_mut());
-            self.suspend(self.fiber.get(), self.is_unwinding(), true);
+            self.suspend(self.fiber.get(), self.is_unwinding(), true)
         }
     }
 
-    /// Lets others run; a shutdown ends the goroutine here.
+    /// Lets others run; a shutdown ends the goroutine here, or at one of its next turns: those that come of a pass don't ask for it.
     #[inline(always)]
     pub(in crate::sched) fn yield_now(&self) {
-        self.yield_quietly();
-        if rarely(self.runtime.is_stopping()) && !self.is_unwinding() {
-            crate::task::unwind();
+        if !self.yield_quietly() {
+            seldom();
+            if self.runtime.is_stopping() && !self.is_unwinding() {
+                crate::task::unwind();
+            }
         }
     }
 
@@ -268,6 +277,7 @@ impl Worker {
             self.note_async_wake(task);
         }
         self.polls.push(task);
+        self.pass_no_more();
         self.shared.counters.async_wakes.add(1);
         if self.runtime.sleepers.want_to_know() {
             self.consider_waking();
