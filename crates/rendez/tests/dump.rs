@@ -4,9 +4,10 @@ mod child;
 
 use child::must_succeed_in_a_child;
 use rendez::{
-    Builder, Runtime,
+    Builder, Context, Runtime,
     chan::{self, Receiver},
-    diag, go, scope,
+    diag, go, pattern, scope,
+    sync::Group,
 };
 use std::{
     hint::black_box,
@@ -80,6 +81,36 @@ fn a_dump_shows_the_stacks_of_those_that_wait() {
             tx.send(41).unwrap();
             assert_eq!(waits.join().unwrap(), 42);
         });
+    });
+}
+
+#[test]
+fn what_a_group_and_a_tee_are_made_of_was_made_where_they_were_asked_for() {
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    runtime.run(|| {
+        let here = |line: u32| format!("made at {}:{line}:", file!());
+        let (end, ended) = chan::bounded::<()>(0);
+        let (group, made) = (Group::<()>::new(), here(line!()));
+        let limited = here(line!() + 1);
+        group.limit(1);
+        let mut members = vec![group.clone(), group];
+        let full = members.pop().unwrap();
+        let first = ended.clone();
+        full.go(move || first.recv().or(Ok(())));
+        let waits_for_a_place = go(move || full.go(|| Ok(())));
+        let waits = go(move || members.pop().unwrap().wait());
+        let (ctx, cancel) = Context::background().with_cancel();
+        let ((left, right), teed) = (pattern::tee(&ctx, chan::never::<i32>()), here(line!()));
+        let reads = go(move || left.recv());
+        dump_with(|text| {
+            text.contains(&format!("waits for wait group, {made}"))
+                && text.contains(&format!("waits for semaphore, {limited}"))
+                && text.contains(&format!("waits for channel of i32, {teed}"))
+        });
+        drop((end, cancel, right));
+        waits_for_a_place.join().unwrap();
+        waits.join().unwrap().unwrap();
+        assert!(reads.join().unwrap().is_err());
     });
 }
 

@@ -52,7 +52,13 @@ pub fn tee_n<T>(ctx: &Context, input: Receiver<T>, count: usize) -> Vec<Receiver
 where
     T: Clone + Send + 'static,
 {
-    let (senders, outputs): (Vec<_>, Vec<_>) = (0..count).map(|_| chan::bounded(0)).unzip();
+    let (mut senders, mut outputs) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        // Not by a closure, whose caller would be the standard library: reports say where a channel was made.
+        let (tx, output) = chan::bounded(0);
+        senders.push(tx);
+        outputs.push(output);
+    }
     if senders.is_empty() {
         return outputs;
     }

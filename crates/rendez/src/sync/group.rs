@@ -73,6 +73,7 @@ impl<E> RefUnwindSafe for Group<E> {}
 
 impl<E> Group<E> {
     /// A group of nobody yet.
+    #[track_caller]
     pub fn new() -> Group<E> {
         Group::make(None)
     }
@@ -91,11 +92,14 @@ impl<E> Group<E> {
     /// });
     /// assert_eq!(group.wait(), Err("broken"));
     /// ```
+    #[track_caller]
     pub fn with_context(ctx: &Context) -> (Group<E>, Context) {
         let (ctx, cancel) = ctx.with_cancel();
         (Group::make(Some(cancel)), ctx)
     }
 
+    /// Reports say that its wait group was made where the caller is, not in here.
+    #[track_caller]
     fn make(cancel: Option<CancelFunc>) -> Group<E> {
         Group {
             inner: Arc::new(Inner {
@@ -113,6 +117,7 @@ impl<E> Group<E> {
     ///
     /// # Panics
     /// While goroutines of the group are running: `errgroup: modify limit while N goroutines in the group are still active`.
+    #[track_caller]
     pub fn limit(&self, most: usize) {
         crate::wait::point();
         let mut limit = self.inner.limit.lock();
@@ -121,7 +126,12 @@ impl<E> Group<E> {
             drop(limit);
             panic!("errgroup: modify limit while {running} goroutines in the group are still active");
         }
-        *limit = (most <= Semaphore::MOST).then(|| Arc::new(Limit { most, places: Semaphore::new(most) }));
+        // Not by a closure, whose caller would be the standard library: reports say where the places were made.
+        *limit = if most <= Semaphore::MOST {
+            Some(Arc::new(Limit { most, places: Semaphore::new(most) }))
+        } else {
+            None
+        };
     }
 }
 
@@ -360,6 +370,7 @@ impl<E> Drop for Member<E> {
 }
 
 impl<E: Send + 'static> Default for Group<E> {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }
