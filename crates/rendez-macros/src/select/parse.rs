@@ -207,6 +207,12 @@ impl Select {
         if let Some(name) = Name::ALL.into_iter().find(|name| word == name.text()) {
             return Ok(Some((word, name)));
         }
+        if input.peek(Token![.]) {
+            let text = format!(
+                "`{word}.` begins no operation: it is `recv(rx)`, `send(tx, value)`, or of an event `wait(event)`"
+            );
+            return Err(Error::new(word.span(), text));
+        }
         let mut text = format!("unknown operation `{word}`: {}", names());
         let Some((name, instead)) = recover::meant(&word.to_string()) else {
             return Err(Error::new(word.span(), text));

@@ -171,6 +171,21 @@ fn a_name_that_is_nearly_right_is_taken_for_what_it_seems_to_mean() {
 }
 
 #[test]
+fn an_arm_that_is_the_call_of_a_method_is_told_how_operations_are_written() {
+    for arm in [quote!(rx.recv() -> v => v), quote!(self.timer.tick() => {}), quote!(ctx.done() => return)] {
+        let (errors, arms) = told(quote!(recv(a) -> n => n, #arm, send(tx, 1) => 2));
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert!(
+            error.ends_with(
+                "begins no operation: it is `recv(rx)`, `send(tx, value)`, or of an event `wait(event)`"
+            ),
+            "{error}"
+        );
+        assert_eq!(arms, ["recv a | n | n", "send tx 1 | - | 2"], "{arm}");
+    }
+}
+
+#[test]
 fn an_arm_that_begins_with_its_pattern_is_told_so_and_the_others_are_read() {
     for arm in [quote!(v = rx.recv() => v), quote!(Ok(v) = rx.recv() => { v }), quote!(_ = timer => 1)] {
         let (errors, arms) = told(quote!(recv(a) -> n => n, #arm, send(tx, 1) => 2));
