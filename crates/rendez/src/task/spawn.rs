@@ -82,6 +82,9 @@ pub enum Placement {
 /// Inside a goroutine, the new one belongs to the same runtime; elsewhere, to the global runtime, which starts with the
 /// first use. A goroutine that has not started may start on any worker; once started it stays on its OS thread to the end.
 ///
+/// A future is not run by this: `go(|| async { .. })` compiles, and nothing of the block happens, for all that the closure does is to make
+/// the future, and return it. [`go_async`](crate::go_async) runs one, and so does [`block_on`](crate::block_on) in the closure.
+///
 /// # Panics
 /// If the global runtime can't be started (threads, memory, a bad `RENDEZ_WORKERS` or `RENDEZ_STACK_SIZE`). A panic in `f`
 /// ends the goroutine and comes out of [`JoinHandle::join`]; if the handle has been dropped it is printed.
