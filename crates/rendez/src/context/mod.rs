@@ -5,23 +5,22 @@
 //! [`with_deadline`](Context::with_deadline); when that ends, so do all that were made from it, and nothing above it.
 //!
 //! ```
-//! use rendez::{Context, go, select, chan};
-//! use std::time::Duration;
+//! use rendez::{Context, ContextError, chan, go, select};
 //!
 //! let (ctx, cancel) = Context::background().with_cancel();
 //! let (tx, numbers) = chan::bounded(0);
 //! let producer = go(move || {
-//!     let mut n = 0;
-//!     loop {
+//!     for n in 0.. {
 //!         select! {
-//!             wait(&ctx) -> err => return err,
-//!             send(tx, n) -> _ => n += 1,
+//!             wait(&ctx) -> err => return Err(err),
+//!             send(tx, n) -> sent => if sent.is_err() { break }, // nobody listens any more
 //!         }
 //!     }
+//!     Ok(())
 //! });
 //! assert_eq!((numbers.recv(), numbers.recv()), (Ok(0), Ok(1)));
 //! cancel.cancel();
-//! assert_eq!(producer.join().unwrap().to_string(), "context canceled");
+//! assert_eq!(producer.join().unwrap(), Err(ContextError::Canceled));
 //! ```
 //!
 //! # Bounding what blocks
