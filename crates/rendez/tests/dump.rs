@@ -115,6 +115,19 @@ fn what_a_group_and_a_tee_are_made_of_was_made_where_they_were_asked_for() {
 }
 
 #[test]
+fn what_a_pipeline_sends_to_has_the_name_of_its_stage() {
+    Runtime::builder().workers(2).build().unwrap().run(|| {
+        let (ctx, cancel) = Context::background().with_cancel();
+        let stages =
+            pattern::Pipeline::from(chan::never::<i32>()).map(1, |n| n).filter(|_| true).named("keep");
+        let reads = go(move || stages.run(&ctx).collect().is_err());
+        dump_with(|text| text.contains("waits for channel \"from keep, stage 2 of a pipeline\" of i32"));
+        cancel.cancel();
+        assert!(reads.join().unwrap());
+    });
+}
+
+#[test]
 fn a_crowd_is_told_in_a_few_lines_and_none_is_left_out() {
     const MANY: usize = 20_000;
     let runtime = Runtime::builder().workers(2).build().unwrap();

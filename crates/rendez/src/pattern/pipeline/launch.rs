@@ -1,7 +1,7 @@
 //! What a pipeline is while it is being started, and what its stages share.
 
 use super::super::meter::Lanes;
-use crate::{CancelFunc, Context, JoinHandle, go_async};
+use crate::{CancelFunc, Context, JoinHandle, chan::Receiver, go_async};
 use std::{
     error::Error,
     fmt,
@@ -73,6 +73,13 @@ impl Launch {
         let lanes = Lanes::new(workers);
         self.stages.push(Stage { name: name.to_owned(), lanes: lanes.clone() });
         lanes
+    }
+
+    /// Names what the last stage sends to: where it was made is in here, which tells nobody anything who reads that a stage waits for it.
+    pub(super) fn tell<T>(&self, output: &Receiver<T>) {
+        if let Some(stage) = self.stages.last() {
+            output.set_name(format!("from {}, stage {} of a pipeline", stage.name, self.stages.len()));
+        }
     }
 
     /// Starts a worker of a stage: `work` says whether it came to the end of its input.

@@ -88,6 +88,7 @@ impl<T: Send + 'static> Pipeline<T> {
                     let (tx, output) = chan::bounded(queue);
                     let meter = lanes.meter(0);
                     launch.start(async move { generate(&ctx, Source::Values(values), &tx, meter).await });
+                    launch.tell(&output);
                     output
                 };
                 Pipeline { start: Box::new(start), queue: 0, is_bare: false }
@@ -106,7 +107,9 @@ impl<T: Send + 'static> Pipeline<T> {
             if is_bare && queue > 0 {
                 input = super::buffer(&launch.ctx, input, queue);
             }
-            start(launch, input, queue_behind)
+            let output = start(launch, input, queue_behind);
+            launch.tell(&output);
+            output
         };
         Pipeline { start: Box::new(all), queue: 0, is_bare: false }
     }
@@ -309,7 +312,7 @@ impl<T: Send + 'static> Pipeline<T> {
         self
     }
 
-    /// Names the last stage, for the report.
+    /// Names the last stage, for the report, and for what is told of those that wait in it.
     pub fn named(self, name: impl Into<String>) -> Pipeline<T> {
         let (Pipeline { start: before, queue, is_bare }, name) = (self, name.into());
         let start = move |launch: &mut Launch, queue: usize| {
@@ -319,6 +322,7 @@ impl<T: Send + 'static> Pipeline<T> {
                 && let Some(last) = launch.stages.last_mut()
             {
                 last.name = name;
+                launch.tell(&output);
             }
             output
         };
