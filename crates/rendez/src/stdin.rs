@@ -87,7 +87,8 @@ pub fn stdin() -> Stdin {
     Stdin(())
 }
 
-/// See [`stdin`](stdin()).
+/// Standard input, by [`stdin`](stdin()). It implements [`Read`]; lines come by [`BufReader`](std::io::BufReader)`::new(rendez::stdin()).lines()`, and there is
+/// no lock to take.
 #[derive(Clone, Debug)]
 pub struct Stdin(());
 
