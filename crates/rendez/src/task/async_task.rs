@@ -176,7 +176,12 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
     let result = match dropped {
         // A destructor that waited when the runtime shut down: nothing went wrong.
         Err(payload) if !payload.is::<ForcedUnwind>() => {
-            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(polled))) {
+            let dropped = catch_unwind(AssertUnwindSafe(|| {
+                // Of what the result's destructor makes, if there were no values before.
+                let _locals = EndLocals(header);
+                drop(polled);
+            }));
+            if let Err(again) = dropped {
                 header::discard(again);
             }
             Err(JoinError::panicked(header, payload))

@@ -9,7 +9,7 @@
 //!   takes its values along: there a value that is not `Send` is refused, at its first use. (The macro tells the two
 //!   apart where the type is known.)
 //! * Values are dropped when their goroutine has ended, by it, in the reverse order of their making, before it can be joined. While they are
-//!   dropped a value can't be used any more; one that was dropped is not made anew.
+//!   dropped a value can't be used any more, nor after that: one that was dropped is not made anew, and none is made that was not there.
 
 use super::header::{ASYNC, Header};
 use crate::sched;
@@ -107,7 +107,7 @@ impl<T: 'static> GoroutineLocal<T> {
     /// Shows `f` the caller's own value, which is made at its first use.
     ///
     /// # Panics
-    /// If the goroutine's values are being dropped because it has ended; if the initializer panics; and in an async goroutine, if the
+    /// If the goroutine's values are being dropped because it has ended, or have been; if the initializer panics; and in an async goroutine, if the
     /// type is not `Send`: such a goroutine moves between threads, and its values with it.
     ///
     /// # Examples
@@ -129,12 +129,15 @@ impl<T: 'static> GoroutineLocal<T> {
             // SAFETY: values stay where they are until their goroutine, or thread, ends, which it does not do within this call.
             Some(value) => f(unsafe { &*value }),
             None => {
-                panic!("the goroutine-local {} is used while its goroutine's values are dropped", self.name)
+                panic!(
+                    "the goroutine-local {} is used while its goroutine's values are dropped, or after that",
+                    self.name
+                )
             }
         }
     }
 
-    /// As [`with`](Self::with), but `None` if the goroutine's values are being dropped.
+    /// As [`with`](Self::with), but `None` if the goroutine's values are being dropped, or have been.
     ///
     /// # Panics
     /// Otherwise as [`with`](Self::with).
@@ -158,6 +161,11 @@ impl<T: 'static> GoroutineLocal<T> {
                     "the goroutine-local {} is not Send, and an async goroutine moves between threads",
                     self.name
                 );
+                // What runs on its stack after its end (the destructor of a result that nobody takes, a joiner's waker) is too late as
+                // well: nobody would end what it makes, and whoever frees the header may be on another thread.
+                if header.is_done() {
+                    return None;
+                }
                 // SAFETY: as above.
                 unsafe { header.locals() }.find(self)
             }

@@ -269,3 +269,98 @@ fn an_initializer_may_use_others_and_one_that_panics_leaves_nothing() {
         });
     });
 }
+
+/// Reads its siblings as it is dropped. Its string is freed by then if they are dropped in the order in which they were made.
+struct LooksAround(String);
+
+impl Drop for LooksAround {
+    fn drop(&mut self) {
+        for key in [&EARLIER, &LATER] {
+            assert_eq!(key.try_with(|other| other.0.clone()), None);
+        }
+    }
+}
+
+goroutine_local! {
+    static EARLIER: LooksAround = LooksAround("earlier".to_string());
+    static LATER: LooksAround = LooksAround("later".to_string());
+}
+
+/// Tells whether there were values for its destructor to use.
+struct UsesLocals(Sender<bool>);
+
+impl Drop for UsesLocals {
+    fn drop(&mut self) {
+        let used = [&EARLIER, &LATER].map(|key| key.try_with(|value| value.0.len()).is_some());
+        self.0.send(used.contains(&true)).unwrap();
+    }
+}
+
+#[test]
+fn a_result_that_nobody_takes_makes_no_values_as_it_is_dropped() {
+    let (tx, rx) = chan::unbounded();
+    let (go_on, wait) = chan::bounded::<()>(0);
+    let (used, until) = (UsesLocals(tx.clone()), wait.clone());
+    drop(go(move || {
+        until.recv().unwrap_err();
+        used
+    }));
+    let used = UsesLocals(tx);
+    drop(go_async(async move {
+        wait.recv_async().await.unwrap_err();
+        used
+    }));
+    drop(go_on);
+    assert_eq!(rx.iter().collect::<Vec<_>>(), [false, false]);
+}
+
+#[test]
+fn a_waker_that_is_called_by_a_goroutine_that_has_ended_makes_no_values_there() {
+    struct Wake(Sender<bool>);
+    impl std::task::Wake for Wake {
+        fn wake(self: Arc<Self>) {
+            self.0.send(SHARED.try_with(|_| ()).is_some()).unwrap();
+        }
+    }
+    let (tx, rx) = chan::unbounded();
+    let (go_on, wait) = chan::bounded::<()>(0);
+    let mut joined = Box::pin(go(move || wait.recv().unwrap_err()).into_future());
+    let waker = Arc::new(Wake(tx)).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    assert!(joined.as_mut().poll(&mut context).is_pending());
+    drop(go_on);
+    // It would not be `Send`, and go with the handle, on this thread.
+    assert_eq!(rx.recv(), Ok(false));
+}
+
+#[test]
+fn what_a_result_makes_as_it_is_dropped_since_its_future_panics_is_dropped_before_the_join() {
+    static DROPS: AtomicUsize = AtomicUsize::new(0);
+    goroutine_local! {
+        static GUARD: Told = Told(&DROPS);
+    }
+    #[derive(Debug)]
+    struct Uses;
+    impl Drop for Uses {
+        fn drop(&mut self) {
+            GUARD.with(|_| ());
+        }
+    }
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a destructor's panic, for the test");
+        }
+    }
+    let bomb = Bomb;
+    let task = go_async(poll_fn(move |_| {
+        let _ = &bomb;
+        Poll::Ready(Uses)
+    }));
+    // Seen while the handle, and with it the memory of the task, is still there.
+    while !task.is_finished() {
+        thread::yield_now();
+    }
+    assert_eq!(DROPS.load(Ordering::SeqCst), 1);
+    assert!(task.join().unwrap_err().is_panic());
+}
