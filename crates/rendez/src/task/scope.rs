@@ -60,7 +60,7 @@ impl Drop for Running {
 ///
 /// # Panics
 /// If `f` panics, or a goroutine of the scope panics that was not joined, the panic goes on here after all the others have
-/// ended, with its own payload.
+/// ended, with its own payload. If a goroutine of the scope was ended by the shutdown of a runtime that is not the caller's.
 ///
 /// # Blocking
 /// Parks the calling goroutine, or OS thread, until every goroutine of the scope has ended.
@@ -104,7 +104,11 @@ where
             }
             assert!(state.untaken.load(Ordering::Relaxed) == 0, "a goroutine of the scope panicked");
             if state.cancelled.load(Ordering::Relaxed) && !crate::sched::is_unwinding() {
-                super::unwind();
+                if crate::sched::is_ending() {
+                    super::unwind();
+                }
+                // It was another runtime's shutdown: whoever is here has to be told.
+                panic!("rendez: a goroutine of the scope was ended by the shutdown of its runtime");
             }
             result
         }

@@ -477,3 +477,27 @@ fn the_main_of_run_may_end_while_scopes_of_others_wait() {
         }
     });
 }
+
+#[test]
+fn a_scope_whose_child_another_runtime_has_ended_says_so_by_a_panic() {
+    in_every_world(|| {
+        let other = Runtime::builder().workers(1).build().unwrap();
+        let (begun, has_begun) = chan::bounded::<()>(1);
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            scope(|s| {
+                let begun = &begun;
+                other.run(move || {
+                    drop(s.go(move || {
+                        begun.send(()).unwrap();
+                        chan::never::<()>().recv()
+                    }));
+                });
+                has_begun.recv().unwrap();
+                other.shutdown();
+            });
+        }))
+        .unwrap_err();
+        let text = text(panic);
+        assert!(text.contains("ended by the shutdown of its runtime"), "{text}");
+    });
+}
