@@ -5,7 +5,7 @@ mod child;
 
 use child::{Ended, in_a_child};
 use rendez::Builder;
-use std::{os::unix::process::ExitStatusExt, process, thread};
+use std::{os::unix::process::ExitStatusExt, process, thread, time::Duration};
 
 fn assert_aborted(ended: &Ended) {
     assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{ended:?}");
@@ -85,5 +85,45 @@ fn whoever_handled_aborts_before_is_called_after_that() {
         let (ours, theirs) =
             (ended.err.find("aborted in goroutine "), ended.err.find("the program's own report"));
         assert!(ours.is_some() && ours < theirs, "{ended:?}");
+    }
+}
+
+/// Has a runtime, is sent the signal as by another process, and ends well if that is ignored.
+fn be_sent_an_abort(patience: Duration) {
+    rendez::run(|| {
+        // SAFETY: it is sent to this process.
+        unsafe { libc::kill(process::id().cast_signed(), libc::SIGABRT) };
+        // Another thread may get it, a moment later.
+        rendez::blocking(|| thread::sleep(patience));
+    });
+}
+
+#[test]
+fn the_signal_ends_the_process_also_if_it_comes_from_outside() {
+    if let Some(ended) = in_a_child(|| be_sent_an_abort(Duration::from_secs(20))) {
+        assert_aborted(&ended);
+        assert_eq!(named(&ended), 0, "{ended:?}");
+    }
+}
+
+#[test]
+fn the_signal_ends_the_process_also_if_it_is_raised() {
+    // SAFETY: it ends the process.
+    let ended = in_a_child(|| rendez::run(|| _ = unsafe { libc::raise(libc::SIGABRT) }));
+    if let Some(ended) = ended {
+        assert_aborted(&ended);
+        assert_eq!(named(&ended), 1, "{ended:?}");
+    }
+}
+
+#[test]
+fn a_signal_that_the_program_ignores_is_ignored() {
+    let ended = in_a_child(|| {
+        // SAFETY: nothing is called.
+        unsafe { libc::signal(libc::SIGABRT, libc::SIG_IGN) };
+        be_sent_an_abort(Duration::from_millis(100));
+    });
+    if let Some(ended) = ended {
+        assert!(ended.status.success(), "{ended:?}");
     }
 }

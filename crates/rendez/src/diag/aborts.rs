@@ -27,7 +27,13 @@ unsafe extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, con
             let _ = sched::write_abort(&mut Raw, task);
         }
     }
-    // If nobody has handled it, `abort` goes on to end the process.
-    // SAFETY: what this was called with.
-    unsafe { HANDLER.pass_on(signal, info, context) };
+    // SAFETY: what this was called with; and both calls are a handler's to make.
+    unsafe {
+        if !HANDLER.pass_on(signal, info, context) && HANDLER.is_left_to_the_system() {
+            // `abort` would end the process by itself when this returns; who sends the signal from outside, or raises it, relies on that it does.
+            // It comes when this returns.
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
 }

@@ -93,4 +93,12 @@ impl Handler {
         }
         true
     }
+    /// Whether the system was to do what it does by default.
+    ///
+    /// # Safety
+    /// Called by the handler.
+    pub(super) unsafe fn is_left_to_the_system(&self) -> bool {
+        // SAFETY: as in `pass_on`.
+        unsafe { (*self.before.get()).assume_init_ref() }.sa_sigaction == libc::SIG_DFL
+    }
 }
