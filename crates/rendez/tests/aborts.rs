@@ -4,8 +4,8 @@
 mod child;
 
 use child::{Ended, in_a_child};
-use rendez::Builder;
-use std::{os::unix::process::ExitStatusExt, process, thread, time::Duration};
+use rendez::{Builder, Runtime, chan};
+use std::{os::unix::process::ExitStatusExt, panic, process, thread, time::Duration};
 
 fn assert_aborted(ended: &Ended) {
     assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{ended:?}");
@@ -125,5 +125,26 @@ fn a_signal_that_the_program_ignores_is_ignored() {
     });
     if let Some(ended) = ended {
         assert!(ended.status.success(), "{ended:?}");
+    }
+}
+
+/// Two goroutines of one worker panic, the second while the hook of the first has let it run, if it does.
+fn panic_twice(hook: impl Fn() + Send + Sync + 'static) {
+    panic::set_hook(Box::new(move |_| hook()));
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let handles = [0, 1].map(|_| runtime.spawn(|| panic!("for the test")));
+    assert!(handles.into_iter().all(|handle| handle.join().unwrap_err().is_panic()));
+}
+
+#[test]
+fn a_panic_beside_a_panic_hook_that_waits_aborts_and_one_that_does_not_wait_harms_nobody() {
+    let (tx, rx) = chan::unbounded();
+    panic_twice(move || tx.send("a panic").unwrap());
+    drop(panic::take_hook());
+    assert_eq!(rx.iter().count(), 2);
+    let ended = in_a_child(|| panic_twice(|| rendez::sleep(Duration::from_millis(10))));
+    if let Some(ended) = ended {
+        assert_aborted(&ended);
+        assert_eq!(named(&ended), 1, "{ended:?}");
     }
 }
