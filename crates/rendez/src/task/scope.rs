@@ -201,7 +201,10 @@ impl<R> Slot<R> {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         // If the handle has gone, this is the last reference and the slot's own drop tells the scope of a panic.
         let state = self.state.clone();
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(self)))
+            // (A destructor of the result that waited when the runtime shut down: nothing went wrong.)
+            && !payload.is::<super::ForcedUnwind>()
+        {
             state.keep(payload);
         }
     }

@@ -501,3 +501,24 @@ fn a_scope_whose_child_another_runtime_has_ended_says_so_by_a_panic() {
         assert!(text.contains("ended by the shutdown of its runtime"), "{text}");
     });
 }
+
+#[test]
+fn a_result_whose_destructor_a_shutdown_ends_is_no_panic_of_the_scope() {
+    struct Waits(chan::Sender<()>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            let _ = chan::never::<()>().recv();
+        }
+    }
+    in_every_world(|| {
+        let other = Runtime::builder().workers(1).build().unwrap();
+        let (begun, has_begun) = chan::bounded(1);
+        scope(|s| {
+            // The handle goes before the child runs, on the one worker: so it is the child that drops the result.
+            other.run(move || drop(s.go(move || Waits(begun))));
+            has_begun.recv().unwrap();
+            other.shutdown();
+        });
+    });
+}
