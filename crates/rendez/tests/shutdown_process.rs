@@ -18,7 +18,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    task::{Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -484,4 +484,40 @@ fn a_panic_hook_sees_the_panics_of_goroutines_and_no_shutdown() {
     let Some(ended) = in_a_child(body) else { return };
     let text = &ended.err;
     assert_eq!(ended.status.code(), Some(0), "{text}");
+}
+
+#[test]
+fn one_that_is_left_behind_in_the_waker_of_who_joins_it_has_its_result() {
+    struct Waits(mpsc::SyncSender<()>);
+    impl Wake for Waits {
+        fn wake(self: Arc<Self>) {
+            let _waits = OnDrop(|| {
+                self.0.send(()).unwrap();
+                let _ = chan::never::<()>().recv();
+            });
+            panic!("in a waker, for the test");
+        }
+    }
+    let body = || {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let (go_on, until) = chan::bounded::<()>(0);
+        let handle = runtime.spawn(move || {
+            until.recv().unwrap_err();
+            String::from("its result")
+        });
+        let (begun, has_begun) = mpsc::sync_channel(1);
+        let waker = Waker::from(Arc::new(Waits(begun)));
+        let mut joined = pin!(handle.into_future());
+        assert!(joined.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(go_on);
+        has_begun.recv().unwrap();
+        runtime.shutdown();
+        let Poll::Ready(result) = joined.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("it has ended")
+        };
+        assert_eq!(result.unwrap(), "its result");
+    };
+    let Some(ended) = in_a_child(body) else { return };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    assert_eq!(ended.err.matches("its stack is left behind").count(), 1, "{}", ended.err);
 }

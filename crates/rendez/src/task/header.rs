@@ -420,6 +420,11 @@ pub(super) unsafe fn release_reference(header: *const Header) {
 pub(crate) unsafe fn abandon_parked(header: *const Header) {
     // SAFETY: by contract.
     unsafe {
+        if (*header).is_done() {
+            // It waits in its result's destructor, or in a joiner's waker: the result is the handle's, or gone, and what else there is to do is
+            // left behind with its frames.
+            return;
+        }
         // They may not be `Send`, and who frees the header may be on another thread.
         if let Some(extra) = (*header).extra.get() {
             extra.locals.forget();
