@@ -93,6 +93,7 @@ impl Handler {
         }
         true
     }
+
     /// Whether the system was to do what it does by default.
     ///
     /// # Safety
