@@ -152,6 +152,34 @@ where
     Some(())
 }
 
+/// As [`pass_on`], where `f` makes many of each value, which are sent one after another.
+pub(super) async fn pass_on_each<T, I, F>(
+    ctx: &Context,
+    input: &Receiver<T>,
+    out: &Sender<I::Item>,
+    mut meter: impl Meter,
+    mut f: F,
+) -> Option<()>
+where
+    T: Send,
+    I: IntoIterator,
+    I::Item: Send,
+    F: FnMut(T) -> I,
+{
+    let ended = pin!(ended(ctx, out));
+    let mut ending = Ending::new(ended);
+    while let Some(value) = ending.next(input).await? {
+        meter.received();
+        for made in f(value) {
+            meter.worked();
+            ending.send(out, made).await?;
+            meter.sent();
+        }
+        meter.worked();
+    }
+    Some(())
+}
+
 /// The first `count` values. It lets go of its input when it has received the last of them, before anybody has taken that.
 ///
 /// If there are fewer, it ends with them. (The notes' `take` passes on zero values then.)

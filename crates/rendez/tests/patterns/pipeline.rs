@@ -32,6 +32,7 @@ fn with_every_stage(
     Pipeline::from(values)
         .map(workers, |n| n + 1)
         .filter(|n| !n.is_multiple_of(4))
+        .flat_map(Some)
         .buffer(3)
         .try_map(workers, |n| n.checked_mul(2).ok_or("too large"))
         .map_with(workers, Vec::new, |seen, n| {
@@ -91,6 +92,38 @@ fn unordered_stages_lose_nothing() {
         let mut values = run.collect().unwrap().0;
         values.sort_unstable();
         assert_eq!(values, (0..50).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn one_value_becomes_many_which_are_made_as_they_are_taken() {
+    in_time(|| {
+        runtime(2).run(|| {
+            let (made, iterators) = (Arc::new(AtomicUsize::new(0)), Drops::default());
+            let (count, held) = (made.clone(), iterators.clone());
+            let many = move |n: usize| {
+                let (count, token) = (count.clone(), held.token());
+                (0..n).map(move |i| {
+                    let _ = &token;
+                    count.fetch_add(1, Ordering::SeqCst);
+                    (n, i)
+                })
+            };
+            let run = Pipeline::from([0, 2, 0, 1_000_000]).flat_map(many).named("many").run(&background());
+            let first: Vec<_> = run.output().iter().take(4).collect();
+            assert_eq!(first, [(2, 0), (2, 1), (1_000_000, 0), (1_000_000, 1)]);
+            let report = run.finish().unwrap();
+            let many = &report.stages[1];
+            assert_eq!((many.name.as_str(), many.received), ("many", 4));
+            assert!(
+                (3..=4).contains(&many.sent),
+                "{}: the last may have been taken as the reader went",
+                many.sent
+            );
+            let made = made.load(Ordering::SeqCst);
+            assert!((4..=5).contains(&made), "{made}: one more may wait to be taken");
+            assert_eq!(iterators.count(), 4, "the one in the midst of which it ended, too");
+        });
     });
 }
 
@@ -203,7 +236,7 @@ fn a_panic_in_a_stage_comes_out_of_finish_when_all_have_ended() {
     }
     in_time(|| {
         runtime(2).run(|| {
-            for position in 0..5 {
+            for position in 0..6 {
                 for workers in [1, 3] {
                     let functions = Drops::default();
                     let (token, (numbers, source_ended)) = (functions.token(), counting());
@@ -212,6 +245,7 @@ fn a_panic_in_a_stage_comes_out_of_finish_when_all_have_ended() {
                         .map(workers, move |n| at(1, n))
                         .map_unordered(workers, move |n| at(2, n))
                         .filter(move |&n| at(3, n) == n)
+                        .flat_map(move |n| std::iter::once_with(move || at(5, n)))
                         .try_map(workers, move |n| {
                             let _ = &token;
                             Ok::<_, &str>(at(4, n))

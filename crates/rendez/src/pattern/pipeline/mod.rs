@@ -12,7 +12,7 @@ pub use run::{PipelineError, Run};
 
 use super::{
     batch::gather,
-    linear::{Step, pass_on},
+    linear::{Step, pass_on, pass_on_each},
     ordered::{AHEAD, Ordered},
     source::{Source, generate, source},
 };
@@ -274,6 +274,44 @@ impl<T: Send + 'static> Pipeline<T> {
                     Step::Stop
                 }
             }
+        })
+    }
+
+    /// All that the iterators give which `f` makes of the values, in order. They are asked for one thing at a time, when it can be sent, and may block.
+    ///
+    /// # Examples
+    /// ```
+    /// use rendez::{Context, fs::File, pattern::Pipeline};
+    /// use std::io::{self, BufRead, BufReader};
+    ///
+    /// fn lines(path: &str) -> Box<dyn Iterator<Item = io::Result<String>> + Send> {
+    ///     match File::open(path) {
+    ///         Ok(file) => Box::new(BufReader::new(file).lines()),
+    ///         Err(error) => Box::new([Err(error)].into_iter()),
+    ///     }
+    /// }
+    ///
+    /// let lengths = |paths: &'static [&'static str]| {
+    ///     let lines = Pipeline::from(paths.iter().copied()).flat_map(lines);
+    ///     lines.try_map(2, |line| line.map(|line| line.len())).run(&Context::background()).collect()
+    /// };
+    /// assert!(lengths(&["/proc/version", "/proc/meminfo"])?.0.len() > 10);
+    /// assert!(lengths(&["/proc/version", "/nowhere"]).unwrap_err().to_string().contains("/nowhere"));
+    /// # Ok::<(), rendez::pattern::PipelineError>(())
+    /// ```
+    pub fn flat_map<I, F>(self, f: F) -> Pipeline<I::Item>
+    where
+        I: IntoIterator + 'static,
+        I::IntoIter: Send + 'static,
+        I::Item: Send + 'static,
+        F: FnMut(T) -> I + Send + 'static,
+    {
+        self.then(move |launch, input, queue| {
+            let (lanes, ctx, (tx, output)) =
+                (launch.stage("flat_map", 1), launch.ctx.clone(), chan::bounded(queue));
+            let meter = lanes.meter(0);
+            launch.start(async move { pass_on_each(&ctx, &input, &tx, meter, f).await });
+            output
         })
     }
 
