@@ -31,6 +31,11 @@ impl<T> SpinLock<T> {
         SpinGuard(guard)
     }
 
+    /// As of the one that may be biased: always.
+    pub(crate) fn lock_if_biased(&self) -> Option<SpinGuard<'_, T>> {
+        Some(self.lock())
+    }
+
     #[cfg_attr(not(test), allow(dead_code, reason = "its user is a model"))]
     pub(crate) fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
         let guard = self.value.try_lock().ok()?;
