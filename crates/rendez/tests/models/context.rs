@@ -179,7 +179,7 @@ impl Tree {
         [above, self.nodes[at].deadline].into_iter().flatten().min()
     }
 
-    /// Functions run on goroutines of their own, which get their turn in time: a worker that has others to run starts one every 16 turns.
+    /// Functions run on goroutines of their own, which get their turn in time: a worker that has others to run starts one every 32 turns at least.
     fn settle(&self) {
         for _ in 0..1000 + 32 * self.functions.len() {
             if self.functions.iter().all(|function| self.is_right(function)) {
