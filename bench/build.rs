@@ -39,14 +39,16 @@ fn main() {
 
 /// The commit that is checked out, with a `+` when there are changes on top of it.
 fn commit(manifest: &str) -> Option<String> {
+    // Unpacked within the clone of something else, it is not that one's commit.
+    git(manifest, &["ls-files", "--error-unmatch", "Cargo.toml"])?;
     let commit = git(manifest, &["rev-parse", "--short=12", "HEAD"])?;
     let changes = git(manifest, &["status", "--porcelain"])?;
     Some(if changes.is_empty() { commit } else { commit + "+" })
 }
 
-/// What git says, if it is there and this is a clone.
+/// What git says, if it is there and this is a clone. It takes no lock: an editor builds whenever a file is saved, also while somebody commits.
 fn git(manifest: &str, args: &[&str]) -> Option<String> {
-    let out = Command::new("git").arg("-C").arg(manifest).args(args).output().ok()?;
+    let out = Command::new("git").args(["--no-optional-locks", "-C", manifest]).args(args).output().ok()?;
     out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
