@@ -148,6 +148,7 @@ pub(crate) fn on_quit(f: fn()) -> io::Result<()> {
 ///
 /// # Examples
 /// See the [module](self).
+#[track_caller]
 pub fn notify(signals: impl IntoIterator<Item = Signal>) -> io::Result<Receiver<Signal>> {
     let signals: Vec<Signal> = signals.into_iter().collect();
     if let Some(forbidden) = signals.iter().find(|signal| signal_hook::consts::FORBIDDEN.contains(&signal.0))

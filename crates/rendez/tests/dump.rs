@@ -6,8 +6,9 @@ use child::must_succeed_in_a_child;
 use rendez::{
     Builder, Context, Runtime,
     chan::{self, Receiver},
-    diag, go, pattern, scope,
+    diag, go, pattern, scope, signal,
     sync::Group,
+    time,
 };
 use std::{
     hint::black_box,
@@ -111,6 +112,30 @@ fn what_a_group_and_a_tee_are_made_of_was_made_where_they_were_asked_for() {
         waits_for_a_place.join().unwrap();
         waits.join().unwrap().unwrap();
         assert!(reads.join().unwrap().is_err());
+    });
+}
+
+#[test]
+fn channels_that_are_made_for_who_asks_were_made_where_he_did() {
+    Runtime::builder().workers(2).build().unwrap().run(|| {
+        let here = |line: u32| format!("made at {}:{line}:", file!());
+        let (timer, timed) = (time::Timer::new(std::time::Duration::from_secs(3600)), here(line!()));
+        let ((_pulse, beats), pulsed) = (pattern::Pulse::new(), here(line!()));
+        let (signals, notified) = (signal::notify([signal::Signal::USER1]).unwrap(), here(line!()));
+        let (never, asked) = (pattern::or([]), here(line!()));
+        let (ctx, _cancel) = Context::background().with_cancel();
+        let (done, ended) = (ctx.done().clone(), here(line!()));
+        go(move || timer.c().recv());
+        go(move || beats.recv());
+        go(move || signals.recv());
+        go(move || never.recv());
+        go(move || done.recv());
+        go(|| Context::background().done().recv());
+        dump_with(|text| {
+            [&timed, &pulsed, &notified, &asked, &ended].into_iter().all(|made| {
+                text.lines().any(|line| line.contains("waits for") && line.contains(made.as_str()))
+            }) && text.contains("\"the end of a context that can't end\"")
+        });
     });
 }
 

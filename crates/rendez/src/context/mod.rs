@@ -325,8 +325,13 @@ impl Context {
     /// A clone of it may outlive all handles of the context, and closes when that ends: with its parent, or at its deadline. If
     /// it has neither, and was [detached](CancelFunc::detach), it closes with the last handle: nobody could cancel it any more.
     /// (A detached one with a parent stays in memory until that ends if a clone, or a child, outlives its last handle.)
+    #[track_caller]
     pub fn done(&self) -> &Receiver<Infallible> {
-        static NEVER: LazyLock<Receiver<Infallible>> = LazyLock::new(chan::never);
+        static NEVER: LazyLock<Receiver<Infallible>> = LazyLock::new(|| {
+            let never = chan::never();
+            never.set_name("the end of a context that can't end");
+            never
+        });
         match self.repr.cancellable() {
             Some(node) => node.scope().done(node),
             None => &NEVER,

@@ -182,6 +182,7 @@ impl Scope {
     }
 
     /// Of `node`, whose scope this is.
+    #[track_caller]
     pub(super) fn done(&self, node: &Node) -> &Receiver<Infallible> {
         if let Some(done) = self.done.get() {
             return &done.1;

@@ -94,6 +94,7 @@ impl Pulse {
     /// pulse.beat();
     /// assert_eq!(beats.try_iter().count(), 1);
     /// ```
+    #[track_caller]
     pub fn new() -> (Pulse, Receiver<()>) {
         let (beat, beats) = chan::bounded(1);
         (Pulse { beat }, beats)

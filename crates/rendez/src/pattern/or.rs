@@ -30,7 +30,10 @@ where
 {
     let mut signals: Vec<_> = signals.into_iter().collect();
     if signals.len() < 2 {
-        return signals.pop().unwrap_or_else(chan::never);
+        return match signals.pop() {
+            Some(only) => only,
+            None => chan::never(),
+        };
     }
     let (tx, first) = chan::bounded(0);
     go_async(async move {

@@ -37,6 +37,7 @@ enum Kind {
 
 impl Timer {
     /// A timer on whose channel one value comes once `duration` has passed.
+    #[track_caller]
     pub fn new(duration: Duration) -> Timer {
         Timer { kind: Kind::Channel(chan::after(duration)) }
     }
