@@ -216,7 +216,13 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use super::LOOKS_AROUND;
     use crate::{Runtime, sched};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    };
 
     #[test]
     fn a_handler_sees_who_runs_and_nobody_where_one_passes_on_to_another() {
@@ -241,5 +247,29 @@ mod tests {
                 }
             });
         });
+    }
+
+    /// Who was passed to does not ask whether the runtime stops: the loop sees to it that nobody is any more.
+    #[test]
+    fn a_shutdown_ends_those_who_yield_to_each_other_within_the_turns_up_to_the_next_look() {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let turns = Arc::new(AtomicU32::new(0));
+        let (begun, has_begun) = mpsc::channel();
+        for _ in 0..100 {
+            let (turns, begun) = (turns.clone(), begun.clone());
+            drop(runtime.spawn(move || {
+                crate::yield_now();
+                begun.send(()).unwrap();
+                loop {
+                    let stops = sched::with_worker(|worker| worker.unwrap().runtime.is_stopping());
+                    turns.fetch_add(u32::from(stops), Ordering::Relaxed);
+                    crate::yield_now();
+                }
+            }));
+        }
+        (0..100).for_each(|_| has_begun.recv().unwrap());
+        runtime.shutdown();
+        let turns = turns.load(Ordering::Relaxed);
+        assert!(turns <= 2 * LOOKS_AROUND, "{turns} turns");
     }
 }
