@@ -11,9 +11,9 @@
 //! select over an arm that is ready parks nobody. `select!` allocates nothing, ready or parked, up to 32 arms; nor does a `Select`, which
 //! takes a block of the thread's own for each operation that it returns; `choose` makes two lists.
 //!
-//! The cost grows with the arms. A [`Select`] over 1, 4, 64 and 1024 channels, of which a random one is ready, took 27, 47, 207
-//! and 3900 ns with the send that made it so; one that parks until a value comes 71, 116, 750 and 20,300 ns (cases
-//! `arms_*` of the bench, on the machine of the README's table).
+//! The cost grows with the arms. A [`Select`] over 1, 4, 64 and 1024 channels, of which a random one is ready, took 39, 68, 274
+//! and 4900 ns with the send that made it so; one that parks until a value comes 71, 133, 906 and 17,800 ns (cases
+//! `arms_*` of the bench, in the README's table).
 
 mod arm;
 #[cfg(not(loom))]

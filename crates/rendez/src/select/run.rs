@@ -1,7 +1,7 @@
 //! The select itself, for goroutines and OS threads: try, queue, wait, withdraw.
 //!
 //! 1. Every arm is tried, in random order (or as they stand, if `biased`), while the select stands in no queue. The first
-//!    that can be done is done.
+//!    that can be done is done. (Of many, those are left out at which a look sees nothing: step 2 misses none.)
 //! 2. All are queued with one waiter. One that has become ready meanwhile is done, if the wait can still be held.
 //! 3. With a default, the select now gives up its wait: if it can, no arm was ready at that instant. (Trying alone would
 //!    not do: a value may move from an arm not yet tried to one that has been.) Otherwise it waits.

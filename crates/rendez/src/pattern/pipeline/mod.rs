@@ -277,7 +277,8 @@ impl<T: Send + 'static> Pipeline<T> {
         })
     }
 
-    /// All that the iterators give which `f` makes of the values, in order. They are asked for one thing at a time, when it can be sent, and may block.
+    /// All that the iterators give which `f` makes of the values, in order. They may block, and are asked for the next thing when the one before has been
+    /// taken, or lies in the [`buffer`](Self::buffer).
     ///
     /// # Examples
     /// ```
