@@ -1,7 +1,7 @@
 //! Values of a goroutine's own.
 
 use rendez::{
-    block_on,
+    JoinHandle, block_on,
     chan::{self, Sender},
     go, go_async, goroutine_local, scope,
 };
@@ -176,13 +176,8 @@ fn what_is_made_while_a_goroutine_that_never_ran_is_dropped_is_dropped_there_and
     assert_eq!(*DROPPED_ON.lock().unwrap(), [worker]);
 }
 
-#[test]
-fn values_of_an_async_goroutine_are_dropped_before_it_can_be_joined_also_if_its_future_panics_as_it_is_dropped()
- {
-    static DROPS: AtomicUsize = AtomicUsize::new(0);
-    goroutine_local! {
-        static GUARD: Told = Told(&DROPS);
-    }
+/// A task that has ended with this result, but for its future, which panics as it is dropped.
+fn ended_by_a_bomb<R: Send + 'static>(result: impl Fn() -> R + Send + 'static) -> JoinHandle<R> {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -192,12 +187,23 @@ fn values_of_an_async_goroutine_are_dropped_before_it_can_be_joined_also_if_its_
     let bomb = Bomb;
     let task = go_async(poll_fn(move |_| {
         let _ = &bomb;
-        GUARD.with(|_| Poll::Ready(()))
+        Poll::Ready(result())
     }));
     // Seen while the handle, and with it the memory of the task, is still there.
     while !task.is_finished() {
         thread::yield_now();
     }
+    task
+}
+
+#[test]
+fn values_of_an_async_goroutine_are_dropped_before_it_can_be_joined_also_if_its_future_panics_as_it_is_dropped()
+ {
+    static DROPS: AtomicUsize = AtomicUsize::new(0);
+    goroutine_local! {
+        static GUARD: Told = Told(&DROPS);
+    }
+    let task = ended_by_a_bomb(|| GUARD.with(|_| ()));
     assert_eq!(DROPS.load(Ordering::SeqCst), 1);
     assert!(task.join().unwrap_err().is_panic());
 }
@@ -346,21 +352,7 @@ fn what_a_result_makes_as_it_is_dropped_since_its_future_panics_is_dropped_befor
             GUARD.with(|_| ());
         }
     }
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("a destructor's panic, for the test");
-        }
-    }
-    let bomb = Bomb;
-    let task = go_async(poll_fn(move |_| {
-        let _ = &bomb;
-        Poll::Ready(Uses)
-    }));
-    // Seen while the handle, and with it the memory of the task, is still there.
-    while !task.is_finished() {
-        thread::yield_now();
-    }
+    let task = ended_by_a_bomb(|| Uses);
     assert_eq!(DROPS.load(Ordering::SeqCst), 1);
     assert!(task.join().unwrap_err().is_panic());
 }
