@@ -117,6 +117,24 @@ fn a_bad_setting_in_the_environment_is_named_by_run_and_by_build() {
     }
 }
 
+/// Nothing in the program can say it, so it counts for every runtime.
+#[test]
+fn a_slowdown_that_is_none_is_told() {
+    if is_child() {
+        println!("build=<{}>", Runtime::builder().workers(1).build().map(drop).unwrap_err());
+        return;
+    }
+    for (value, expected) in [
+        ("0", "RENDEZ_SLOWDOWN=0 is not from 1 to 10000"),
+        ("10001", "RENDEZ_SLOWDOWN=10001 is not from 1 to 10000"),
+        ("50x", "RENDEZ_SLOWDOWN=\"50x\" is not a number of times"),
+    ] {
+        let ended = end(start(test_around(&|| ()), &[("RENDEZ_SLOWDOWN", value)]));
+        assert!(ended.status.success(), "{value}: {ended:?}");
+        assert!(ended.out.contains(&format!("build=<{expected}>")), "{value}: {ended:?}");
+    }
+}
+
 #[test]
 fn good_settings_in_the_environment_are_taken() {
     if is_child() {
@@ -127,7 +145,8 @@ fn good_settings_in_the_environment_are_taken() {
         runtime.run(|| assert_eq!(workers(), 2));
         return;
     }
-    let ended = end(start(test_around(&|| ()), &[("RENDEZ_WORKERS", " 3 "), ("RENDEZ_STACK_SIZE", "65536")]));
+    let environment = [("RENDEZ_WORKERS", " 3 "), ("RENDEZ_STACK_SIZE", "65536"), ("RENDEZ_SLOWDOWN", "50")];
+    let ended = end(start(test_around(&|| ()), &environment));
     assert!(ended.status.success(), "{ended:?}");
 }
 

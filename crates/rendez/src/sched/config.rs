@@ -6,6 +6,9 @@ use std::{env, io, thread, time::Duration};
 /// The most workers that a runtime can have.
 pub(crate) const MAX_WORKERS: usize = 1024;
 
+/// The most that a program can be told to be slowed down.
+const MAX_SLOWDOWN: usize = 10_000;
+
 /// For how long a goroutine may have its worker before that is told, if that is to be told.
 const STUCK_AFTER: Duration = Duration::from_millis(10);
 
@@ -79,6 +82,15 @@ impl Config {
         match self.spares {
             Some(spares) => Ok(spares),
             None => Ok(from_env("RENDEZ_SPARES", "a number of spare workers")?.unwrap_or(0)),
+        }
+    }
+
+    /// How many times slower than on the bare processor the program runs: bursts are taken to be so much shorter than they are.
+    pub(super) fn slowdown() -> io::Result<u64> {
+        match from_env("RENDEZ_SLOWDOWN", "a number of times")? {
+            None => Ok(1),
+            Some(times @ 1..=MAX_SLOWDOWN) => Ok(times as u64),
+            Some(times) => Err(invalid(format!("RENDEZ_SLOWDOWN={times} is not from 1 to {MAX_SLOWDOWN}"))),
         }
     }
 

@@ -24,6 +24,7 @@ use super::{
     shared::{Fresh, WorkerShared},
     sleepers::Sleepers,
     starved::Starved,
+    stopwatch,
     worker::Worker,
 };
 use crate::{
@@ -146,6 +147,7 @@ impl Shared {
         let (stuck_after, reports) = config.stuck_after()?;
         let most_spares = config.spares()?;
         let batches = config.batches()?;
+        stopwatch::slow_down(Config::slowdown()?);
         if reports {
             monitor::start_reporting()?;
         } else if harness.is_none() && most_spares > 0 {

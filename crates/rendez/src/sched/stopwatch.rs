@@ -4,6 +4,9 @@
 //! How long a tick is, is found out from two moments that lie [`ENOUGH`] apart; until then each reading is weighed by what is known at that
 //! moment. It is found out [again](adjust) every second or so, from that second alone: a machine may be suspended, or moved to another one,
 //! and while it is, the two clocks do not go alike, or the counter begins anew. That is to be over soon, and not to last for ever.
+//!
+//! Under a tool that carries out a program's instructions one by one, as valgrind does, bursts are some fifty times longer than they would be:
+//! those of goroutines that talk pass for work, and are placed, and looked at, as such. [`slow_down`] takes that out.
 #![forbid(unsafe_code)]
 
 use crate::diag::trace::ticks;
@@ -25,6 +28,8 @@ const READINGS: usize = 4;
 
 /// A tick's nanoseconds; zero while that is not known.
 static EACH: AtomicU64 = AtomicU64::new(0);
+/// A tick is taken to be so many times shorter than it is.
+static SLOWDOWN: AtomicU64 = AtomicU64::new(1);
 /// The moment from which on a tick's length is to be found out. It is only tried: who finds it locked does without.
 static FROM: Mutex<Option<(u64, Instant)>> = Mutex::new(None);
 
@@ -39,6 +44,11 @@ fn moment() -> (u64, Instant) {
     let readings = [(); READINGS].map(|()| read());
     let best = readings.into_iter().min_by_key(|&(took, _)| took);
     best.map_or_else(|| read().1, |(_, moment)| moment)
+}
+
+/// All that is measured from now on is taken to be so many `times` shorter: at least one.
+pub(super) fn slow_down(times: u64) {
+    SLOWDOWN.store(times, Relaxed);
 }
 
 /// Sees to it that there is a first moment, some time before the first reading.
@@ -62,7 +72,7 @@ fn adjust_from(from: &mut Option<(u64, Instant)>, now: (u64, Instant), each: &At
             return;
         }
         // What was known is better than nothing.
-        if let Some(found) = length(from, now) {
+        if let Some(found) = length(from, now, SLOWDOWN.load(Relaxed)) {
             each.store(found, Relaxed);
         }
     }
@@ -91,17 +101,17 @@ pub(super) fn between(start: u64, end: u64) -> Duration {
 fn find_out() -> u64 {
     let Some(from) = FROM.try_lock().ok().and_then(|from| *from) else { return 0 };
     let now = moment();
-    let each = length(from, now).unwrap_or(0);
+    let each = length(from, now, SLOWDOWN.load(Relaxed)).unwrap_or(0);
     if now.1.duration_since(from.1) >= ENOUGH {
         EACH.store(each, Relaxed);
     }
     each
 }
 
-/// The nanoseconds of each tick between the two moments, unless the counter has gone back.
-fn length((first, since): (u64, Instant), (last, at): (u64, Instant)) -> Option<u64> {
+/// The nanoseconds of each tick between the two moments, so many `times` shorter, unless the counter has gone back.
+fn length((first, since): (u64, Instant), (last, at): (u64, Instant), times: u64) -> Option<u64> {
     let ticks = last.checked_sub(first).filter(|&ticks| ticks > 0)?;
-    let each = (at.duration_since(since).as_nanos() << FRACTION) / u128::from(ticks);
+    let each = (at.duration_since(since).as_nanos() << FRACTION) / (u128::from(ticks) * u128::from(times));
     Some(each.clamp(1, u128::from(u64::MAX)) as u64)
 }
 
@@ -129,6 +139,14 @@ mod tests {
     fn what_lies_ahead_is_no_time_away() {
         wind_up();
         assert_eq!(between(now() + (1 << 40), now()), Duration::ZERO);
+    }
+
+    #[test]
+    fn under_a_tool_that_slows_all_down_ticks_are_so_many_times_shorter() {
+        let start = Instant::now();
+        let (from, to) = ((1_000, start), (21_000, start + Duration::from_micros(20)));
+        assert_eq!(length(from, to, 1), Some(1 << FRACTION));
+        assert_eq!(length(from, to, 64), Some(1 << (FRACTION - 6)));
     }
 
     #[test]
