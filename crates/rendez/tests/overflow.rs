@@ -97,6 +97,22 @@ fn another_fault_is_no_overflow() {
     assert!(!ended.err.contains("stack overflow"), "{ended:?}");
 }
 
+#[test]
+fn the_signal_ends_the_process_if_it_is_sent_as_well() {
+    let Some(ended) = in_a_child(|| {
+        rendez::run(|| {
+            // SAFETY: it is sent to this process, which it ends.
+            unsafe { libc::kill(std::process::id().cast_signed(), libc::SIGSEGV) };
+            // Another thread may get it, a moment later.
+            rendez::blocking(|| std::thread::sleep(std::time::Duration::from_secs(20)));
+        });
+    }) else {
+        return;
+    };
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(ended.status.signal(), Some(libc::SIGSEGV), "{ended:?}");
+}
+
 /// Sets a handler of the program's, as a crash reporter does, that says what it was told, and ends the process with this status.
 const HANDLED: i32 = 7;
 

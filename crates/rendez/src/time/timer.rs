@@ -51,7 +51,12 @@ impl Timer {
         static NEVER: OnceLock<Receiver<Instant>> = OnceLock::new();
         match &self.kind {
             Kind::Channel(receiver) => receiver,
-            Kind::Func(_) => NEVER.get_or_init(chan::never),
+            Kind::Func(_) => NEVER.get_or_init(|| {
+                let never = chan::never();
+                // (One for all: it is not the place where it was made that a report is to tell.)
+                never.set_name("of an after_func, where nothing ever comes");
+                never
+            }),
         }
     }
 
