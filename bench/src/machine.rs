@@ -4,7 +4,8 @@ use crate::peer::go::Go;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
+    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -16,8 +17,10 @@ pub(crate) fn cpus() -> usize {
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Machine {
-    /// The model's name as the kernel tells it.
+    /// The model's name as the kernel tells it, and its numbers: a virtual machine's name may say no more than the maker.
     pub(crate) cpu: String,
+    /// What its caches hold, as `L1 32K, L2 512K, L3 32768K`, instructions' left out. Empty if the kernel does not tell.
+    pub(crate) caches: String,
     /// How many of them the process may use.
     pub(crate) cpus: usize,
     /// Name and release of the kernel.
@@ -30,14 +33,47 @@ impl Machine {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let kernel = format!("{} {}", std::env::consts::OS, release.trim());
-        Machine { cpu: cpu_model(&info), cpus: cpus(), kernel: kernel.trim().into() }
+        let caches = caches(Path::new("/sys/devices/system/cpu/cpu0/cache"));
+        Machine { cpu: cpu_model(&info), caches, cpus: cpus(), kernel: kernel.trim().into() }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cpu, caches, cpus, kernel } = self;
+        write!(f, "{cpu}, ")?;
+        if !caches.is_empty() {
+            write!(f, "{caches}, ")?;
+        }
+        write!(f, "{cpus} CPUs, {kernel}")
     }
 }
 
 fn cpu_model(info: &str) -> String {
-    let field = |name: &str| info.lines().find(|line| line.starts_with(name))?.split_once(':');
+    let field = |name: &str| {
+        let named = info.lines().filter_map(|line| line.split_once(':')).find(|(is, _)| is.trim() == name)?;
+        Some(named.1.trim())
+    };
     let model = field("model name").or_else(|| field("Model")).or_else(|| field("CPU part"));
-    model.map_or_else(|| std::env::consts::ARCH.into(), |(_, model)| model.trim().into())
+    let model = model.unwrap_or(std::env::consts::ARCH);
+    match (field("cpu family"), field("model")) {
+        (Some(family), Some(number)) => format!("{model} (family {family}, model {number})"),
+        _ => model.into(),
+    }
+}
+
+/// What the first processor's caches hold, from the kernel's folder of them.
+fn caches(folder: &Path) -> String {
+    let told = (0..).map_while(|i| {
+        let read = |what: &str| {
+            let text = fs::read_to_string(folder.join(format!("index{i}")).join(what)).ok()?;
+            Some(text.trim().to_owned())
+        };
+        Some((read("level")?, read("type")?, read("size")?))
+    });
+    let told =
+        told.filter(|(_, kind, _)| kind != "Instruction").map(|(level, _, size)| format!("L{level} {size}"));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// Versions of the compiler, of Go, of every peer and of rendez.
@@ -86,7 +122,35 @@ mod tests {
     #[test]
     fn the_cpu_s_name_is_found_or_replaced_by_the_architecture() {
         assert_eq!(cpu_model("processor : 0\nmodel name\t: Fast One @ 3GHz\n"), "Fast One @ 3GHz");
+        assert_eq!(
+            cpu_model("model\t: 1\ncpu family\t: 25\nmodel name\t: Some\n"),
+            "Some (family 25, model 1)"
+        );
         assert_eq!(cpu_model(""), std::env::consts::ARCH);
+    }
+
+    #[test]
+    fn caches_are_told_up_to_the_first_that_is_not_there() {
+        let folder = std::env::temp_dir().join(format!("bench-caches-{}", std::process::id()));
+        for (i, level, kind, size) in
+            [(0, 1, "Data", "32K"), (1, 1, "Instruction", "32K"), (2, 2, "Unified", "512K")]
+        {
+            let index = folder.join(format!("index{i}"));
+            fs::create_dir_all(&index).unwrap();
+            for (what, text) in [
+                ("level", format!("{level}\n")),
+                ("type", format!("{kind}\n")),
+                ("size", format!("{size}\n")),
+            ] {
+                fs::write(index.join(what), text).unwrap();
+            }
+        }
+        assert_eq!(caches(&folder), "L1 32K, L2 512K");
+        let machine =
+            Machine { cpu: "Some".into(), caches: caches(&folder), cpus: 2, kernel: "linux".into() };
+        assert_eq!(machine.to_string(), "Some, L1 32K, L2 512K, 2 CPUs, linux");
+        assert_eq!(caches(&folder.join("none")), "");
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -191,10 +191,11 @@ fn measure(asked: &Run) -> Result<(), String> {
         rows.push(row);
     }
     bar.finish_and_clear();
-    println!("{}", table.foot(&rows));
+    let machine = machine::Machine::this();
+    println!("{}", table.foot(&rows, &machine));
 
     let told = ToldRun {
-        machine: machine::Machine::this(),
+        machine,
         versions: machine::versions(&go),
         date: machine::date(),
         quick: asked.quick,

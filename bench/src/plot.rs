@@ -63,10 +63,7 @@ fn chart(run: &ToldRun, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let base = if run.cases.iter().any(|told| told.go.is_some()) { "Go" } else { "rendez" };
     let quick = if run.quick { " (quick)" } else { "" };
     root.draw_text(&format!("rendez: time and memory relative to {base}{quick}"), &text(24), (20, 14))?;
-    let where_and_when = format!(
-        "{}, {} CPUs, {}, {}; left of 1 is better",
-        machine.cpu, machine.cpus, machine.kernel, run.date
-    );
+    let where_and_when = format!("{machine}, {}; left of 1 is better", run.date);
     root.draw_text(&where_and_when, &text(16), (20, 44))?;
     for (i, (name, colour)) in COLOURS.iter().enumerate() {
         let x = 26 + 120 * i as i32;
@@ -132,7 +129,8 @@ mod tests {
             cpus_given: vec![2.0],
         };
         let cases = CASES.iter().map(|case| row(case).told()).collect();
-        let machine = Machine { cpu: "Some CPU".into(), cpus: 2, kernel: "linux".into() };
+        let machine =
+            Machine { cpu: "Some CPU".into(), caches: String::new(), cpus: 2, kernel: "linux".into() };
         let (versions, date) = (BTreeMap::new(), "2026-11-23".into());
         let file = env::temp_dir().join(format!("rendez-bench-plot-{}.svg", std::process::id()));
         draw(&ToldRun { machine, versions, date, quick: false, cases }, &file).unwrap();

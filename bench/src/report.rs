@@ -230,8 +230,8 @@ impl Table {
         line + &format!("{:>9}{:>9}", ratio(row.ratio_to_go()), ratio(row.ratio_to_best_peer()))
     }
 
-    /// The geometric means and the notes.
-    pub(crate) fn foot(&self, rows: &[Row]) -> String {
+    /// The geometric means, the machine and the notes.
+    pub(crate) fn foot(&self, rows: &[Row], machine: &Machine) -> String {
         let mean = |mean: Option<f64>| mean.map_or_else(|| "n/a".into(), |mean| format!("{mean:.2}"));
         let go = mean(geometric_mean(rows.iter().filter_map(Row::ratio_to_go)));
         let best = mean(geometric_mean(rows.iter().filter_map(Row::ratio_to_best_peer)));
@@ -246,6 +246,7 @@ impl Table {
             "CPUs that the machine gave meanwhile: {:.1} (median), {least:.1} (least)\n",
             median(&given)
         );
+        text += &format!("The machine: {machine}\n");
         for (note, cases) in notes(rows) {
             text += &format!("\n{note}\n    {}", cases.join(", "));
         }
@@ -366,7 +367,12 @@ mod tests {
         assert_eq!(told["notes"]["go"], "n/a: not installed");
         let table = Table { peers: vec!["rendez", "go"] };
         assert!(table.line(&row).contains(" not installed      n/a"), "{}", table.line(&row));
-        assert!(table.foot(&[row]).contains("go: not installed\n    spawn_seq"));
+        let foot = table.foot(
+            &[row],
+            &Machine { cpu: "Some CPU".into(), caches: String::new(), cpus: 2, kernel: "linux".into() },
+        );
+        assert!(foot.contains("go: not installed\n    spawn_seq"));
+        assert!(foot.contains("\nThe machine: Some CPU, 2 CPUs, linux\n"), "{foot}");
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(super) fn find(case: &str) -> Answer {
     }
 }
 
+/// Where Go's program was when this one was built.
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/go");
+
 /// What the table says in place of a reading where there is no Go.
 pub(crate) const NOT_INSTALLED: &str = "not installed";
 
@@ -51,6 +54,9 @@ impl Go {
         let Some(go) = locate(&env::var_os("PATH").unwrap_or_default(), pip_package) else {
             return Go::absent();
         };
+        if !Path::new(SOURCES).is_dir() {
+            return Go::Missing(format!("its program's sources are not at {SOURCES} any more"));
+        }
         let (version, program) =
             (command(&go, target).args(["env", "GOVERSION"]).output(), target.join("bench-go"));
         let version = match version {
@@ -82,7 +88,7 @@ impl Go {
 /// A call of the go command on the program's sources, that fetches nothing and keeps its cache under `target`.
 fn command(go: &Path, target: &Path) -> Command {
     let mut command = Command::new(go);
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("go"));
+    command.current_dir(SOURCES);
     command.env("GOCACHE", target.join("bench-go-cache"));
     command.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off"), ("GOFLAGS", "-mod=mod"), ("GOWORK", "off")]);
     command
