@@ -11,9 +11,16 @@ use rendez::{
     time,
 };
 use std::{
+    future::{Future, poll_fn},
     hint::black_box,
-    sync::atomic::{AtomicBool, Ordering},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
     thread,
+    time::Duration,
 };
 
 #[inline(never)]
@@ -313,6 +320,82 @@ fn a_crowd_of_async_goroutines_is_told_in_a_few_lines_and_none_is_left_out() {
             assert!(dump.len() >= 5001, "{}", dump.len());
             drop(tx);
             assert!(tasks.into_iter().all(|task| task.join().unwrap().is_err()));
+        });
+    });
+}
+
+/// Each async goroutine tells the operation of this crate that it waits in, and of a channel where that was made.
+#[test]
+fn a_dump_tells_what_async_goroutines_await() {
+    on_workers(|runtime| {
+        runtime.run(|| {
+            let line = line!() + 1;
+            let (tx, rx) = chan::bounded::<i32>(0);
+            let (idle, never) = (chan::bounded::<()>(0), chan::bounded::<()>(0));
+            let lock = Arc::new(rendez::sync::Mutex::new(()));
+            let held = lock.lock();
+            let all = rendez::sync::WaitGroup::new();
+            all.add(1);
+            let stuck = go(move || rx.recv());
+            let full = chan::bounded::<i32>(0);
+            let waits: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = vec![
+                Box::pin({
+                    let rx = idle.1.clone();
+                    async move { _ = rx.recv_async().await }
+                }),
+                Box::pin({
+                    let tx = full.0.clone();
+                    async move { _ = tx.send_async(1).await }
+                }),
+                Box::pin({
+                    let lock = lock.clone();
+                    async move { drop(lock.lock_async().await) }
+                }),
+                Box::pin(async move { drop(stuck.await) }),
+                Box::pin(time::sleep_async(Duration::from_secs(3600))),
+                Box::pin({
+                    let all = all.clone();
+                    async move { all.wait_async().await }
+                }),
+                Box::pin({
+                    let (one, other) = (idle.1.clone(), never.1.clone());
+                    async move {
+                        let (mut one, mut other) = (pin!(one.recv_async()), pin!(other.recv_async()));
+                        poll_fn(|cx| {
+                            let are_over =
+                                one.as_mut().poll(cx).is_ready() | other.as_mut().poll(cx).is_ready();
+                            if are_over { Poll::Ready(()) } else { Poll::Pending }
+                        })
+                        .await;
+                    }
+                }),
+                Box::pin(std::future::pending()),
+            ];
+            let tasks: Vec<_> = waits.into_iter().map(rendez::go_async).collect();
+            let channel =
+                |line| format!(":\n\twaits for channel, made at crates/rendez/tests/dump.rs:{line}:");
+            let told = [
+                format!(" [await chan receive]{}", channel(line + 1)),
+                format!(" [await chan send]{}", channel(line + 7)),
+                // Of two channels.
+                " [await chan receive]:\n\tcreated at ".into(),
+                " [await sync.Mutex.Lock]:\n\tcreated at ".into(),
+                " [await join]:\n\tcreated at ".into(),
+                " [await sleep]:\n\tcreated at ".into(),
+                " [await sync.WaitGroup.Wait]:\n\tcreated at ".into(),
+                " [await]:\n\tcreated at ".into(),
+            ];
+            dump_with(|text| told.iter().all(|one| text.contains(one)));
+            // What they waited for comes, but for two.
+            drop((held, tx, idle, never, full));
+            all.done();
+            for (i, task) in tasks.into_iter().enumerate() {
+                if i != 4 && i != 7 {
+                    task.join().unwrap();
+                }
+            }
+            let text = dump_with(|text| !text.contains("await chan")).to_string();
+            assert!(text.contains(" [await sleep]:") && text.contains(" [await]:"), "{text}");
         });
     });
 }

@@ -59,7 +59,7 @@ pub(super) struct Channel<T> {
     pub(super) receivers: AtomicUsize,
     pub(super) refs: AtomicUsize,
     pub(super) label: Label,
-    made: &'static Location<'static>,
+    pub(super) made: &'static Location<'static>,
     /// Who is to be told that it has closed.
     #[cfg(not(loom))]
     pub(super) end_watch: super::closed::EndWatch,

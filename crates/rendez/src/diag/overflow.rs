@@ -146,7 +146,9 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
         // Of a signal that was sent, as by `kill -SEGV` for a core dump, nothing is tried again. If whoever handled it has left it to the system, as
         // the standard library does, that is to have it: when this returns.
         let is_sent = (*info).si_code <= 0;
-        if is_sent && libc::sigaction(signal, ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_DFL
+        if is_sent
+            && libc::sigaction(signal, ptr::null(), &mut action) == 0
+            && action.sa_sigaction == libc::SIG_DFL
         {
             libc::raise(signal);
         }

@@ -5,7 +5,7 @@
 use super::{Fd, Queued, Side, Source};
 use crate::{
     sched::harness::{self, Hold},
-    wait::{self, Node, Waiter},
+    wait::{self, Node, Reason, Waiter},
 };
 use std::{
     io,
@@ -97,7 +97,10 @@ impl Polled {
         cx: &Context<'_>,
         mut call: impl FnMut(&T) -> io::Result<(R, bool)>,
     ) -> Poll<io::Result<R>> {
-        if self.is_waiting(cx) || !wait::poll_budget(cx) {
+        if self.is_waiting(cx) {
+            return wait::pending(cx, Reason::IoWait, None);
+        }
+        if !wait::poll_budget(cx) {
             return Poll::Pending;
         }
         loop {
@@ -128,7 +131,7 @@ impl Polled {
                         slot.since = Instant::now();
                     }
                     slot.hold = harness::hold();
-                    return Poll::Pending;
+                    return wait::pending(cx, Reason::IoWait, None);
                 }
                 Ok(Queued::Ready) => slot.waiter = None,
                 Err(error) => {

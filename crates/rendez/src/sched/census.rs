@@ -16,7 +16,7 @@ use crate::{
     select::Event,
     sync::WaitGroup,
     task::{Header, fiber::Fiber, frames},
-    wait::{Reason, Thing},
+    wait::{End, Noted, Reason, Thing},
 };
 use std::{
     collections::HashMap,
@@ -161,6 +161,13 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
         closure: task.closure(),
         given: Vec::new(),
     }
+}
+
+/// As [`describe`], of an async goroutine, which is not at work.
+pub(super) fn describe_async(task: &Header, noted: &Noted) -> Inhabitant {
+    let (state, made) = noted.read();
+    let channel = made.map(|made| Thing { made: Some(made), ..Thing::new("channel", End::Anybody) });
+    Inhabitant { things: channel.into_iter().collect(), ..describe(task, state) }
 }
 
 fn state_of(fiber: &Fiber) -> &'static str {
@@ -308,16 +315,16 @@ impl Shared {
 impl Shared {
     /// Adds the async goroutines, as [`bounded_census`](Worker::bounded_census) does others. (Each list of them is locked meanwhile.)
     fn async_census(&self, depth: Depth, all: &mut Vec<Inhabitant>) {
-        let mut groups: HashMap<*const Location<'static>, (u64, usize)> = HashMap::new();
-        self.async_tasks.for_each(|task| {
-            let (n, last) = groups.entry(&raw const *task.site).or_default();
+        let mut groups: HashMap<(*const Location<'static>, &'static str), (u64, usize)> = HashMap::new();
+        self.async_tasks.for_each(|task, noted| {
+            let (n, last) = groups.entry((&raw const *task.site, noted.read().0)).or_default();
             *n += 1;
             if *n > depth.named() {
                 all[*last].alike += 1;
                 return;
             }
             *last = all.len();
-            all.push(describe(task, "await"));
+            all.push(describe_async(task, noted));
         });
     }
 }

@@ -15,7 +15,12 @@
 //!   rest is unwound in the ordinary loop, by the ordinary order, while the clock goes on with the real one's pace.
 
 use super::{
-    Inhabitant, census::describe, config::Config, given, runtime::Shared, shared::WorkerShared,
+    Inhabitant,
+    census::{describe, describe_async},
+    config::Config,
+    given,
+    runtime::Shared,
+    shared::WorkerShared,
     worker::Worker,
 };
 use crate::{
@@ -621,7 +626,7 @@ impl Worker {
             );
         }
         self.own_census(|inhabitant| all.push(inhabitant));
-        self.runtime.async_tasks.for_each(|task| all.push(describe(task, "await")));
+        self.runtime.async_tasks.for_each(|task, noted| all.push(describe_async(task, noted)));
         all.sort_by_key(|inhabitant| inhabitant.id);
         // An async goroutine that is parked in a poll comes twice.
         all.dedup_by_key(|inhabitant| inhabitant.id);

@@ -58,9 +58,9 @@ impl Registration {
                         Some(deadline) => {
                             // SAFETY: passed on: this is the owner, and it stays where it is.
                             unsafe { self.alarm.set(deadline, cx.waker()) };
-                            return Poll::Pending;
+                            return wait::pending(cx, run::reason(arms), None);
                         }
-                        None => return Poll::Pending,
+                        None => return wait::pending(cx, run::reason(arms), None),
                     },
                 };
             }
@@ -79,7 +79,7 @@ impl Registration {
                             Some(deadline) => unsafe { self.alarm.set(deadline, cx.waker()) },
                             None => self.clear(),
                         }
-                        return Poll::Pending;
+                        return wait::pending(cx, run::reason(arms), None);
                     }
                 }
                 Progress::Chosen(index) => {

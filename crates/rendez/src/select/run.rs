@@ -83,6 +83,14 @@ impl Patience {
     }
 }
 
+/// Why one waits for them.
+pub(super) fn reason<A: Arms + ?Sized>(arms: &mut A) -> Reason {
+    match arms.len() {
+        1 => arms.arm(0).map_or(Reason::Select, |arm| arm.reason()),
+        _ => Reason::Select,
+    }
+}
+
 /// Waits until one arm is chosen, and says which; `None` when patience ends first.
 pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patience) -> Option<usize> {
     wait::spend_budget();
@@ -99,10 +107,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
         if patience == Patience::None && is_single {
             return None;
         }
-        let reason = match arms.len() {
-            1 => arms.arm(0).map_or(Reason::Select, |arm| arm.reason()),
-            _ => Reason::Select,
-        };
+        let reason = reason(arms);
         let waiter = Waiter::current();
         // SAFETY: the waiter is in this frame and the arms are borrowed; `withdraw` comes before either ends, and nothing
         // in between unwinds.

@@ -8,7 +8,7 @@ use self::counter::{Counter, Handle, out_of_range};
 
 use crate::{
     select::{Event, Occurrence, Occurs, park_for},
-    wait::{Awaited, Node, Reason, Tells, Thing, Waiter},
+    wait::{self, Awaited, Node, Reason, Tells, Thing, Waiter},
 };
 use std::{
     fmt,
@@ -69,7 +69,7 @@ impl WaitGroup {
     /// counter as it was, so that the others may go on with the group (Go's is left changed).
     #[track_caller]
     pub fn add(&self, delta: i64) {
-        crate::wait::point();
+        wait::point();
         match i32::try_from(delta) {
             Ok(delta) => _ = self.inner.add(delta),
             Err(_) => out_of_range(),
@@ -82,7 +82,7 @@ impl WaitGroup {
     /// `sync: negative WaitGroup counter`. The counter stays at zero.
     #[track_caller]
     pub fn done(&self) {
-        crate::wait::point();
+        wait::point();
         self.inner.add(-1);
     }
 
@@ -98,7 +98,7 @@ impl WaitGroup {
     /// # Cancellation
     /// A runtime's shutdown unwinds a parked goroutine.
     pub fn wait(&self) {
-        crate::wait::point();
+        wait::point();
         self.wait_for(Awaited::of(Reason::WaitGroup, self));
     }
 
@@ -173,7 +173,7 @@ impl WaitGroup {
     where
         F: FnOnce() + Send + 'static,
     {
-        crate::wait::point();
+        wait::point();
         let child = self.inner.start_child();
         drop(crate::go(move || {
             let _counted = child;
@@ -246,18 +246,18 @@ impl Future for WaitGroupFuture<'_> {
         assert!(!this.finished, "`wait_async` polled after it was ready");
         match &this.waiter {
             None => {
-                crate::wait::point();
+                wait::point();
                 let waiter: *const Waiter = this.waiter.insert(Waiter::task(cx.waker().clone()));
                 this.node.aim(waiter, 0, ptr::null_mut());
                 // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
                 if unsafe { this.inner.queue(&this.node) } {
-                    return Poll::Pending;
+                    return wait::pending(cx, Reason::WaitGroup, None);
                 }
             }
             Some(waiter) => {
-                crate::wait::point();
+                wait::point();
                 if waiter.poll(cx.waker()).is_none() {
-                    return Poll::Pending;
+                    return wait::pending(cx, Reason::WaitGroup, None);
                 }
                 this.inner.check_reuse();
             }

@@ -35,6 +35,7 @@ use super::{
 use crate::{
     lock::SpinLock,
     sched::{self, Shared},
+    wait::{Noted, Reason},
 };
 use crossbeam_utils::CachePadded;
 use std::{
@@ -55,6 +56,8 @@ use std::{
 struct Common {
     header: Header,
     state: PollState,
+    /// What it awaits.
+    noted: Noted,
     prev: Cell<*const Common>,
     next: Cell<*const Common>,
     runtime: Arc<Shared>,
@@ -106,6 +109,7 @@ where
         common: Common {
             header: Header::new(vtable, id, site, None, ASYNC),
             state: PollState::new(),
+            noted: Noted::new(),
             prev: Cell::new(ptr::null()),
             next: Cell::new(ptr::null()),
             runtime,
@@ -142,6 +146,7 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
     let polled = match cancelled || common.runtime.is_stopping() {
         true => Err(JoinError::cancelled(header)),
         false => {
+            common.noted.wipe();
             // SAFETY: the task's own reference lasts longer than this poll, and the waker gives none up when it goes.
             let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(header.cast(), &WAKER)) });
             let mut context = Context::from_waker(&waker);
@@ -262,6 +267,15 @@ pub(crate) fn is_waker(waker: &Waker) -> bool {
     ptr::eq(waker.vtable(), &WAKER)
 }
 
+/// A future that was polled with this waker waits, for such a reason, for a channel that was made there. Noted if the waker is an async goroutine's.
+#[inline]
+pub(crate) fn note_await(waker: &Waker, reason: Reason, made: Option<&'static Location<'static>>) {
+    if is_waker(waker) {
+        // SAFETY: as below: with this table it is the waker of a task, and has a reference to it.
+        unsafe { common(waker.data().cast()).noted.note(reason, made) };
+    }
+}
+
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: by the contract of wakers, here and below, `data` is the header of a task and the waker has a reference to it.
     unsafe { common(data.cast()).state.retain() };
@@ -366,14 +380,14 @@ impl AsyncTasks {
         self.lists.iter().map(|list| list.lock().len).sum()
     }
 
-    /// Shows each of them.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&Header)) {
+    /// Shows each of them, and what it awaits.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Header, &Noted)) {
         for list in &self.lists {
             let list = list.lock();
             let mut task = list.first;
             // SAFETY: what is on the list is there while we hold the lock.
             while let Some(this) = unsafe { task.as_ref() } {
-                f(&this.header);
+                f(&this.header, &this.noted);
                 task = this.next.get();
             }
         }

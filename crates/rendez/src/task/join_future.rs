@@ -2,7 +2,7 @@
 
 use super::join::{JoinError, JoinHandle, RawHandle, describe};
 use crate::select::Occurs;
-use crate::wait::{Node, Waiter};
+use crate::wait::{self, Node, Reason, Waiter};
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -84,14 +84,14 @@ impl<R> Future for JoinFuture<R> {
                     this.node.aim(waiter, 0, ptr::null_mut());
                     // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
                     if unsafe { handle.header().queue(&this.node) } {
-                        return Poll::Pending;
+                        return wait::pending(cx, Reason::Join, None);
                     }
                 }
             }
             Some(waiter) => {
-                crate::wait::point();
+                wait::point();
                 if waiter.poll(cx.waker()).is_none() {
-                    return Poll::Pending;
+                    return wait::pending(cx, Reason::Join, None);
                 }
             }
         }

@@ -32,7 +32,7 @@ pub use local::GoroutineLocal;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, Placement, go, go_local};
 
-pub(crate) use async_task::{AsyncTasks, is_waker};
+pub(crate) use async_task::{AsyncTasks, is_waker, note_await};
 pub(crate) use header::{Goroutine, Header};
 pub(crate) use spawn::start_detached;
 

@@ -3,7 +3,7 @@
 use super::Instant;
 use crate::{
     sched::{self, Alarm},
-    wait,
+    wait::{self, Reason},
 };
 use std::{
     fmt,
@@ -117,7 +117,7 @@ impl Future for SleepFuture {
         this.ask = true;
         // SAFETY: this is its owner, and it is pinned with the future, which clears it when it is dropped.
         unsafe { this.alarm.set(deadline, cx.waker()) };
-        Poll::Pending
+        wait::pending(cx, Reason::Sleep, None)
     }
 }
 

@@ -68,6 +68,8 @@ mod batch;
 mod blocker;
 #[cfg(all(test, loom))]
 mod loom_tests;
+#[cfg(not(loom))]
+mod noted;
 mod queue;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -75,7 +77,10 @@ mod waiter;
 
 #[cfg(not(loom))]
 pub(crate) use crate::sched::Here;
-use std::task::{Context, Waker};
+use std::{
+    panic::Location,
+    task::{Context, Poll, Waker},
+};
 
 /// Loom has no workers.
 #[cfg(loom)]
@@ -93,6 +98,8 @@ pub(crate) use awaited::{Awaited, End, Tells, Thing};
 #[cfg(not(loom))]
 pub(crate) use awaited::{Kind, word_of_arc};
 pub(crate) use batch::WakeBatch;
+#[cfg(not(loom))]
+pub(crate) use noted::Noted;
 pub(crate) use queue::{Contended, Node, Searcher, Seat, Status, WaitQueue, Wanted};
 pub(crate) use waiter::{Outcome, Waiter, Wakeup};
 
@@ -140,6 +147,21 @@ pub(crate) fn is_own(waker: &Waker) -> bool {
     return crate::task::is_waker(waker);
     #[cfg(loom)]
     return std::ptr::eq(waker, Waker::noop());
+}
+
+/// What the poll of a future answers that waits: if it is an async goroutine that polls it, with a note of why, and where the channel was made for
+/// which it does. See [`noted`].
+#[inline]
+pub(crate) fn pending<T>(
+    cx: &Context<'_>,
+    reason: Reason,
+    made: Option<&'static Location<'static>>,
+) -> Poll<T> {
+    #[cfg(not(loom))]
+    crate::task::note_await(cx.waker(), reason, made);
+    #[cfg(loom)]
+    let _ = (cx, reason, made);
+    Poll::Pending
 }
 
 /// Ends a goroutine whose wait came back [`Cancelled`](Outcome::Cancelled), after it has left its queues.
@@ -227,8 +249,8 @@ impl Reason {
         Reason::Rest,
     ];
 
-    #[cfg(not(loom))]
     /// In Go's words, where Go has any (runtime/runtime2.go, `waitReasonStrings`).
+    #[cfg(not(loom))]
     pub(crate) fn text(self) -> &'static str {
         match self {
             Reason::ChanSend => "chan send",
@@ -253,8 +275,36 @@ impl Reason {
         }
     }
 
+    /// Of an async goroutine.
+    #[cfg(not(loom))]
+    fn text_of_await(self) -> &'static str {
+        match self {
+            Reason::ChanSend => "await chan send",
+            Reason::ChanReceive => "await chan receive",
+            Reason::Join => "await join",
+            Reason::WaitGroup => "await sync.WaitGroup.Wait",
+            Reason::MutexLock => "await sync.Mutex.Lock",
+            Reason::RwLockRead => "await sync.RWMutex.RLock",
+            Reason::RwLockWrite => "await sync.RWMutex.Lock",
+            Reason::CondWait => "await sync.Cond.Wait",
+            Reason::Semacquire => "await semacquire",
+            Reason::Barrier => "await barrier",
+            Reason::Select => "await select",
+            Reason::Sleep => "await sleep",
+            Reason::IoWait => "await IO wait",
+            // None of them is awaited.
+            Reason::Scope
+            | Reason::Once
+            | Reason::SingleFlight
+            | Reason::Future
+            | Reason::Blocking
+            | Reason::Rest => "await",
+        }
+    }
+
     /// Whether a shutdown ends the wait before its time.
     #[inline]
+    #[cfg_attr(loom, allow(dead_code, reason = "there are no shutdowns"))]
     pub(crate) fn is_interruptible(self) -> bool {
         !matches!(self, Reason::Scope | Reason::Blocking)
     }
