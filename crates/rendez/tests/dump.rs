@@ -377,8 +377,8 @@ fn a_dump_tells_what_async_goroutines_await() {
             let told = [
                 format!(" [await chan receive]{}", channel(line + 1)),
                 format!(" [await chan send]{}", channel(line + 7)),
-                // Of two channels.
-                " [await chan receive]:\n\tcreated at ".into(),
+                // Of two.
+                " [await several]:\n\tcreated at ".into(),
                 " [await sync.Mutex.Lock]:\n\tcreated at ".into(),
                 " [await join]:\n\tcreated at ".into(),
                 " [await sleep]:\n\tcreated at ".into(),

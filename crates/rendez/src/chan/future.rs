@@ -16,7 +16,7 @@ use super::{
     channel::{Channel, Packet, Side},
     state::{Locked, Refusal},
 };
-use crate::wait::{self, Node, Reason, Status, Waiter};
+use crate::wait::{self, Node, Note, Status, Waiter};
 use std::{
     cell::UnsafeCell,
     fmt,
@@ -125,12 +125,6 @@ impl<'a, T> Operation<'a, T> {
         unsafe { self.channel.recv_or_queue(self.packet.get().cast(), &self.node) }
     }
 
-    /// It waits, and is polled again.
-    #[inline]
-    fn pending<R>(&self, cx: &Context<'_>, reason: Reason) -> Poll<R> {
-        wait::pending(cx, reason, Some(self.channel.made))
-    }
-
     fn leave(&mut self, side: Side) {
         let waiter = self.waiter.as_ref().expect("a queued operation has its waiter");
         wait::point();
@@ -180,13 +174,13 @@ impl<T> Future for SendFuture<'_, T> {
                         Err(Refusal::Closed) => true,
                         Err(Refusal::Wait | Refusal::Contended) => {
                             operation.stage = Stage::Queued;
-                            return operation.pending(cx, Reason::ChanSend);
+                            return wait::pending(cx, Note::send(operation.channel.made));
                         }
                     },
                 }
             }
             Stage::Queued => match operation.poll_status(cx) {
-                None => return operation.pending(cx, Reason::ChanSend),
+                None => return wait::pending(cx, Note::send(operation.channel.made)),
                 Some(status) => status != Status::Done,
             },
             Stage::Finished => panic!("`send_async` polled after it was ready"),
@@ -247,13 +241,13 @@ impl<T> Future for RecvFuture<'_, T> {
                             Err(Refusal::Closed) => true,
                             Err(Refusal::Wait | Refusal::Contended) => {
                                 operation.stage = Stage::Queued;
-                                return operation.pending(cx, Reason::ChanReceive);
+                                return wait::pending(cx, Note::receive(operation.channel.made));
                             }
                         },
                     }
                 }
                 Stage::Queued => match operation.poll_status(cx) {
-                    None => return operation.pending(cx, Reason::ChanReceive),
+                    None => return wait::pending(cx, Note::receive(operation.channel.made)),
                     Some(Status::Retry) => {
                         operation.stage = Stage::Fresh;
                         operation.waiter = None;

@@ -98,7 +98,7 @@ impl Polled {
         mut call: impl FnMut(&T) -> io::Result<(R, bool)>,
     ) -> Poll<io::Result<R>> {
         if self.is_waiting(cx) {
-            return wait::pending(cx, Reason::IoWait, None);
+            return wait::pending(cx, Reason::IoWait);
         }
         if !wait::poll_budget(cx) {
             return Poll::Pending;
@@ -131,7 +131,7 @@ impl Polled {
                         slot.since = Instant::now();
                     }
                     slot.hold = harness::hold();
-                    return wait::pending(cx, Reason::IoWait, None);
+                    return wait::pending(cx, Reason::IoWait);
                 }
                 Ok(Queued::Ready) => slot.waiter = None,
                 Err(error) => {

@@ -58,9 +58,9 @@ impl Registration {
                         Some(deadline) => {
                             // SAFETY: passed on: this is the owner, and it stays where it is.
                             unsafe { self.alarm.set(deadline, cx.waker()) };
-                            return wait::pending(cx, run::reason(arms), None);
+                            return wait::pending(cx, run::reason(arms));
                         }
-                        None => return wait::pending(cx, run::reason(arms), None),
+                        None => return wait::pending(cx, run::reason(arms)),
                     },
                 };
             }
@@ -79,7 +79,7 @@ impl Registration {
                             Some(deadline) => unsafe { self.alarm.set(deadline, cx.waker()) },
                             None => self.clear(),
                         }
-                        return wait::pending(cx, run::reason(arms), None);
+                        return wait::pending(cx, run::reason(arms));
                     }
                 }
                 Progress::Chosen(index) => {

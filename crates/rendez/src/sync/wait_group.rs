@@ -251,13 +251,13 @@ impl Future for WaitGroupFuture<'_> {
                 this.node.aim(waiter, 0, ptr::null_mut());
                 // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
                 if unsafe { this.inner.queue(&this.node) } {
-                    return wait::pending(cx, Reason::WaitGroup, None);
+                    return wait::pending(cx, Reason::WaitGroup);
                 }
             }
             Some(waiter) => {
                 wait::point();
                 if waiter.poll(cx.waker()).is_none() {
-                    return wait::pending(cx, Reason::WaitGroup, None);
+                    return wait::pending(cx, Reason::WaitGroup);
                 }
                 this.inner.check_reuse();
             }

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     lock::SpinLock,
     sched::{self, Shared},
-    wait::{Noted, Reason},
+    wait::{Note, Noted},
 };
 use crossbeam_utils::CachePadded;
 use std::{
@@ -267,12 +267,12 @@ pub(crate) fn is_waker(waker: &Waker) -> bool {
     ptr::eq(waker.vtable(), &WAKER)
 }
 
-/// A future that was polled with this waker waits, for such a reason, for a channel that was made there. Noted if the waker is an async goroutine's.
-#[inline]
-pub(crate) fn note_await(waker: &Waker, reason: Reason, made: Option<&'static Location<'static>>) {
+/// Somebody polled with this waker waits. Noted if it is an async goroutine's.
+#[inline(always)]
+pub(crate) fn note_await(waker: &Waker, note: Note) {
     if is_waker(waker) {
         // SAFETY: as below: with this table it is the waker of a task, and has a reference to it.
-        unsafe { common(waker.data().cast()).noted.note(reason, made) };
+        unsafe { common(waker.data().cast()).noted.note(note) };
     }
 }
 

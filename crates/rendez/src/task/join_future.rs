@@ -84,14 +84,14 @@ impl<R> Future for JoinFuture<R> {
                     this.node.aim(waiter, 0, ptr::null_mut());
                     // SAFETY: node and waiter are pinned in this future, and its drop leaves the queue.
                     if unsafe { handle.header().queue(&this.node) } {
-                        return wait::pending(cx, Reason::Join, None);
+                        return wait::pending(cx, Reason::Join);
                     }
                 }
             }
             Some(waiter) => {
                 wait::point();
                 if waiter.poll(cx.waker()).is_none() {
-                    return wait::pending(cx, Reason::Join, None);
+                    return wait::pending(cx, Reason::Join);
                 }
             }
         }

@@ -117,7 +117,7 @@ impl Future for SleepFuture {
         this.ask = true;
         // SAFETY: this is its owner, and it is pinned with the future, which clears it when it is dropped.
         unsafe { this.alarm.set(deadline, cx.waker()) };
-        wait::pending(cx, Reason::Sleep, None)
+        wait::pending(cx, Reason::Sleep)
     }
 }
 

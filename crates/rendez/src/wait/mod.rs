@@ -68,7 +68,6 @@ mod batch;
 mod blocker;
 #[cfg(all(test, loom))]
 mod loom_tests;
-#[cfg(not(loom))]
 mod noted;
 mod queue;
 #[cfg(all(test, not(loom)))]
@@ -77,10 +76,7 @@ mod waiter;
 
 #[cfg(not(loom))]
 pub(crate) use crate::sched::Here;
-use std::{
-    panic::Location,
-    task::{Context, Poll, Waker},
-};
+use std::task::{Context, Poll, Waker};
 
 /// Loom has no workers.
 #[cfg(loom)]
@@ -98,6 +94,7 @@ pub(crate) use awaited::{Awaited, End, Tells, Thing};
 #[cfg(not(loom))]
 pub(crate) use awaited::{Kind, word_of_arc};
 pub(crate) use batch::WakeBatch;
+pub(crate) use noted::Note;
 #[cfg(not(loom))]
 pub(crate) use noted::Noted;
 pub(crate) use queue::{Contended, Node, Searcher, Seat, Status, WaitQueue, Wanted};
@@ -149,18 +146,13 @@ pub(crate) fn is_own(waker: &Waker) -> bool {
     return std::ptr::eq(waker, Waker::noop());
 }
 
-/// What the poll of a future answers that waits: if it is an async goroutine that polls it, with a note of why, and where the channel was made for
-/// which it does. See [`noted`].
-#[inline]
-pub(crate) fn pending<T>(
-    cx: &Context<'_>,
-    reason: Reason,
-    made: Option<&'static Location<'static>>,
-) -> Poll<T> {
+/// What the poll of a future answers that waits. An async goroutine that polls it has a note of what for: see [`noted`].
+#[inline(always)]
+pub(crate) fn pending<T>(cx: &Context<'_>, note: impl Into<Note>) -> Poll<T> {
     #[cfg(not(loom))]
-    crate::task::note_await(cx.waker(), reason, made);
+    crate::task::note_await(cx.waker(), note.into());
     #[cfg(loom)]
-    let _ = (cx, reason, made);
+    let _ = (cx, note.into());
     Poll::Pending
 }
 
@@ -272,33 +264,6 @@ impl Reason {
             Reason::IoWait => "IO wait",
             Reason::Blocking => "blocking call",
             Reason::Rest => "check leaks",
-        }
-    }
-
-    /// Of an async goroutine.
-    #[cfg(not(loom))]
-    fn text_of_await(self) -> &'static str {
-        match self {
-            Reason::ChanSend => "await chan send",
-            Reason::ChanReceive => "await chan receive",
-            Reason::Join => "await join",
-            Reason::WaitGroup => "await sync.WaitGroup.Wait",
-            Reason::MutexLock => "await sync.Mutex.Lock",
-            Reason::RwLockRead => "await sync.RWMutex.RLock",
-            Reason::RwLockWrite => "await sync.RWMutex.Lock",
-            Reason::CondWait => "await sync.Cond.Wait",
-            Reason::Semacquire => "await semacquire",
-            Reason::Barrier => "await barrier",
-            Reason::Select => "await select",
-            Reason::Sleep => "await sleep",
-            Reason::IoWait => "await IO wait",
-            // None of them is awaited.
-            Reason::Scope
-            | Reason::Once
-            | Reason::SingleFlight
-            | Reason::Future
-            | Reason::Blocking
-            | Reason::Rest => "await",
         }
     }
 
