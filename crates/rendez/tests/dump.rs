@@ -324,14 +324,15 @@ fn a_crowd_of_async_goroutines_is_told_in_a_few_lines_and_none_is_left_out() {
     });
 }
 
-/// Each async goroutine tells the operation of this crate that it waits in, and of a channel where that was made.
+/// Each tells the last operation of this crate that it waited in, and of a channel where that was made.
 #[test]
-fn a_dump_tells_what_async_goroutines_await() {
+fn a_dump_tells_what_async_goroutines_have_awaited_last() {
     on_workers(|runtime| {
         runtime.run(|| {
             let line = line!() + 1;
             let (tx, rx) = chan::bounded::<i32>(0);
-            let (idle, never) = (chan::bounded::<()>(0), chan::bounded::<()>(0));
+            let idle = chan::bounded::<()>(0);
+            let never = chan::bounded::<()>(0);
             let lock = Arc::new(rendez::sync::Mutex::new(()));
             let held = lock.lock();
             let all = rendez::sync::WaitGroup::new();
@@ -372,19 +373,20 @@ fn a_dump_tells_what_async_goroutines_await() {
                 Box::pin(std::future::pending()),
             ];
             let tasks: Vec<_> = waits.into_iter().map(rendez::go_async).collect();
-            let channel =
-                |line| format!(":\n\twaits for channel, made at crates/rendez/tests/dump.rs:{line}:");
-            let told = [
-                format!(" [await chan receive]{}", channel(line + 1)),
-                format!(" [await chan send]{}", channel(line + 7)),
-                // Of two.
-                " [await several]:\n\tcreated at ".into(),
-                " [await sync.Mutex.Lock]:\n\tcreated at ".into(),
-                " [await join]:\n\tcreated at ".into(),
-                " [await sleep]:\n\tcreated at ".into(),
-                " [await sync.WaitGroup.Wait]:\n\tcreated at ".into(),
-                " [await]:\n\tcreated at ".into(),
-            ];
+            let channel = |line| format!(", at the channel made at crates/rendez/tests/dump.rs:{line}:");
+            let mut told = [
+                format!("chan receive{}", channel(line + 1)),
+                format!("chan send{}", channel(line + 8)),
+                "sync.Mutex.Lock\n\tcreated at ".into(),
+                "join\n\tcreated at ".into(),
+                "sleep\n\tcreated at ".into(),
+                "sync.WaitGroup.Wait\n\tcreated at ".into(),
+                // Of two, the second one.
+                format!("chan receive{}", channel(line + 2)),
+            ]
+            .map(|last| format!(" [await]:\n\tawaited last: {last}"))
+            .to_vec();
+            told.push(" [await]:\n\tcreated at ".into());
             dump_with(|text| told.iter().all(|one| text.contains(one)));
             // What they waited for comes, but for two.
             drop((held, tx, idle, never, full));
@@ -394,8 +396,8 @@ fn a_dump_tells_what_async_goroutines_await() {
                     task.join().unwrap();
                 }
             }
-            let text = dump_with(|text| !text.contains("await chan")).to_string();
-            assert!(text.contains(" [await sleep]:") && text.contains(" [await]:"), "{text}");
+            let text = dump_with(|text| !text.contains("awaited last: chan")).to_string();
+            assert!(text.contains("awaited last: sleep"), "{text}");
         });
     });
 }

@@ -116,7 +116,8 @@ fn groups<'a>(all: &'a [(&'a Inhabitant, String)]) -> Vec<(&'a Inhabitant, &'a s
     if all.len() <= MANY {
         return all.iter().map(|(one, stack)| (*one, &**stack, 1 + one.alike)).collect();
     }
-    let site = |i: &Inhabitant| (i.site.map(|site| (site.file(), site.line(), site.column())), i.state);
+    let site =
+        |i: &Inhabitant| (i.site.map(|site| (site.file(), site.line(), site.column())), i.state, i.awaited);
     // Those whose stacks are not known come after all others of their site, and are taken to be like those.
     let mut sorted: Vec<&(&Inhabitant, String)> = all.iter().collect();
     sorted.sort_by_key(|(one, stack)| (site(one), stack.is_empty(), stack, one.id));

@@ -63,6 +63,10 @@ impl<'a> Book<'a> {
         if one.things.len() > MOST_THINGS {
             lines.push(format!("and for {} more", one.things.len() - MOST_THINGS));
         }
+        lines.extend(one.awaited.map(|(why, made)| match made {
+            Some(made) => format!("awaited last: {why}, at the channel made at {made}"),
+            None => format!("awaited last: {why}"),
+        }));
         lines
     }
 

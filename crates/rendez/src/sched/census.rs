@@ -16,7 +16,7 @@ use crate::{
     select::Event,
     sync::WaitGroup,
     task::{Header, fiber::Fiber, frames},
-    wait::{End, Noted, Reason, Thing},
+    wait::{Noted, Reason, Thing},
 };
 use std::{
     collections::HashMap,
@@ -37,6 +37,9 @@ const LOOKED_AT: u64 = 20;
 const EACH: u64 = 250_000;
 /// Of so many in all, which takes some milliseconds, and a part of a stack that was not in memory for each.
 const LOOKED_AT_IN_ALL: u64 = 2000;
+
+/// See [`Inhabitant`].
+type Awaited = (&'static str, Option<&'static Location<'static>>);
 
 /// A goroutine that has not ended, or a thread that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub(crate) struct Inhabitant {
     pub(crate) key: u64,
     /// What it waits for, if it is parked and it is known.
     pub(crate) things: Vec<Thing>,
+    /// Of an async goroutine, what it awaited last, in Go's words, and where the channel was made if it was one.
+    pub(crate) awaited: Option<Awaited>,
     /// Whether it waits, without a time limit, and has not been woken.
     pub(crate) is_stuck: bool,
     /// Whether it has not run since somebody asked before for [`every_park`].
@@ -95,6 +100,7 @@ impl Inhabitant {
             alike: 0,
             key,
             things,
+            awaited: None,
             is_stuck: true,
             is_seen: false,
             closure: 0..0,
@@ -156,6 +162,7 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
         alike: 0,
         key: task.id,
         things: Vec::new(),
+        awaited: None,
         is_stuck: false,
         is_seen: false,
         closure: task.closure(),
@@ -165,9 +172,7 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
 
 /// As [`describe`], of an async goroutine, which is not at work.
 pub(super) fn describe_async(task: &Header, noted: &Noted) -> Inhabitant {
-    let (state, made) = noted.read();
-    let channel = made.map(|made| Thing { made: Some(made), ..Thing::new("channel", End::Anybody) });
-    Inhabitant { things: channel.into_iter().collect(), ..describe(task, state) }
+    Inhabitant { awaited: noted.read(), ..describe(task, "await") }
 }
 
 fn state_of(fiber: &Fiber) -> &'static str {
@@ -315,9 +320,9 @@ impl Shared {
 impl Shared {
     /// Adds the async goroutines, as [`bounded_census`](Worker::bounded_census) does others. (Each list of them is locked meanwhile.)
     fn async_census(&self, depth: Depth, all: &mut Vec<Inhabitant>) {
-        let mut groups: HashMap<(*const Location<'static>, &'static str), (u64, usize)> = HashMap::new();
+        let mut groups: HashMap<(*const Location<'static>, Option<Awaited>), (u64, usize)> = HashMap::new();
         self.async_tasks.for_each(|task, noted| {
-            let (n, last) = groups.entry((&raw const *task.site, noted.read().0)).or_default();
+            let (n, last) = groups.entry((&raw const *task.site, noted.read())).or_default();
             *n += 1;
             if *n > depth.named() {
                 all[*last].alike += 1;

@@ -56,7 +56,7 @@ use std::{
 struct Common {
     header: Header,
     state: PollState,
-    /// What it awaits.
+    /// What it awaited last.
     noted: Noted,
     prev: Cell<*const Common>,
     next: Cell<*const Common>,
@@ -146,7 +146,6 @@ unsafe fn run<Fut: Future>(header: *const Header, cancelled: bool) -> bool {
     let polled = match cancelled || common.runtime.is_stopping() {
         true => Err(JoinError::cancelled(header)),
         false => {
-            common.noted.wipe();
             // SAFETY: the task's own reference lasts longer than this poll, and the waker gives none up when it goes.
             let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(header.cast(), &WAKER)) });
             let mut context = Context::from_waker(&waker);
@@ -380,7 +379,7 @@ impl AsyncTasks {
         self.lists.iter().map(|list| list.lock().len).sum()
     }
 
-    /// Shows each of them, and what it awaits.
+    /// Shows each of them, and what it awaited last.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&Header, &Noted)) {
         for list in &self.lists {
             let list = list.lock();
