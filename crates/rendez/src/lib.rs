@@ -57,8 +57,8 @@
 //! `RENDEZ_WORKERS` and `RENDEZ_STACK_SIZE` set the defaults of runtimes that don't set their own. With `RENDEZ_STUCK=10` goroutines that hold
 //! their worker for longer than 10 ms are told of: see [`diag::on_stuck`]; `RENDEZ_SPARES` says how many spare workers may take their place: see
 //! [`RuntimeBuilder::spares`]; with `RENDEZ_TRACE=file` what runs is recorded: see [`diag::trace`]; with `RENDEZ_IO_URING=0` no worker uses `io_uring`: see [`net`].
-//! Under a tool that makes a program many times slower, as valgrind does, `RENDEZ_SLOWDOWN=50` has the time that goroutines run for between two waits
-//! counted so many times shorter (from 1 to 10,000): so they are placed as they are without the tool, and what it counts is what else happens.
+//! Under a tool that makes a program many times slower, as valgrind does, `RENDEZ_SLOWDOWN=50` has the time for which goroutines run counted
+//! so many times shorter (from 1 to 10,000), so that they are placed as they would be without it.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -26,12 +26,22 @@ const SEND: usize = 1;
 const RECEIVE: usize = 2;
 const KINDS: usize = 3;
 const _: () = assert!(align_of::<Location<'static>>() > KINDS);
-const _: () = assert!(align_of::<Words>() > KINDS);
+const _: () = assert!(align_of::<Why>() > KINDS);
 
-/// No channel's: in the words of a report.
+/// Of a wait that is no channel's.
 #[repr(align(8))]
-#[derive(Debug)]
-pub(crate) struct Words(&'static str);
+#[derive(Clone, Copy, Debug)]
+struct Why(Reason);
+
+static WHY: [Why; Reason::ALL.len()] = {
+    let mut all = [Why(Reason::ALL[0]); Reason::ALL.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = Why(Reason::ALL[i]);
+        i += 1;
+    }
+    all
+};
 
 /// What a future waits for.
 #[derive(Clone, Copy, Debug)]
@@ -59,35 +69,7 @@ impl Note {
 impl From<Reason> for Note {
     #[inline(always)]
     fn from(reason: Reason) -> Note {
-        Note(ptr::from_ref(reason.awaited()).cast())
-    }
-}
-
-impl Reason {
-    /// Of an async goroutine.
-    fn awaited(self) -> &'static Words {
-        match self {
-            Reason::ChanSend => &Words("chan send"),
-            Reason::ChanReceive => &Words("chan receive"),
-            Reason::Join => &Words("join"),
-            Reason::WaitGroup => &Words("sync.WaitGroup.Wait"),
-            Reason::MutexLock => &Words("sync.Mutex.Lock"),
-            Reason::RwLockRead => &Words("sync.RWMutex.RLock"),
-            Reason::RwLockWrite => &Words("sync.RWMutex.Lock"),
-            Reason::CondWait => &Words("sync.Cond.Wait"),
-            Reason::Semacquire => &Words("semacquire"),
-            Reason::Barrier => &Words("barrier"),
-            Reason::Select => &Words("select"),
-            Reason::Sleep => &Words("sleep"),
-            Reason::IoWait => &Words("IO wait"),
-            // None of them is awaited.
-            Reason::Scope
-            | Reason::Once
-            | Reason::SingleFlight
-            | Reason::Future
-            | Reason::Blocking
-            | Reason::Rest => &Words("a future"),
-        }
+        Note(ptr::from_ref(&WHY[reason as usize]).cast())
     }
 }
 
@@ -105,22 +87,23 @@ impl Noted {
     }
 
     /// For what it waited last, in the words of a report, and where the channel was made if it was one.
+    #[cfg(not(loom))]
     pub(crate) fn read(&self) -> Option<(&'static str, Option<&'static Location<'static>>)> {
         let note = self.0.load(Relaxed).cast_const();
         let at = note.map_addr(|at| at & !KINDS);
-        // SAFETY: a note is made of a reference to what the bits say, that lives as long as the program, and each is of what does not change;
-        // so it does not matter that it may have been made on another thread, and when.
+        // SAFETY: a note is made of a reference to what its bits say, to last as long as the program does, and neither ever changes; so it does not
+        // matter on which thread it was made, and when.
         let made = || unsafe { at.cast::<Location<'static>>().as_ref() };
         Some(match note.addr() & KINDS {
-            SEND => (Reason::ChanSend.awaited().0, made()),
-            RECEIVE => (Reason::ChanReceive.awaited().0, made()),
+            SEND => (Reason::ChanSend.text(), made()),
+            RECEIVE => (Reason::ChanReceive.text(), made()),
             // SAFETY: as above.
-            _ => (unsafe { at.cast::<Words>().as_ref() }?.0, None),
+            _ => (unsafe { at.cast::<Why>().as_ref() }?.0.text(), None),
         })
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
