@@ -113,6 +113,23 @@ fn the_signal_ends_the_process_if_it_is_sent_as_well() {
     assert_eq!(ended.status.signal(), Some(libc::SIGSEGV), "{ended:?}");
 }
 
+#[test]
+fn a_signal_that_the_program_ignores_is_ignored_whenever_it_is_sent() {
+    let ended = in_a_child(|| {
+        // SAFETY: nothing is called.
+        unsafe { libc::signal(libc::SIGSEGV, libc::SIG_IGN) };
+        rendez::run(|| {
+            for _ in 0..3 {
+                // SAFETY: it is raised on this thread, and ignored.
+                unsafe { libc::raise(libc::SIGSEGV) };
+            }
+        });
+    });
+    if let Some(ended) = ended {
+        assert!(ended.status.success(), "{ended:?}");
+    }
+}
+
 /// Sets a handler of the program's, as a crash reporter does, that says what it was told, and ends the process with this status.
 const HANDLED: i32 = 7;
 

@@ -137,15 +137,20 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
     let handler = if signal == libc::SIGBUS { bus } else { segv };
     // SAFETY: what the handler was called with; then what is set by default, and what is set now, into places for it.
     unsafe {
+        // (What is no more than zero is what Linux says of all that programs send.)
+        let is_sent = (*info).si_code <= 0 || (*info).si_code == libc::SI_USER;
         let mut action: libc::sigaction = std::mem::zeroed();
         if !handler.pass_on(signal, info, context) {
+            if is_sent && !handler.is_left_to_the_system() {
+                // It was ignored, and is.
+                return;
+            }
             // The access is tried again when this returns, and then the system ends the process.
             action.sa_sigaction = libc::SIG_DFL;
             libc::sigaction(signal, &action, ptr::null_mut());
         }
         // Of a signal that was sent, as by `kill -SEGV` for a core dump, nothing is tried again. If whoever handled it has left it to the system, as
         // the standard library does, that is to have it: when this returns.
-        let is_sent = (*info).si_code <= 0;
         if is_sent
             && libc::sigaction(signal, ptr::null(), &mut action) == 0
             && action.sa_sigaction == libc::SIG_DFL

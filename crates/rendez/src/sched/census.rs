@@ -16,13 +16,14 @@ use crate::{
     select::Event,
     sync::WaitGroup,
     task::{Header, fiber::Fiber, frames},
-    wait::{Noted, Reason, Thing},
+    wait::{Reason, Thing},
 };
 use std::{
     collections::HashMap,
     fmt,
     ops::Range,
     panic::Location,
+    ptr,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -39,7 +40,7 @@ const EACH: u64 = 250_000;
 const LOOKED_AT_IN_ALL: u64 = 2000;
 
 /// See [`Inhabitant`].
-type Awaited = (&'static str, Option<&'static Location<'static>>);
+pub(super) type Awaited = (&'static str, Option<&'static Location<'static>>);
 
 /// A goroutine that has not ended, or a thread that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,9 +171,9 @@ pub(super) fn describe(task: &Header, state: &'static str) -> Inhabitant {
     }
 }
 
-/// As [`describe`], of an async goroutine, which is not at work.
-pub(super) fn describe_async(task: &Header, noted: &Noted) -> Inhabitant {
-    Inhabitant { awaited: noted.read(), ..describe(task, "await") }
+/// As [`describe`], of an async goroutine, which as far as is known is not at work.
+pub(super) fn describe_async(task: &Header, awaited: Option<Awaited>) -> Inhabitant {
+    Inhabitant { awaited, ..describe(task, "await") }
 }
 
 fn state_of(fiber: &Fiber) -> &'static str {
@@ -320,16 +321,19 @@ impl Shared {
 impl Shared {
     /// Adds the async goroutines, as [`bounded_census`](Worker::bounded_census) does others. (Each list of them is locked meanwhile.)
     fn async_census(&self, depth: Depth, all: &mut Vec<Inhabitant>) {
-        let mut groups: HashMap<(*const Location<'static>, Option<Awaited>), (u64, usize)> = HashMap::new();
+        let mut groups: HashMap<_, (u64, usize)> = HashMap::new();
         self.async_tasks.for_each(|task, noted| {
-            let (n, last) = groups.entry((&raw const *task.site, noted.read())).or_default();
+            let awaited = noted.read();
+            // By addresses, for there may be a million.
+            let of_awaited = awaited.map(|(why, made)| (why.as_ptr(), made.map(ptr::from_ref)));
+            let (n, last) = groups.entry((&raw const *task.site, of_awaited)).or_default();
             *n += 1;
             if *n > depth.named() {
                 all[*last].alike += 1;
                 return;
             }
             *last = all.len();
-            all.push(describe_async(task, noted));
+            all.push(describe_async(task, awaited));
         });
     }
 }

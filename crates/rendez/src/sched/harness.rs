@@ -626,7 +626,7 @@ impl Worker {
             );
         }
         self.own_census(|inhabitant| all.push(inhabitant));
-        self.runtime.async_tasks.for_each(|task, noted| all.push(describe_async(task, noted)));
+        self.runtime.async_tasks.for_each(|task, noted| all.push(describe_async(task, noted.read())));
         all.sort_by_key(|inhabitant| inhabitant.id);
         // An async goroutine that is parked in a poll comes twice.
         all.dedup_by_key(|inhabitant| inhabitant.id);

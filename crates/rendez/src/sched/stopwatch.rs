@@ -46,7 +46,7 @@ fn moment() -> (u64, Instant) {
     best.map_or_else(|| read().1, |(_, moment)| moment)
 }
 
-/// All that is measured from now on is taken to be so many `times` shorter: at least one.
+/// What is measured is taken to be so many `times` shorter (at least one), from when the length of a tick is found out next.
 pub(super) fn slow_down(times: u64) {
     SLOWDOWN.store(times, Relaxed);
 }

@@ -84,9 +84,9 @@ impl Patience {
 }
 
 /// Why one waits for them.
-pub(super) fn reason<A: Arms + ?Sized>(arms: &mut A) -> Reason {
+pub(super) fn reason<A: Arms + ?Sized>(arms: &A) -> Reason {
     match arms.len() {
-        1 => arms.arm(0).map_or(Reason::Select, |arm| arm.reason()),
+        1 => arms.look(0).map_or(Reason::Select, |arm| arm.reason()),
         _ => Reason::Select,
     }
 }

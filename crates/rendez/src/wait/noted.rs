@@ -1,8 +1,9 @@
 //! What an async goroutine has awaited last, for reports.
 //!
 //! Its future is a state machine that nobody can look into. So each future of this crate that suspends the goroutine notes with it why, and
-//! which channel it waits at: by the waker that it was polled with, which is the goroutine itself. If it awaits somebody else's future afterwards, the
-//! note stays; so what is told of it is that it was awaited last.
+//! which channel it waits at: by the waker that it was polled with, if that is the goroutine's own. The note stays until there is another: while the
+//! goroutine is woken and runs, and if it awaits somebody else's future afterwards. And of several futures that one poll comes to, the last one's is left.
+//! So what is told of it is that it was awaited last.
 //!
 //! A note is one word: the address of something that lives as long as the program, and in its low bits of what kind that is. It is written where it
 //! changes, which for who receives in a loop it does not. (To wipe it off at each poll, so that it tells what is awaited, took 4 to 10 percent of
