@@ -11,7 +11,10 @@
 
 #![cfg_attr(loom, allow(dead_code, reason = "there are no goroutines"))]
 
-use super::Reason;
+use super::{
+    Reason,
+    awaited::{Awaited, Kind},
+};
 use std::{
     panic::Location,
     ptr,
@@ -27,22 +30,7 @@ const SEND: usize = 1;
 const RECEIVE: usize = 2;
 const KINDS: usize = 3;
 const _: () = assert!(align_of::<Location<'static>>() > KINDS);
-const _: () = assert!(align_of::<Why>() > KINDS);
-
-/// Of a wait that is no channel's.
-#[repr(align(8))]
-#[derive(Clone, Copy, Debug)]
-struct Why(Reason);
-
-static WHY: [Why; Reason::ALL.len()] = {
-    let mut all = [Why(Reason::ALL[0]); Reason::ALL.len()];
-    let mut i = 0;
-    while i < all.len() {
-        all[i] = Why(Reason::ALL[i]);
-        i += 1;
-    }
-    all
-};
+const _: () = assert!(align_of::<Kind>() > KINDS);
 
 /// What a future waits for.
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +56,10 @@ impl Note {
 }
 
 impl From<Reason> for Note {
+    /// Of a wait that is no channel's: its [`Kind`], which is a constant.
     #[inline(always)]
     fn from(reason: Reason) -> Note {
-        Note(ptr::from_ref(&WHY[reason as usize]).cast())
+        Note(ptr::from_ref(Awaited::from(reason).kind).cast())
     }
 }
 
@@ -99,7 +88,7 @@ impl Noted {
             SEND => (Reason::ChanSend.text(), made()),
             RECEIVE => (Reason::ChanReceive.text(), made()),
             // SAFETY: as above.
-            _ => (unsafe { at.cast::<Why>().as_ref() }?.0.text(), None),
+            _ => (unsafe { at.cast::<Kind>().as_ref() }?.reason.text(), None),
         })
     }
 }
