@@ -42,7 +42,7 @@ use super::{
     deadlock::Doubts,
     deque::{self, Steal},
     monitor,
-    placement::SLACK,
+    placement::{CHATTY, SLACK},
     poller::Events,
     runtime::{Shared, Victim},
     shared::{Fresh, WorkerShared},
@@ -74,6 +74,9 @@ const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 /// async goroutine costs little; this is many times that, and a fraction of what the kernel gives to another thread at once.
 const AWAY: Duration = Duration::from_micros(30);
 const LEFT_ALONE: usize = 15;
+/// The same where they are siblings that talk to each other: for a turn of each. (Eight that lock one lock run for 8 us each, until their budget is used up. Now and
+/// then some were taken by another worker at the start, and all of them were three to five times slower for their life.)
+const BACKLOG_OF_TALKERS: Duration = CHATTY.saturating_mul(LEFT_ALONE as u32);
 /// So many may spin in any case; more, as long as there are so many others awake for each of them. (Go has one for each, and not more: with
 /// its looks at everybody a spin slows those who work, see docs/scale.md.)
 const MAY_SPIN: usize = 2;
@@ -250,14 +253,27 @@ impl Worker {
                 if stuck || now.duration_since(watch.last) <= CLOSE_LOOKS {
                     let waited = now.duration_since(watch.since);
                     self.watch.set(Some(Watch { last: now, ..watch }));
-                    return (stuck && waited >= BACKLOG_FOR_SURE)
-                        || (waited >= BACKLOG && shared.clock.now().saturating_sub(watch.ran) >= BACKLOG);
+                    if stuck && waited >= BACKLOG_FOR_SURE {
+                        return true;
+                    }
+                    if waited < BACKLOG {
+                        return false;
+                    }
+                    let ran = shared.clock.now().saturating_sub(watch.ran);
+                    let turns = switches.wrapping_sub(watch.switches) / 2;
+                    let ended =
+                        shared.published.finished.load(Ordering::Relaxed).wrapping_sub(watch.finished);
+                    return match polls {
+                        Some(_) => ran >= BACKLOG,
+                        None => is_too_long(ran, turns, ended),
+                    };
                 }
             }
             None => {}
         }
         let (polls, ran) = (polls.unwrap_or(0), shared.clock.now());
-        self.watch.set(Some(Watch { victim, switches, since: now, last: now, ran, polls, polled }));
+        let finished = shared.published.finished.load(Ordering::Relaxed);
+        self.watch.set(Some(Watch { victim, switches, since: now, last: now, ran, polls, polled, finished }));
         false
     }
 
@@ -688,6 +704,13 @@ impl Spins {
     }
 }
 
+/// Whether unstarted tasks have waited for too long at a victim that has meanwhile `ran` for so long and had so many `turns`, in which so many goroutines
+/// `ended`. If the turns were short and led to no end, these are siblings that are about to talk to each other, and are being started.
+fn is_too_long(ran: Duration, turns: u32, ended: u64) -> bool {
+    let they_talk = ended * 2 < u64::from(turns) && ran < CHATTY.saturating_mul(turns);
+    ran >= if they_talk { BACKLOG_OF_TALKERS } else { BACKLOG }
+}
+
 /// What a thief has seen of a victim.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
@@ -701,6 +724,8 @@ pub(super) struct Watch {
     /// How many async goroutines that had been woken it had, and how many polls it had run.
     polls: usize,
     polled: u64,
+    /// How many goroutines had ended there.
+    finished: u64,
 }
 
 /// A victim that has had something, and not switched, since.
@@ -725,6 +750,18 @@ enum Woken {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn siblings_that_talk_are_left_to_who_starts_them_for_a_turn_of_each() {
+        let us = Duration::from_micros;
+        assert!(!is_too_long(us(39), 0, 0));
+        assert!(is_too_long(us(40), 0, 0), "all of it in one turn");
+        assert!(is_too_long(us(50), 5, 0), "turns of work");
+        assert!(is_too_long(us(50), 50, 50), "they end, and don't talk");
+        assert!(!is_too_long(us(50), 6, 1));
+        assert!(!is_too_long(us(149), 100, 50 - 1));
+        assert!(is_too_long(us(150), 100, 0));
+    }
 
     #[test]
     fn half_of_what_was_injected_is_left_for_others() {

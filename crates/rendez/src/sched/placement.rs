@@ -31,6 +31,11 @@
 //! relaxed atomics (a lost update loses a sample). A goroutine's first burst does not count when it is short: chatty or
 //! working, its first act is to wait for something. Rejected: timing every switch (24 ns for the clock against 8 for a
 //! yield), and counting by goroutine (it has made its choice when its profile is known).
+//!
+//! A long burst counts by its length, up to [`WEIGHT`] short ones: who looks for primes is done with most numbers at once, and works with each sixth
+//! for a hundred times as long. And a long one is none if it was [a hand-over after the other](OFTEN): with a buffer
+//! between them, two that talk need not park for as long as both run. On two workers they never have to, so that they passed for working
+//! because they were apart, and were put apart again for as long as the program ran.
 
 use std::{
     panic::Location,
@@ -41,6 +46,13 @@ use std::{
 /// Bursts shorter than this make a chatty site: what a hand-off
 /// between two workers costs when one of them has to be woken first, as it often has.
 pub(super) const CHATTY: Duration = Duration::from_micros(10);
+/// A burst that does operations (sends, receives, locks) as often as this, or more often, is a chatty one, however long it is: from one worker to the other
+/// each costs some 100 to 200 ns.
+const OFTEN: Duration = Duration::from_nanos(500);
+/// As so many short bursts a long one counts, at most; and as one more for so many samples of its site: the first bursts may be long for what they
+/// touch for the first time.
+const WEIGHT: u32 = 8;
+const SAMPLES_FOR_EACH: u32 = 8;
 /// How far a worker may lead with chatty goroutines.
 pub(super) const SLACK: u32 = 32;
 /// As one part in so many of its load it may lead, where they are started one by one.
@@ -67,7 +79,7 @@ pub(super) enum Kind {
 struct Site {
     /// The address of the `Location`; 0 while free. It never changes once set.
     key: AtomicUsize,
-    /// Up for every long burst and down for every short one, within [`SURE`] of zero: the sign tells the kind. An average
+    /// Up for every long burst, by its [weight](WEIGHT), and down for every short one, within [`SURE`] of zero: the sign tells the kind. An average
     /// would not do: one burst in which the kernel took the processor away outweighs a thousand others.
     score: AtomicI32,
     /// How often it has been sampled, up to [`ENOUGH`].
@@ -105,16 +117,25 @@ fn find(location: &'static Location<'static>, insert: bool) -> Option<&'static S
     None
 }
 
-/// Learns from one timed burst of a goroutine that was spawned at `location`.
-pub(super) fn learn(location: &'static Location<'static>, burst: Duration) {
+/// Learns from one timed burst of a goroutine that was spawned at `location`, which did so many `operations` in it.
+pub(super) fn learn(location: &'static Location<'static>, burst: Duration, operations: u32) {
     let Some(site) = find(location, true) else { return };
-    let score = site.score.load(Ordering::Relaxed);
-    let step = if burst < CHATTY { -1 } else { 1 };
-    site.score.store((score + step).clamp(-SURE, SURE), Ordering::Relaxed);
     let samples = site.samples.load(Ordering::Relaxed);
+    let score = score_after(site.score.load(Ordering::Relaxed), samples, burst, operations);
+    site.score.store(score, Ordering::Relaxed);
     if samples < ENOUGH {
         site.samples.store(samples + 1, Ordering::Relaxed);
     }
+}
+
+/// The score after one burst more than so many `samples`.
+fn score_after(score: i32, samples: u32, burst: Duration, operations: u32) -> i32 {
+    if burst < CHATTY || burst <= OFTEN.saturating_mul(operations) {
+        return (score - 1).max(-SURE);
+    }
+    let most = WEIGHT.min(1 + samples / SAMPLES_FOR_EACH);
+    let weight = (burst.as_nanos() / CHATTY.as_nanos()).min(u128::from(most));
+    (score + weight as i32).min(SURE)
 }
 
 /// What is known of the site, and whether more samples are wanted.
@@ -305,12 +326,41 @@ mod tests {
     fn a_site_is_known_after_a_few_samples() {
         let location = Location::caller();
         assert_eq!(kind(location).0, Kind::Unknown);
-        (0..KNOWN).for_each(|_| learn(location, Duration::from_nanos(200)));
+        (0..KNOWN).for_each(|_| learn(location, Duration::from_nanos(200), 1));
         assert_eq!(kind(location).0, Kind::Chatty);
-        learn(location, Duration::from_millis(20));
-        learn(location, Duration::from_nanos(200));
+        (0..SURE).for_each(|_| learn(location, Duration::from_nanos(200), 1));
+        learn(location, Duration::from_millis(20), 1);
         assert_eq!(kind(location).0, Kind::Chatty, "one outlier changes nothing");
-        (0..20).for_each(|_| learn(location, Duration::from_micros(20)));
+        (0..20).for_each(|_| learn(location, Duration::from_micros(20), 2));
         assert_eq!(kind(location).0, Kind::Working);
+    }
+
+    /// The scores that bursts of so many microseconds and operations make, one after the other, from `score` and so many `samples` on.
+    fn scores(score: i32, samples: u32, bursts: impl IntoIterator<Item = (u64, u32)>) -> Vec<i32> {
+        let mut known = (score, samples);
+        let after = |(us, operations)| {
+            known = (score_after(known.0, known.1, Duration::from_micros(us), operations), known.1 + 1);
+            known.0
+        };
+        bursts.into_iter().map(after).collect()
+    }
+
+    #[test]
+    fn who_is_done_with_most_at_once_and_works_for_long_with_the_rest_is_working() {
+        let primes = (0..600).map(|i| if i % 6 == 0 { (150, 2) } else { (1, 2) });
+        let scores = scores(-SURE, 0, primes);
+        assert!(scores[120..].iter().all(|&score| score >= KNOWN), "{scores:?}");
+    }
+
+    #[test]
+    fn one_long_burst_does_not_make_a_working_site() {
+        assert_eq!(scores(0, 0, [(20_000, 1), (1, 1)]), [1, 0]);
+        assert_eq!(scores(-SURE, ENOUGH, [(20_000, 1), (1, 1), (1, 1)]), [-4, -5, -6]);
+    }
+
+    #[test]
+    fn a_long_burst_of_many_operations_is_chatty() {
+        assert_eq!(scores(0, ENOUGH, [(40, 512), (40, 80)]), [-1, -2]);
+        assert_eq!(scores(0, ENOUGH, [(40, 79), (40, 2)]), [4, 8]);
     }
 }

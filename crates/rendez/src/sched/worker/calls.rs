@@ -233,13 +233,15 @@ impl Worker {
 
     #[cold]
     pub(super) fn budget_spent(&self) {
-        self.burst.budget.set(self.full_budget.get());
         if self.is_exploring() {
+            self.burst.budget.set(self.full_budget.get());
             return self.point();
         }
         if !self.current.get().is_null() {
+            // (Whoever looks at the burst that ends by this finds the budget used up.)
             self.yield_now();
         }
+        self.burst.budget.set(self.full_budget.get());
     }
 
     /// As [`spend_budget`](Self::spend_budget), from a poll. An async goroutine, or one in `block_on`, does not yield but is told to

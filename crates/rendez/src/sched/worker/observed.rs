@@ -76,8 +76,9 @@ impl Worker {
     unsafe fn time(&self, task: *mut Header, fiber: *mut Fiber, order: Order, tick: u32) -> Suspend {
         // SAFETY: as in `execute`; nothing is read of the task after it may have ended.
         unsafe {
-            let (site, first) = ((*task).site, !(*fiber).owned.get());
-            let is_poll = (*task).has_flag(ASYNC);
+            let (site, is_poll) = ((*task).site, (*task).has_flag(ASYNC));
+            // (Polls have no stack of their own, the first as little as the others: they all count.)
+            let first = !is_poll && !(*fiber).owned.get();
             self.spent_waking.set(Duration::ZERO);
             self.calls.set(0);
             self.spent_on_others.set(Duration::ZERO);
@@ -85,6 +86,7 @@ impl Worker {
                 self.note_wakes(PROBED);
             }
             let (suspended, burst, end) = self.resume_timed(fiber, order);
+            let operations = self.operations();
             // What it did for others is not its work.
             let burst = burst.saturating_sub(self.spent_on_others.get());
             let waking = self.spent_waking.get();
@@ -100,13 +102,19 @@ impl Worker {
             // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
             let short = burst.saturating_sub(IN_CALL * self.calls.get()) < placement::CHATTY;
             if if short { !first } else { waking.is_zero() } {
-                placement::learn(site, burst);
+                placement::learn(site, burst, operations);
             }
             if is_poll {
                 self.note_poll(site);
             }
             suspended
         }
+    }
+
+    /// How many operations the burst has done that is at its end, calls of the system not counted.
+    fn operations(&self) -> u32 {
+        let spent = self.full_budget.get() - self.burst.budget.get();
+        u32::try_from(spent).unwrap_or(0).saturating_sub(self.calls.get().saturating_mul(CALL as u32))
     }
 
     /// Whether the bursts since the one that was asked about last have been long, on average, with what was done between them; asked at the `end` of this tick's,
