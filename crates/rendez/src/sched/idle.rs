@@ -1,7 +1,8 @@
 //! What a worker does when it has nothing to run: steal, spin for a bounded time, sleep.
 //!
 //! * **Stealing** takes unstarted tasks, and async goroutines that have been woken, only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
-//!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]. So
+//!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]; or, where the victim's turns are short and end
+//!   nobody, so that these are siblings that talk, for [`BACKLOG_OF_TALKERS`]. So
 //!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken. But where
 //!   async goroutines work for long at each poll, as their spawn sites tell, even a single one that was woken lies behind such a poll, and is taken.
 //!   So it is where a victim's thread stands still and does not run, for some ten microseconds ([`AWAY`]): the kernel gives its processor to others, for

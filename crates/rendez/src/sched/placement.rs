@@ -29,7 +29,7 @@
 //! Bursts are sampled: every 64th switch of a worker is timed, and each of the next [`CURIOUS`] ones after it has placed a
 //! goroutine of which little is known; the time goes to the goroutine's spawn site, in a process-wide table of
 //! relaxed atomics (a lost update loses a sample). A goroutine's first burst does not count when it is short: chatty or
-//! working, its first act is to wait for something. Rejected: timing every switch (24 ns for the clock against 8 for a
+//! working, its first act is to wait for something. (Polls of async goroutines all count.) Rejected: timing every switch (24 ns for the clock against 8 for a
 //! yield), and counting by goroutine (it has made its choice when its profile is known).
 //!
 //! A long burst counts by its length, up to [`WEIGHT`] short ones: who looks for primes is done with most numbers at once, and works with each sixth
@@ -46,9 +46,9 @@ use std::{
 /// Bursts shorter than this make a chatty site: what a hand-off
 /// between two workers costs when one of them has to be woken first, as it often has.
 pub(super) const CHATTY: Duration = Duration::from_micros(10);
-/// A burst that does operations (sends, receives, locks) as often as this, or more often, is a chatty one, however long it is: from one worker to the other
-/// each costs some 100 to 200 ns.
-const OFTEN: Duration = Duration::from_nanos(500);
+/// A burst that does operations (sends, receives, locks) as often as this, or more often, is a chatty one, however long it is. From one worker to the other
+/// each costs some 100 to 200 ns: who works for less than that between two of them is done sooner beside his partner than apart from him.
+const OFTEN: Duration = Duration::from_nanos(300);
 /// As so many short bursts a long one counts, at most; and as one more for so many samples of its site: the first bursts may be long for what they
 /// touch for the first time.
 const WEIGHT: u32 = 8;
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_long_burst_of_many_operations_is_chatty() {
-        assert_eq!(scores(0, ENOUGH, [(40, 512), (40, 80)]), [-1, -2]);
-        assert_eq!(scores(0, ENOUGH, [(40, 79), (40, 2)]), [4, 8]);
+        assert_eq!(scores(0, ENOUGH, [(60, 512), (60, 200)]), [-1, -2]);
+        assert_eq!(scores(0, ENOUGH, [(60, 199), (60, 2)]), [6, 12]);
     }
 }
