@@ -85,7 +85,11 @@ impl<T> Receiver<T> {
         wait::spend_budget();
         let mut value = MaybeUninit::uninit();
         // SAFETY: as in `recv`.
-        unsafe { self.channel.try_recv(value.as_mut_ptr()).map(|()| value.assume_init()) }
+        let received = unsafe { self.channel.try_recv(value.as_mut_ptr()).map(|()| value.assume_init()) };
+        if received.is_err() {
+            wait::spent_in_vain();
+        }
+        received
     }
 
     /// Receives a value, waiting no longer than `timeout`.

@@ -70,13 +70,14 @@ impl<T> Sender<T> {
         wait::spend_budget();
         let value = MaybeUninit::new(value);
         // SAFETY: as in `send`.
-        match unsafe { self.channel.try_send(value.as_ptr()) } {
-            Ok(()) => Ok(()),
-            // SAFETY: as in `send`.
-            Err(Refusal::Closed) => Err(TrySendError::Closed(unsafe { value.assume_init() })),
-            // SAFETY: as in `send`.
-            Err(_) => Err(TrySendError::Full(unsafe { value.assume_init() })),
-        }
+        let Err(refusal) = (unsafe { self.channel.try_send(value.as_ptr()) }) else { return Ok(()) };
+        wait::spent_in_vain();
+        // SAFETY: as in `send`.
+        let value = unsafe { value.assume_init() };
+        Err(match refusal {
+            Refusal::Closed => TrySendError::Closed(value),
+            _ => TrySendError::Full(value),
+        })
     }
 
     /// Sends `value`, waiting no longer than `timeout`.

@@ -261,6 +261,7 @@ impl Worker {
             unsafe { self.suspend(fiber, false, self.has_started()) };
             // The same turn goes on: were it a new one each time, as many as fill a batch could keep all others waiting.
             self.burst.budget.set(budget);
+            self.note_spent(self.spent());
         }
     }
 

@@ -1,8 +1,8 @@
 //! What a worker does when it has nothing to run: steal, spin for a bounded time, sleep.
 //!
 //! * **Stealing** takes unstarted tasks, and async goroutines that have been woken, only. A thief leaves a victim its last few ([`LEFT_ALONE`]): they are about to be
-//!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`]; or, where the victim's turns are short and end
-//!   nobody, so that these are siblings that talk, for [`BACKLOG_OF_TALKERS`]. So
+//!   started there, beside their siblings (see `placement`), unless some have lain there for [`BACKLOG`], and the victim's turns
+//!   are long or end who has them: else these are siblings that talk, of which it starts one every few turns. So
 //!   does a thief that has many more parked goroutines than the victim: its turn to work comes when they are woken. But where
 //!   async goroutines work for long at each poll, as their spawn sites tell, even a single one that was woken lies behind such a poll, and is taken.
 //!   So it is where a victim's thread stands still and does not run, for some ten microseconds ([`AWAY`]): the kernel gives its processor to others, for
@@ -75,9 +75,6 @@ const BACKLOG_FOR_SURE: Duration = Duration::from_millis(20);
 /// async goroutine costs little; this is many times that, and a fraction of what the kernel gives to another thread at once.
 const AWAY: Duration = Duration::from_micros(30);
 const LEFT_ALONE: usize = 15;
-/// The same where they are siblings that talk to each other: for a turn of each. (Eight that lock one lock run for 8 us each, until their budget is used up. Now and
-/// then some were taken by another worker at the start, and all of them were three to five times slower for their life.)
-const BACKLOG_OF_TALKERS: Duration = CHATTY.saturating_mul(LEFT_ALONE as u32);
 /// So many may spin in any case; more, as long as there are so many others awake for each of them. (Go has one for each, and not more: with
 /// its looks at everybody a spin slows those who work, see docs/scale.md.)
 const MAY_SPIN: usize = 2;
@@ -261,13 +258,10 @@ impl Worker {
                         return false;
                     }
                     let ran = shared.clock.now().saturating_sub(watch.ran);
-                    let turns = switches.wrapping_sub(watch.switches) / 2;
+                    let turns = turns_between(watch.switches, switches);
                     let ended =
                         shared.published.finished.load(Ordering::Relaxed).wrapping_sub(watch.finished);
-                    return match polls {
-                        Some(_) => ran >= BACKLOG,
-                        None => is_too_long(ran, turns, ended),
-                    };
+                    return ran >= BACKLOG && (polls.is_some() || !they_talk(ran, turns, ended));
                 }
             }
             None => {}
@@ -705,11 +699,16 @@ impl Spins {
     }
 }
 
-/// Whether unstarted tasks have waited for too long at a victim that has meanwhile `ran` for so long and had so many `turns`, in which so many goroutines
-/// `ended`. If the turns were short and led to no end, these are siblings that are about to talk to each other, and are being started.
-fn is_too_long(ran: Duration, turns: u32, ended: u64) -> bool {
-    let they_talk = ended * 2 < u64::from(turns) && ran < CHATTY.saturating_mul(turns);
-    ran >= if they_talk { BACKLOG_OF_TALKERS } else { BACKLOG }
+/// How many turns a victim has begun between two looks at its [`switches`](WorkerShared::switches), which are odd while one runs.
+fn turns_between(first: u32, last: u32) -> u32 {
+    (last | 1).wrapping_sub(first | 1) / 2
+}
+
+/// Whether those talk to each other who have had so many `turns` at a victim that `ran` for so long meanwhile: the turns are short, and less than half of them led
+/// to an end. What waits there is left alone, for it has a turn soon as well, and talks to them. (Eight that lock one lock run for 8 us each, until their budget is
+/// used up. Now and then some were taken by another worker at the start, and all of them were three to five times slower for their life.)
+fn they_talk(ran: Duration, turns: u32, ended: u64) -> bool {
+    ended * 2 < u64::from(turns) && ran < CHATTY.saturating_mul(turns)
 }
 
 /// What a thief has seen of a victim.
@@ -753,15 +752,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn siblings_that_talk_are_left_to_who_starts_them_for_a_turn_of_each() {
+    fn turns_are_counted_from_within_one_and_from_between_two() {
+        for (first, last, turns) in [(7, 7, 0), (7, 9, 1), (6, 7, 0), (7, 6, 0), (6, 9, 1), (u32::MAX, 1, 1)]
+        {
+            assert_eq!(turns_between(first, last), turns, "{first} {last}");
+        }
+    }
+
+    #[test]
+    fn siblings_talk_whose_turns_are_short_and_lead_to_no_end() {
         let us = Duration::from_micros;
-        assert!(!is_too_long(us(39), 0, 0));
-        assert!(is_too_long(us(40), 0, 0), "all of it in one turn");
-        assert!(is_too_long(us(50), 5, 0), "turns of work");
-        assert!(is_too_long(us(50), 50, 50), "they end, and don't talk");
-        assert!(!is_too_long(us(50), 6, 1));
-        assert!(!is_too_long(us(149), 100, 50 - 1));
-        assert!(is_too_long(us(150), 100, 0));
+        assert!(!they_talk(us(40), 0, 0), "all of it in one turn");
+        assert!(!they_talk(us(50), 5, 0), "turns of work");
+        assert!(!they_talk(us(50), 50, 50), "they end, and don't talk");
+        assert!(they_talk(us(50), 6, 1));
+        assert!(they_talk(us(149), 100, 50 - 1));
     }
 
     #[test]

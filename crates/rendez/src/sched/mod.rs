@@ -524,6 +524,16 @@ pub(crate) fn spend_budget() {
     });
 }
 
+/// One operation that has spent budget was no hand-over: see `placement`.
+#[inline(always)]
+pub(crate) fn spent_in_vain() {
+    with_worker(|worker| {
+        if let Some(worker) = worker {
+            worker.note_spent(1);
+        }
+    });
+}
+
 /// As [`spend_budget`], for a call of the system, which takes as long as many other operations.
 #[inline]
 pub(crate) fn spend_budget_on_call() {

@@ -9,7 +9,7 @@
 //!    parks) are taken two by two; a pair goes to the worker with the least load, to the starter on a tie or a lead of one.
 //!    Two partners stay together, and eight stages are split four and four, with half of the hand-offs local. One whose
 //!    siblings are known to be chatty goes where they went.
-//! 2. **Chatty site** (measured bursts below [`CHATTY`]): stay, until this worker leads by [`SLACK`]; then the next
+//! 2. **Chatty site** (measured bursts below [`CHATTY`], or full of [hand-overs](OFTEN)): stay, until this worker leads by [`SLACK`]; then the next
 //!    run of goroutines goes to the least loaded worker until *that* leads by as much. Long chains are so cut into runs, and
 //!    only every run's ends talk across workers. Where each is started by itself, after its parent has parked, as by who makes a chain longer while
 //!    it is in use (the sieve), the lead may also be a [share](SHARE) of what is there: every value goes over every cut, and with runs that grow as the
@@ -35,7 +35,8 @@
 //! A long burst counts by its length, up to [`WEIGHT`] short ones: who looks for primes is done with most numbers at once, and works with each sixth
 //! for a hundred times as long. And a long one is none if it was [a hand-over after the other](OFTEN): with a buffer
 //! between them, two that talk need not park for as long as both run. On two workers they never have to, so that they passed for working
-//! because they were apart, and were put apart again for as long as the program ran.
+//! because they were apart, and were put apart again for as long as the program ran. (Locks count as hand-overs, for whoever takes one so often is likely to share it.
+//! What finds nothing and does not wait, as who looks now and then whether it is to end, does not.)
 
 use std::{
     panic::Location,
@@ -46,7 +47,7 @@ use std::{
 /// Bursts shorter than this make a chatty site: what a hand-off
 /// between two workers costs when one of them has to be woken first, as it often has.
 pub(super) const CHATTY: Duration = Duration::from_micros(10);
-/// A burst that does operations (sends, receives, locks) as often as this, or more often, is a chatty one, however long it is. From one worker to the other
+/// A burst that hands over as often as this, or more often, is a chatty one, however long it is. From one worker to the other
 /// each costs some 100 to 200 ns: who works for less than that between two of them is done sooner beside his partner than apart from him.
 const OFTEN: Duration = Duration::from_nanos(300);
 /// As so many short bursts a long one counts, at most; and as one more for so many samples of its site: the first bursts may be long for what they
@@ -80,7 +81,8 @@ struct Site {
     /// The address of the `Location`; 0 while free. It never changes once set.
     key: AtomicUsize,
     /// Up for every long burst, by its [weight](WEIGHT), and down for every short one, within [`SURE`] of zero: the sign tells the kind. An average
-    /// would not do: one burst in which the kernel took the processor away outweighs a thousand others.
+    /// would not do: one burst in which the kernel took the processor away for some milliseconds would outweigh a thousand others. (Here it takes two such in a row,
+    /// and eight short ones undo it.)
     score: AtomicI32,
     /// How often it has been sampled, up to [`ENOUGH`].
     samples: AtomicU32,
@@ -117,11 +119,20 @@ fn find(location: &'static Location<'static>, insert: bool) -> Option<&'static S
     None
 }
 
-/// Learns from one timed burst of a goroutine that was spawned at `location`, which did so many `operations` in it.
-pub(super) fn learn(location: &'static Location<'static>, burst: Duration, operations: u32) {
+/// A timed burst.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burst {
+    pub(super) lasted: Duration,
+    /// The same without what its calls of the system may have taken.
+    pub(super) work: Duration,
+    pub(super) hand_overs: u32,
+}
+
+/// Learns from one burst of a goroutine that was spawned at `location`.
+pub(super) fn learn(location: &'static Location<'static>, burst: Burst) {
     let Some(site) = find(location, true) else { return };
     let samples = site.samples.load(Ordering::Relaxed);
-    let score = score_after(site.score.load(Ordering::Relaxed), samples, burst, operations);
+    let score = score_after(site.score.load(Ordering::Relaxed), samples, burst);
     site.score.store(score, Ordering::Relaxed);
     if samples < ENOUGH {
         site.samples.store(samples + 1, Ordering::Relaxed);
@@ -129,12 +140,12 @@ pub(super) fn learn(location: &'static Location<'static>, burst: Duration, opera
 }
 
 /// The score after one burst more than so many `samples`.
-fn score_after(score: i32, samples: u32, burst: Duration, operations: u32) -> i32 {
-    if burst < CHATTY || burst <= OFTEN.saturating_mul(operations) {
+fn score_after(score: i32, samples: u32, burst: Burst) -> i32 {
+    if burst.lasted < CHATTY || burst.lasted <= OFTEN.saturating_mul(burst.hand_overs) {
         return (score - 1).max(-SURE);
     }
     let most = WEIGHT.min(1 + samples / SAMPLES_FOR_EACH);
-    let weight = (burst.as_nanos() / CHATTY.as_nanos()).min(u128::from(most));
+    let weight = (burst.work.as_nanos() / CHATTY.as_nanos()).clamp(1, u128::from(most));
     (score + weight as i32).min(SURE)
 }
 
@@ -322,24 +333,30 @@ mod tests {
         assert_eq!(placer.choose(Kind::Unknown, 2, 0, 0, 2, |i| loads[i]), 1, "another family");
     }
 
+    /// Of so many microseconds, without calls of the system.
+    fn burst(us: u64, hand_overs: u32) -> Burst {
+        let lasted = Duration::from_micros(us);
+        Burst { lasted, work: lasted, hand_overs }
+    }
+
     #[test]
     fn a_site_is_known_after_a_few_samples() {
         let location = Location::caller();
         assert_eq!(kind(location).0, Kind::Unknown);
-        (0..KNOWN).for_each(|_| learn(location, Duration::from_nanos(200), 1));
+        (0..KNOWN).for_each(|_| learn(location, burst(0, 1)));
         assert_eq!(kind(location).0, Kind::Chatty);
-        (0..SURE).for_each(|_| learn(location, Duration::from_nanos(200), 1));
-        learn(location, Duration::from_millis(20), 1);
+        (0..SURE).for_each(|_| learn(location, burst(0, 1)));
+        learn(location, burst(20_000, 1));
         assert_eq!(kind(location).0, Kind::Chatty, "one outlier changes nothing");
-        (0..20).for_each(|_| learn(location, Duration::from_micros(20), 2));
+        (0..20).for_each(|_| learn(location, burst(20, 2)));
         assert_eq!(kind(location).0, Kind::Working);
     }
 
-    /// The scores that bursts of so many microseconds and operations make, one after the other, from `score` and so many `samples` on.
+    /// The scores that bursts of so many microseconds and hand-overs make, one after the other, from `score` and so many `samples` on.
     fn scores(score: i32, samples: u32, bursts: impl IntoIterator<Item = (u64, u32)>) -> Vec<i32> {
         let mut known = (score, samples);
-        let after = |(us, operations)| {
-            known = (score_after(known.0, known.1, Duration::from_micros(us), operations), known.1 + 1);
+        let after = |(us, hand_overs)| {
+            known = (score_after(known.0, known.1, burst(us, hand_overs)), known.1 + 1);
             known.0
         };
         bursts.into_iter().map(after).collect()
@@ -356,10 +373,19 @@ mod tests {
     fn one_long_burst_does_not_make_a_working_site() {
         assert_eq!(scores(0, 0, [(20_000, 1), (1, 1)]), [1, 0]);
         assert_eq!(scores(-SURE, ENOUGH, [(20_000, 1), (1, 1), (1, 1)]), [-4, -5, -6]);
+        let undone = scores(-SURE, ENOUGH, [(20_000, 1); 2].into_iter().chain([(1, 1); 8]));
+        assert_eq!((undone[1], undone[9]), (4, -4), "two in a row do, for eight short ones");
     }
 
     #[test]
-    fn a_long_burst_of_many_operations_is_chatty() {
+    fn calls_of_the_system_do_not_weigh() {
+        let (lasted, work) = (Duration::from_micros(80), Duration::from_micros(30));
+        assert_eq!(score_after(0, ENOUGH, Burst { lasted, work, hand_overs: 0 }), 3);
+        assert_eq!(score_after(0, ENOUGH, Burst { lasted, work: Duration::ZERO, hand_overs: 0 }), 1);
+    }
+
+    #[test]
+    fn a_long_burst_of_many_hand_overs_is_chatty() {
         assert_eq!(scores(0, ENOUGH, [(60, 512), (60, 200)]), [-1, -2]);
         assert_eq!(scores(0, ENOUGH, [(60, 199), (60, 2)]), [6, 12]);
     }

@@ -185,6 +185,8 @@ pub(crate) struct Worker {
     pub(super) spent_on_others: Cell<Duration>,
     /// Calls of the system in it.
     calls: Cell<u32>,
+    /// What has been spent of its budget for anything but hand-overs.
+    not_handed: Cell<u32>,
     /// Whether `fresh` holds stolen tasks, which are started here, not sent back; or, at a retired spare, none are.
     pub(super) has_loot: Cell<bool>,
     pub(super) loot: Loot,
@@ -280,6 +282,7 @@ impl Worker {
             spent_waking: Cell::new(Duration::ZERO),
             spent_on_others: Cell::new(Duration::ZERO),
             calls: Cell::new(0),
+            not_handed: Cell::new(0),
             has_loot: Cell::new(false),
             loot: Loot::default(),
             unwinding: Cell::new(0),

@@ -105,6 +105,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             _ => false,
         };
         if patience == Patience::None && is_single {
+            wait::spent_in_vain();
             return None;
         }
         let reason = reason(arms);
@@ -147,6 +148,7 @@ pub(crate) fn run<A: Arms + ?Sized>(arms: &mut A, biased: bool, patience: Patien
             }
             Outcome::TimedOut => {
                 if patience == Patience::None {
+                    wait::spent_in_vain();
                     return None;
                 }
                 if let Some(chosen) = attempt_due(arms) {

@@ -108,6 +108,13 @@ pub(crate) fn spend_budget() {
     crate::sched::spend_budget();
 }
 
+/// The operation that has just spent budget has handed nothing over: it found nothing, and does not wait.
+#[inline(always)]
+pub(crate) fn spent_in_vain() {
+    #[cfg(not(loom))]
+    crate::sched::spent_in_vain();
+}
+
 /// As [`spend_budget`], and says where that was.
 #[inline(always)]
 pub(crate) fn spend_budget_here() -> Here {

@@ -220,10 +220,17 @@ impl Worker {
         }
     }
 
+    /// So much of the budget was not spent on hand-overs of this burst.
+    #[inline(always)]
+    pub(in crate::sched) fn note_spent(&self, otherwise: u32) {
+        self.not_handed.set(self.not_handed.get().wrapping_add(otherwise));
+    }
+
     /// For an operation that is a call of the system.
     #[inline]
     pub(in crate::sched) fn spend_budget_on_call(&self) {
         self.calls.set(self.calls.get().wrapping_add(1));
+        self.note_spent(CALL as u32);
         let left = self.burst.budget.get();
         if left >= 0 {
             self.burst.budget.set((left - CALL + 1).max(0));
@@ -233,15 +240,14 @@ impl Worker {
 
     #[cold]
     pub(super) fn budget_spent(&self) {
-        if self.is_exploring() {
-            self.burst.budget.set(self.full_budget.get());
-            return self.point();
-        }
-        if !self.current.get().is_null() {
-            // (Whoever looks at the burst that ends by this finds the budget used up.)
-            self.yield_now();
+        if !self.is_exploring() && !self.current.get().is_null() {
+            // Whoever looks at the burst that ends by this finds the budget used up, and the next one begins with a full one.
+            return self.yield_now();
         }
         self.burst.budget.set(self.full_budget.get());
+        if self.is_exploring() {
+            self.point();
+        }
     }
 
     /// As [`spend_budget`](Self::spend_budget), from a poll. An async goroutine, or one in `block_on`, does not yield but is told to

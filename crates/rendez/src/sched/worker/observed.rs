@@ -81,12 +81,15 @@ impl Worker {
             let first = !is_poll && !(*fiber).owned.get();
             self.spent_waking.set(Duration::ZERO);
             self.calls.set(0);
+            self.not_handed.set(0);
             self.spent_on_others.set(Duration::ZERO);
             if tick % LATENCY_EVERY == SAMPLED {
                 self.note_wakes(PROBED);
             }
             let (suspended, burst, end) = self.resume_timed(fiber, order);
-            let operations = self.operations();
+            let hand_overs = self.hand_overs();
+            #[cfg(test)]
+            tests::note_hand_overs(site, hand_overs);
             // What it did for others is not its work.
             let burst = burst.saturating_sub(self.spent_on_others.get());
             let waking = self.spent_waking.get();
@@ -100,9 +103,11 @@ impl Worker {
             });
             // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
             // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
-            let short = burst.saturating_sub(IN_CALL * self.calls.get()) < placement::CHATTY;
-            if if short { !first } else { waking.is_zero() } {
-                placement::learn(site, burst, operations);
+            let work = burst.saturating_sub(IN_CALL.saturating_mul(self.calls.get()));
+            let counts = if work < placement::CHATTY { !first } else { waking.is_zero() };
+            // (The clock of a test tells nothing of how long a burst is.)
+            if counts && self.harness.is_none() {
+                placement::learn(site, placement::Burst { lasted: burst, work, hand_overs });
             }
             if is_poll {
                 self.note_poll(site);
@@ -111,10 +116,14 @@ impl Worker {
         }
     }
 
-    /// How many operations the burst has done that is at its end, calls of the system not counted.
-    fn operations(&self) -> u32 {
-        let spent = self.full_budget.get() - self.burst.budget.get();
-        u32::try_from(spent).unwrap_or(0).saturating_sub(self.calls.get().saturating_mul(CALL as u32))
+    /// How much of its budget the burst has spent.
+    pub(in crate::sched) fn spent(&self) -> u32 {
+        u32::try_from(self.full_budget.get() - self.burst.budget.get()).unwrap_or(0)
+    }
+
+    /// How many hand-overs (and locks) the burst has done that is at its end.
+    fn hand_overs(&self) -> u32 {
+        self.spent().saturating_sub(self.not_handed.get())
     }
 
     /// Whether the bursts since the one that was asked about last have been long, on average, with what was done between them; asked at the `end` of this tick's,
@@ -317,7 +326,91 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Runtime, sched};
+    use crate::{Runtime, chan, sched, select};
+    use std::{cell::RefCell, future, task::Poll};
+
+    thread_local! {
+        /// The sites of this worker's timed bursts and what each handed over, if a test asks for that.
+        static HAND_OVERS: RefCell<Option<Vec<(&'static Location<'static>, u32)>>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn note_hand_overs(site: &'static Location<'static>, count: u32) {
+        HAND_OVERS.with_borrow_mut(|noted| {
+            if let Some(all) = noted {
+                all.push((site, count));
+            }
+        });
+    }
+
+    /// What the bursts of a goroutine that does `f` hand over, all of which are timed, but for what it does first.
+    fn hand_overs_of(f: impl FnOnce() + Send + 'static) -> Vec<u32> {
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            sched::with_worker(|worker| worker.unwrap().curious.set(10_000));
+            HAND_OVERS.set(Some(Vec::new()));
+            let line = line!() + 1;
+            crate::go(f).join().unwrap();
+            let all = HAND_OVERS.take().unwrap();
+            all.into_iter().filter(|(site, _)| site.line() == line).map(|(_, count)| count).collect()
+        })
+    }
+
+    #[test]
+    fn a_burst_that_ends_by_its_budget_has_handed_over_as_often_as_that_says() {
+        let (tx, rx) = chan::bounded(1);
+        let all = hand_overs_of(move || {
+            for i in 0..3 * BUDGET / 2 {
+                tx.send(i).unwrap();
+                rx.recv().unwrap();
+            }
+        });
+        assert_eq!(all, [BUDGET as u32, BUDGET as u32, BUDGET as u32, 0]);
+    }
+
+    #[test]
+    fn what_finds_nothing_hands_nothing_over() {
+        let (tx, rx) = chan::bounded(1);
+        let all = hand_overs_of(move || {
+            for _ in 0..10 {
+                assert!(rx.try_recv().is_err());
+                select! {
+                    recv(rx) -> _ => unreachable!(),
+                    default => {}
+                }
+            }
+            tx.try_send(1).unwrap();
+            assert!(tx.try_send(2).is_err());
+            assert_eq!(rx.try_recv(), Ok(1));
+        });
+        assert_eq!(all, [2]);
+    }
+
+    #[test]
+    fn calls_of_the_system_hand_nothing_over() {
+        let all = hand_overs_of(|| {
+            let mutex = crate::sync::Mutex::new(());
+            for _ in 0..5 {
+                sched::spend_budget_on_call();
+                drop(mutex.lock());
+            }
+        });
+        assert_eq!(all, [5]);
+    }
+
+    #[test]
+    fn short_polls_of_an_async_goroutine_make_a_chatty_site() {
+        Runtime::builder().workers(1).build().unwrap().run(|| {
+            let mut left = 64 * SAMPLE_EVERY;
+            let handle = crate::go_async(future::poll_fn(move |cx| {
+                left -= 1;
+                cx.waker().wake_by_ref();
+                // SAFETY: the header of what runs is there.
+                let site = || sched::with_worker(|worker| unsafe { (*worker.unwrap().current.get()).site });
+                if left == 0 { Poll::Ready(site()) } else { Poll::Pending }
+            }));
+            let site = handle.join().unwrap();
+            assert_eq!(placement::kind(site).0, placement::Kind::Chatty);
+        });
+    }
 
     #[test]
     fn how_far_apart_switches_were_is_told_by_their_number() {
