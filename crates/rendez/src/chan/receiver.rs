@@ -72,7 +72,10 @@ impl<T> Receiver<T> {
         match unsafe { self.channel.recv(value.as_mut_ptr(), None) } {
             // SAFETY: as above.
             Ok(()) => Ok(unsafe { value.assume_init() }),
-            Err(_) => Err(RecvError),
+            Err(_) => {
+                wait::spent_in_vain();
+                Err(RecvError)
+            }
         }
     }
 
@@ -123,7 +126,10 @@ impl<T> Receiver<T> {
         match unsafe { self.channel.recv(value.as_mut_ptr(), deadline) } {
             // SAFETY: as in `recv`.
             Ok(()) => Ok(unsafe { value.assume_init() }),
-            Err(Failure::Closed) => Err(RecvTimeoutError::Closed),
+            Err(Failure::Closed) => {
+                wait::spent_in_vain();
+                Err(RecvTimeoutError::Closed)
+            }
             Err(Failure::TimedOut) => Err(RecvTimeoutError::Timeout),
         }
     }

@@ -56,8 +56,11 @@ impl<T> Sender<T> {
         // SAFETY: the value is there, and is the receiver's if the answer is `Ok`; else it still is ours.
         match unsafe { self.channel.send(value.as_mut_ptr(), None) } {
             Ok(()) => Ok(()),
-            // SAFETY: as above.
-            Err(_) => Err(SendError(unsafe { value.assume_init() })),
+            Err(_) => {
+                wait::spent_in_vain();
+                // SAFETY: as above.
+                Err(SendError(unsafe { value.assume_init() }))
+            }
         }
     }
 
@@ -110,8 +113,11 @@ impl<T> Sender<T> {
         // SAFETY: as in `send`.
         match unsafe { self.channel.send(value.as_mut_ptr(), deadline) } {
             Ok(()) => Ok(()),
-            // SAFETY: as in `send`.
-            Err(Failure::Closed) => Err(SendTimeoutError::Closed(unsafe { value.assume_init() })),
+            Err(Failure::Closed) => {
+                wait::spent_in_vain();
+                // SAFETY: as in `send`.
+                Err(SendTimeoutError::Closed(unsafe { value.assume_init() }))
+            }
             // SAFETY: as in `send`.
             Err(Failure::TimedOut) => Err(SendTimeoutError::Timeout(unsafe { value.assume_init() })),
         }

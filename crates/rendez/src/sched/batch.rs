@@ -14,6 +14,8 @@
 //! * Those whose calls have been made go on before all who are ready, in their order: their turn was not over, and their stacks are in the cache.
 //!   It ends when their budget does, as if they had not been away.
 //!
+//! Nobody is put off where there are [very many](MANY) sockets.
+//!
 //! A read is put off only after a wait: then there is something. (Who reads without having waited mostly finds out that there is nothing, for less than a
 //! switch costs.)
 //!
@@ -42,6 +44,10 @@ use std::{
 const FULL: usize = 64;
 /// So few are not worth the way.
 const FEW: usize = 4;
+/// Of more sockets than this each comes from memory, whoever was before it; and what waits for its turn in a batch between reading and writing has to come
+/// twice. (On a Xeon, 9,900 connections of which both ends are in the process: 6.2 us for a round trip by single calls, 8.4 by batches. Of 1,000 to 4,000 there is no
+/// difference that shows, of 400 batches are ahead by 3 percent, of 100 by 4.)
+const MANY: usize = if cfg!(test) { 320 } else { 4096 };
 /// Of a longer write, most of the time is that of copying.
 const SMALL_WRITE: usize = 4 << 10;
 /// The room of a read, which mostly is not filled.
@@ -274,6 +280,7 @@ impl Worker {
             && !self.is_unwinding()
             && self.harness.is_none()
             && !self.batch.is_closed()
+            && self.shared.poller.get().is_none_or(|poller| poller.sources() <= MANY)
     }
 
     /// Makes the calls that have been put off. Those who wait for them, but not who runs, go on before all others.

@@ -259,9 +259,11 @@ impl Worker {
                     }
                     let ran = shared.clock.now().saturating_sub(watch.ran);
                     let turns = turns_between(watch.switches, switches);
-                    let ended =
-                        shared.published.finished.load(Ordering::Relaxed).wrapping_sub(watch.finished);
-                    return ran >= BACKLOG && (polls.is_some() || !they_talk(ran, turns, ended));
+                    let finished = shared.published.finished.load(Ordering::Relaxed);
+                    if polls.is_some() || !they_talk(ran, turns, finished.wrapping_sub(watch.finished)) {
+                        return ran >= BACKLOG;
+                    }
+                    // Watched anew from here on: else one long turn would not show among the many short ones before it.
                 }
             }
             None => {}
@@ -699,7 +701,7 @@ impl Spins {
     }
 }
 
-/// How many turns a victim has begun between two looks at its [`switches`](WorkerShared::switches), which are odd while one runs.
+/// How many turns a victim has begun, at most (its looks around count as well), between two looks at its [`switches`](WorkerShared::switches), which are odd while one runs.
 fn turns_between(first: u32, last: u32) -> u32 {
     (last | 1).wrapping_sub(first | 1) / 2
 }

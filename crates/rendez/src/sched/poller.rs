@@ -216,6 +216,12 @@ impl Poller {
         self.sources.any()
     }
 
+    /// How many sources are registered.
+    #[inline]
+    pub(super) fn sources(&self) -> usize {
+        self.sources.count()
+    }
+
     /// Waits for events, for `timeout` or for ever.
     pub(super) fn wait(&self, events: &mut Events, timeout: Option<Duration>) {
         events.len = match self.wait_exactly(events, timeout) {

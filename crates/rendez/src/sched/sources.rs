@@ -48,7 +48,12 @@ impl Sources {
 
     #[inline]
     pub(super) fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.count() > 0
+    }
+
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

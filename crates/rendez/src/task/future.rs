@@ -94,6 +94,7 @@ impl Signal {
                 drop(state);
                 // A future that always wakes itself must not keep the worker.
                 wait::spend_budget();
+                wait::spent_in_vain();
                 return;
             }
             // SAFETY: node and waiter stay in this frame until the wait is decided and the node out of the queue; nothing

@@ -195,6 +195,57 @@ fn those_who_are_ready_write_together() {
 }
 
 #[test]
+fn of_very_many_sockets_each_makes_its_own_calls() {
+    const WRITERS: usize = 40;
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        // Whether somebody's write has let others run.
+        let is_put_off = |crowd: usize| {
+            let crowd: Vec<_> = (0..crowd)
+                .map(|_| {
+                    let (mut ours, theirs) = half();
+                    (go(move || ours.read(&mut [0]).unwrap()), theirs)
+                })
+                .collect();
+            let registered = || {
+                crate::sched::with_worker(|worker| {
+                    worker.unwrap().poller().map_or(0, crate::sched::Poller::sources)
+                })
+            };
+            while registered() < crowd.len() {
+                yield_now();
+            }
+            let (line, begin) = Line::new();
+            let (mut writers, mut readers) = (Vec::new(), Vec::new());
+            for _ in 0..WRITERS {
+                let ((mut ours, theirs), line) = (half(), line.clone());
+                readers.push(theirs);
+                writers.push(go(move || {
+                    line.wait();
+                    let turn = crate::sched::with_worker(|worker| {
+                        let worker = worker.unwrap();
+                        worker.slow.set(0);
+                        worker.shared.switches()
+                    });
+                    ours.write_all(b"x").unwrap();
+                    crate::sched::with_worker(|worker| worker.unwrap().shared.switches()) != turn
+                }));
+            }
+            line.until(WRITERS);
+            drop(begin);
+            let put_off = writers.into_iter().fold(false, |any, writer| writer.join().unwrap() | any);
+            readers.iter_mut().for_each(|reader| reader.read_exact(&mut [0]).unwrap());
+            crowd.into_iter().for_each(|(reader, theirs)| {
+                drop(theirs);
+                assert_eq!(reader.join().unwrap(), 0);
+            });
+            put_off
+        };
+        assert!(open().is_err() || (0..ROUNDS).any(|_| is_put_off(0)));
+        (0..ROUNDS).for_each(|_| assert!(!is_put_off(MANY + 1)));
+    });
+}
+
+#[test]
 fn every_byte_arrives_where_it_should() {
     for workers in [1, 2, 4] {
         let unix = || {

@@ -230,11 +230,11 @@ impl Worker {
     #[inline]
     pub(in crate::sched) fn spend_budget_on_call(&self) {
         self.calls.set(self.calls.get().wrapping_add(1));
-        self.note_spent(CALL as u32);
         let left = self.burst.budget.get();
-        if left >= 0 {
-            self.burst.budget.set((left - CALL + 1).max(0));
-        }
+        // The last one is spent below.
+        let rest = if left >= 0 { (left - CALL + 1).max(0) } else { left };
+        self.burst.budget.set(rest);
+        self.note_spent((left - rest) as u32 + 1);
         self.spend_budget();
     }
 

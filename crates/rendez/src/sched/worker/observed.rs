@@ -101,12 +101,9 @@ impl Worker {
                 slow if is_fast => slow.saturating_sub(1),
                 slow => slow,
             });
-            // Waking other workers is not the goroutine's work: if it counted, goroutines that talk across workers would
-            // pass for working ones and be placed apart again. Nor can it be told apart from what the kernel does then.
             let work = burst.saturating_sub(IN_CALL.saturating_mul(self.calls.get()));
-            let counts = if work < placement::CHATTY { !first } else { waking.is_zero() };
             // (The clock of a test tells nothing of how long a burst is.)
-            if counts && self.harness.is_none() {
+            if counts(work, first, waking) && self.harness.is_none() {
                 placement::learn(site, placement::Burst { lasted: burst, work, hand_overs });
             }
             if is_poll {
@@ -323,6 +320,12 @@ impl Worker {
     }
 }
 
+/// Whether a burst tells what kind of goroutine it was. A short one that is the `first` does not. And `waking` other workers is not the goroutine's work: if it
+/// counted, those that talk across workers would pass for working ones and be placed apart again; nor can it be told apart from what the kernel does then.
+fn counts(work: Duration, first: bool, waking: Duration) -> bool {
+    if work < placement::CHATTY { !first } else { waking.is_zero() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,7 +345,7 @@ mod tests {
         });
     }
 
-    /// What the bursts of a goroutine that does `f` hand over, all of which are timed, but for what it does first.
+    /// What the bursts of a goroutine that does `f` hand over, all of which are timed.
     fn hand_overs_of(f: impl FnOnce() + Send + 'static) -> Vec<u32> {
         Runtime::builder().workers(1).build().unwrap().run(|| {
             sched::with_worker(|worker| worker.unwrap().curious.set(10_000));
@@ -369,6 +372,8 @@ mod tests {
     #[test]
     fn what_finds_nothing_hands_nothing_over() {
         let (tx, rx) = chan::bounded(1);
+        let (other, closed) = chan::bounded::<i32>(1);
+        other.close();
         let all = hand_overs_of(move || {
             for _ in 0..10 {
                 assert!(rx.try_recv().is_err());
@@ -376,12 +381,31 @@ mod tests {
                     recv(rx) -> _ => unreachable!(),
                     default => {}
                 }
+                select! {
+                    recv(rx) -> _ => unreachable!(),
+                    recv(rx) -> _ => unreachable!(),
+                    default => {}
+                }
+                assert!(closed.recv().is_err() && other.send(1).is_err());
+                assert!(closed.recv_timeout(Duration::MAX).is_err());
+                assert!(other.send_timeout(1, Duration::MAX).is_err());
             }
             tx.try_send(1).unwrap();
             assert!(tx.try_send(2).is_err());
             assert_eq!(rx.try_recv(), Ok(1));
+            crate::yield_now();
+            // What was noted in the burst before is forgotten.
+            tx.try_send(3).unwrap();
+            assert_eq!(rx.try_recv(), Ok(3));
         });
-        assert_eq!(all, [2]);
+        assert_eq!(all, [2, 2]);
+    }
+
+    #[test]
+    fn neither_a_short_first_burst_nor_a_long_one_that_wakes_a_worker_tells_its_kind() {
+        let (short, long) = (placement::CHATTY / 2, placement::CHATTY);
+        assert!(counts(short, false, short) && !counts(short, true, Duration::ZERO));
+        assert!(counts(long, true, Duration::ZERO) && !counts(long, false, short));
     }
 
     #[test]
