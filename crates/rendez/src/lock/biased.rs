@@ -11,7 +11,7 @@
 //! | word | meaning | who may leave it, and to what |
 //! | --- | --- | --- |
 //! | `FREE` | nobody holds it | anyone, by exchange, to `HELD` |
-//! | `HELD` | held by a thread, or being revoked by one | it, by a store, to `FREE` or to `(worker, chance)` |
+//! | `HELD` | held by a thread, or being revoked by one | it, by a store, to `FREE`, to `(worker, chance)` of its own, or, as a guest, to what it was |
 //! | `(worker, chance)`, the sum of the two | biased: held by the worker if `busy[chance]` is set, else free | anyone else, by exchange, to `HELD` |
 //!
 //! * The worker, to whom the word is biased: sets `busy[chance]`, *light fence*, reads the word again. If it is as before,
@@ -27,10 +27,13 @@
 //! its bias is gone: so each bias has a `busy` of its own, of which nothing is asked after it has been revoked; and a guard
 //! knows by itself in which way it was taken.
 //!
-//! The look at the word needs no acquire: since the bias was given, nobody but the worker has held the lock. A worker that
-//! has ended holds nothing, its number is not given again, and its `busy` is clear: the next to come revokes as ever. A panic
-//! under the lock leaves it like any return, by the guard's drop. The lock is not reentrant, and unlike another one that is
-//! taken again by its holder it would not hang, but let him in: so nothing under it may call what might.
+//! A *guest* revokes a bias like anybody, and gives it back, the same one, when it leaves. So the worker's second look may find
+//! a word that is as before, and that a guest has been in between: it acquires, to see what the guest did. Nobody is in the lock
+//! then, or the look would have found `HELD`; and who comes after it finds `busy[chance]`, as ever.
+//!
+//! A worker that has ended holds nothing, its number is not given again, and its `busy` is clear: the next to come revokes. A
+//! panic under the lock leaves it like any return, by the guard's drop. The lock is not reentrant, and unlike another one that
+//! is taken again by its holder it would not hang, but let him in: so nothing under it may call what might.
 //!
 //! # When
 //!
@@ -50,8 +53,8 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 /// How often a lock can be biased.
 const CHANCES: usize = fence::STEP as usize;
-/// In place of a chance.
-const UNBIASED: usize = usize::MAX;
+/// The [way](BiasedGuard::way) to a free lock.
+const TO_FREE: usize = CHANCES + FREE as usize;
 /// How many times in a row a worker has to take a lock before it is biased to it.
 #[cfg(not(loom))]
 const PATIENCE: u32 = 1024;
@@ -126,17 +129,36 @@ impl<T> BiasedLock<T> {
         let busy = &self.busy[chance];
         busy.store(true, Ordering::Relaxed);
         fence::light();
-        if rarely(self.word.load(Ordering::Relaxed) != word) {
+        if rarely(self.word.load(Ordering::Acquire) != word) {
             busy.store(false, Ordering::Release);
             return None;
         }
         count_held(1);
-        Some(BiasedGuard { lock: self, chance })
+        Some(BiasedGuard { lock: self, way: chance })
     }
 
-    /// Takes the lock from `FREE` when it is that, or from whom it is biased to.
+    /// Takes the lock once, and leaves it to whom it is biased. For who comes seldom, and won't come more often for having come.
     #[cold]
-    fn lock_slowly(&self) {
+    pub(crate) fn lock_as_guest(&self) -> BiasedGuard<'_, T> {
+        self.lock_as_guest_of(fence::me())
+    }
+
+    fn lock_as_guest_of(&self, me: u32) -> BiasedGuard<'_, T> {
+        let word = self.word.load(Ordering::Relaxed);
+        let chance = (word ^ me) as usize;
+        if chance < CHANCES
+            && let Some(guard) = self.lock_biased(word, chance)
+        {
+            return guard;
+        }
+        let before = self.lock_slowly();
+        count_held(1);
+        BiasedGuard { lock: self, way: CHANCES + before as usize }
+    }
+
+    /// Takes the lock from `FREE` when it is that, or from whom it is biased to. Returns what the word was.
+    #[cold]
+    fn lock_slowly(&self) -> u32 {
         let mut backoff = Backoff::new();
         loop {
             let word = self.word.load(Ordering::Relaxed);
@@ -150,7 +172,7 @@ impl<T> BiasedLock<T> {
                         backoff.pause();
                     }
                 }
-                return;
+                return word;
             }
             backoff.pause();
         }
@@ -173,7 +195,7 @@ impl<T> BiasedLock<T> {
         });
         let chance = if is_habit { self.bias(me) } else { None };
         count_held(1);
-        BiasedGuard { lock: self, chance: chance.unwrap_or(UNBIASED) }
+        BiasedGuard { lock: self, way: chance.unwrap_or(TO_FREE) }
     }
 
     /// Biases the lock, which the caller holds, to it, who goes on holding it.
@@ -207,8 +229,8 @@ impl<T> std::fmt::Debug for BiasedLock<T> {
 #[must_use]
 pub(crate) struct BiasedGuard<'a, T> {
     lock: &'a BiasedLock<T>,
-    /// If the lock is held by its bias: which `busy` says so. Else [`UNBIASED`].
-    chance: usize,
+    /// How it is left. If it is held by its bias: which `busy` says so. Else what the word will be, after the [`CHANCES`].
+    way: usize,
 }
 
 impl<T> Deref for BiasedGuard<'_, T> {
@@ -232,11 +254,11 @@ impl<T> Drop for BiasedGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         count_held(-1);
-        match self.lock.busy.get(self.chance) {
+        match self.lock.busy.get(self.way) {
             Some(busy) => busy.store(false, Ordering::Release),
             None => {
                 seldom();
-                self.lock.word.store(FREE, Ordering::Release);
+                self.lock.word.store((self.way - CHANCES) as u32, Ordering::Release);
             }
         }
     }
@@ -251,7 +273,7 @@ mod tests {
     };
 
     impl<T> BiasedLock<T> {
-        fn is_biased(&self) -> bool {
+        pub(crate) fn is_biased(&self) -> bool {
             self.word.load(Ordering::Relaxed) > super::HELD
         }
     }
@@ -289,6 +311,29 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_changes_nothing_for_whom_it_is_biased_to() {
+        let lock = BiasedLock::new(0);
+        let mut total = 0;
+        for _ in 0..100 {
+            take(&lock, 28, PATIENCE + 1);
+            *lock.lock_as_guest_of(400) += 1;
+            *lock.lock_as_guest_of(super::fence::NOBODY) += 1;
+            *lock.lock_as_guest_of(28) += 1;
+            assert_eq!(lock.is_biased(), super::fence::is_there());
+            total += u64::from(PATIENCE) + 4;
+        }
+        assert_eq!(*lock.lock_as_guest_of(28), total);
+        // Of a lock that is free it makes nothing else, and it does not interrupt a habit.
+        let lock = BiasedLock::new(0);
+        take(&lock, 28, PATIENCE);
+        assert!(!lock.is_biased());
+        (0..2 * PATIENCE).for_each(|_| *lock.lock_as_guest_of(400) += 1);
+        assert!(!lock.is_biased());
+        take(&lock, 28, 1);
+        assert_eq!(lock.is_biased(), super::fence::is_there());
+    }
+
+    #[test]
     fn one_is_in_it_at_a_time_whatever_is_revoked() {
         let rounds = if cfg!(debug_assertions) { 300 } else { 3000 };
         let stop = AtomicBool::new(false);
@@ -311,8 +356,8 @@ mod tests {
                     std::hint::spin_loop();
                 }
                 (0..round % 50).for_each(|_| std::hint::spin_loop());
-                for _ in 0..3 {
-                    let mut value = lock.lock_as(40);
+                for i in 0..8 {
+                    let mut value = if i < 5 { lock.lock_as_guest_of(40) } else { lock.lock_as(40) };
                     value.0 += 1;
                     assert_eq!(value.0, value.1 + 1);
                     value.1 += 1;
@@ -361,6 +406,38 @@ mod loom_tests {
             *lock.lock_as(28) += 1;
             other.join().unwrap();
             assert_eq!(*lock.lock_as(28), 6);
+        });
+    }
+
+    /// A guest comes at any moment, twice, and gives the bias back; what it did is seen by whom the lock is biased to.
+    #[test]
+    fn a_guest_may_come_at_any_moment() {
+        loom::model(|| {
+            let lock = Arc::new(BiasedLock::new(0));
+            let other = thread::spawn({
+                let lock = lock.clone();
+                move || (0..2).for_each(|_| *lock.lock_as_guest_of(32) += 1)
+            });
+            (0..4).for_each(|_| *lock.lock_as(28) += 1);
+            other.join().unwrap();
+            assert_eq!(*lock.lock_as(28), 6);
+        });
+    }
+
+    /// What a guest gives back, another one takes away, or the other way round.
+    #[test]
+    fn a_guest_and_another_heir() {
+        loom::model(|| {
+            let lock = Arc::new(BiasedLock::new(0));
+            (0..2).for_each(|_| *lock.lock_as(28) += 1);
+            let guest = thread::spawn({
+                let lock = lock.clone();
+                move || *lock.lock_as_guest_of(36) += 1
+            });
+            *lock.lock_as(32) += 1;
+            *lock.lock_as(28) += 1;
+            guest.join().unwrap();
+            assert_eq!(*lock.lock_as(28), 5);
         });
     }
 

@@ -377,7 +377,11 @@ mod tests {
         assert_eq!(scores(0, 0, [(20_000, 1), (1, 1)]), [1, 0]);
         assert_eq!(scores(-SURE, ENOUGH, [(20_000, 1), (1, 1), (1, 1)]), [-4, -5, -6]);
         let undone = scores(-SURE, ENOUGH, [(20_000, 1); 2].into_iter().chain([(1, 1); 8]));
-        assert_eq!((undone[1], undone[9]), (4, -4), "two close to each other do, for seven or eight short ones");
+        assert_eq!(
+            (undone[1], undone[9]),
+            (4, -4),
+            "two close to each other do, for seven or eight short ones"
+        );
     }
 
     #[test]
