@@ -233,6 +233,13 @@ pub(crate) struct BiasedGuard<'a, T> {
     way: usize,
 }
 
+impl<T> BiasedGuard<'_, T> {
+    /// Leaves the lock free, to nobody biased, after having come as a guest.
+    pub(crate) fn revoke(guard: &mut Self) {
+        guard.way = guard.way.min(TO_FREE);
+    }
+}
+
 impl<T> Deref for BiasedGuard<'_, T> {
     type Target = T;
     #[inline(always)]
@@ -323,6 +330,11 @@ mod tests {
             total += u64::from(PATIENCE) + 4;
         }
         assert_eq!(*lock.lock_as_guest_of(28), total);
+        // Unless it wants to.
+        super::BiasedGuard::revoke(&mut lock.lock_as_guest_of(28));
+        assert_eq!(lock.is_biased(), super::fence::is_there());
+        super::BiasedGuard::revoke(&mut lock.lock_as_guest_of(400));
+        assert!(!lock.is_biased());
         // Of a lock that is free it makes nothing else, and it does not interrupt a habit.
         let lock = BiasedLock::new(0);
         take(&lock, 28, PATIENCE);
