@@ -236,7 +236,13 @@ impl RawLock {
     /// Takes it for a reader, if no writer has it or waits for it.
     #[inline(always)]
     pub(super) fn take_shared(&self) -> bool {
-        let mut state = self.state();
+        // Mostly nobody has it. (To look first makes a lock that nobody else reads a quarter slower, and one that somebody reads a tenth
+        // faster; to threads that read it at once it is the same.)
+        let mut state = match self.word.compare_exchange(0, ONE_READER, Ordering::Acquire, Ordering::Relaxed)
+        {
+            Ok(_) => return true,
+            Err(state) => State(state),
+        };
         while state.admits_reader() {
             if state.readers() >= MOST_READERS {
                 too_many_readers();
