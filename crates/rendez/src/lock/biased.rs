@@ -109,8 +109,10 @@ impl<T> BiasedLock<T> {
             return guard;
         }
         seldom();
-        if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            self.lock_slowly();
+        if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err()
+            && let Ok(guard) = self.lock_slowly(me)
+        {
+            return guard;
         }
         self.note(me)
     }
@@ -144,25 +146,25 @@ impl<T> BiasedLock<T> {
     }
 
     fn lock_as_guest_of(&self, me: u32) -> BiasedGuard<'_, T> {
-        let word = self.word.load(Ordering::Relaxed);
-        let chance = (word ^ me) as usize;
-        if chance < CHANCES
-            && let Some(guard) = self.lock_biased(word, chance)
-        {
-            return guard;
-        }
-        let before = self.lock_slowly();
-        count_held(1);
-        BiasedGuard { lock: self, way: CHANCES + before as usize }
+        self.lock_slowly(me).unwrap_or_else(|before| {
+            count_held(1);
+            BiasedGuard { lock: self, way: CHANCES + before as usize }
+        })
     }
 
-    /// Takes the lock from `FREE` when it is that, or from whom it is biased to. Returns what the word was.
+    /// Takes the lock from `FREE` when it is that, or from whom it is biased to, and returns what the word was. If it is biased to
+    /// the caller, as it may be when a guest has left, takes it by the bias.
     #[cold]
-    fn lock_slowly(&self) -> u32 {
+    fn lock_slowly(&self, me: u32) -> Result<BiasedGuard<'_, T>, u32> {
         let mut backoff = Backoff::new();
         loop {
             let word = self.word.load(Ordering::Relaxed);
-            if word != HELD
+            let chance = (word ^ me) as usize;
+            if chance < CHANCES {
+                if let Some(guard) = self.lock_biased(word, chance) {
+                    return Ok(guard);
+                }
+            } else if word != HELD
                 && self.word.compare_exchange(word, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
             {
                 if word != FREE {
@@ -172,7 +174,7 @@ impl<T> BiasedLock<T> {
                         backoff.pause();
                     }
                 }
-                return word;
+                return Err(word);
             }
             backoff.pause();
         }
@@ -433,6 +435,23 @@ mod loom_tests {
             (0..4).for_each(|_| *lock.lock_as(28) += 1);
             other.join().unwrap();
             assert_eq!(*lock.lock_as(28), 6);
+        });
+    }
+
+    /// Whom it is biased to keeps that, however it meets guests.
+    #[test]
+    fn guests_take_no_bias_away() {
+        loom::model(|| {
+            let lock = Arc::new(BiasedLock::new(0));
+            (0..2).for_each(|_| *lock.lock_as(28) += 1);
+            let guest = thread::spawn({
+                let lock = lock.clone();
+                move || (0..2).for_each(|_| *lock.lock_as_guest_of(32) += 1)
+            });
+            (0..2).for_each(|_| *lock.lock_as(28) += 1);
+            guest.join().unwrap();
+            assert_eq!(*lock.lock_as(28), 6);
+            assert_eq!(lock.word.load(super::Ordering::Relaxed), 28);
         });
     }
 

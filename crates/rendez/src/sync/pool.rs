@@ -194,7 +194,7 @@ impl<T> Pool<T> {
         let home = self.home();
         let (link, gets) = self.shards[home].pop();
         if link.is_none() {
-            return self.get_elsewhere(home);
+            return self.get_elsewhere(home, gets);
         }
         let guard = PoolGuard { pool: self, link };
         if gets.is_multiple_of(LOOK_EVERY) {
@@ -251,9 +251,12 @@ impl<T> Pool<T> {
         }
     }
 
-    /// Steals an object, or makes one.
+    /// Steals an object, or makes one; after so many `get`s of the own shard.
     #[cold]
-    fn get_elsewhere(&self, home: usize) -> PoolGuard<'_, T> {
+    fn get_elsewhere(&self, home: usize, gets: u32) -> PoolGuard<'_, T> {
+        if gets.is_multiple_of(LOOK_EVERY) {
+            self.age_if_due();
+        }
         // First from those who have more than they need next.
         for enough in [2, 1] {
             for step in 1..self.shards.len() {
@@ -315,11 +318,12 @@ impl<T> Shard<T> {
     /// The same, for who has another shard.
     fn steal(&self) -> Option<Box<Link<T>>> {
         let mut objects = self.objects.lock_as_guest();
+        let link = self.pop_from(&mut objects)?;
         if objects.gets.wrapping_sub(objects.gets_at_theft) < OFTEN {
             BiasedGuard::revoke(&mut objects);
         }
         objects.gets_at_theft = objects.gets;
-        self.pop_from(&mut objects)
+        Some(link)
     }
 
     #[inline]

@@ -208,6 +208,20 @@ fn who_uses_a_pool_ages_it_by_the_way() {
 }
 
 #[test]
+fn who_takes_only_what_others_put_ages_it_too() {
+    let _watchdog = Watchdog::new("ageing what others put".to_string());
+    let pool = Pool::new(|| 0);
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    runtime.run(|| (0..10).for_each(|_| pool.put(1)));
+    until(|| {
+        // The last one that was put is what is stolen.
+        runtime.run(|| pool.put(2));
+        assert_eq!(pool.get().take(), 2);
+        pool.idle() == 0
+    });
+}
+
+#[test]
 fn what_is_put_without_end_is_not_kept_without_end() {
     const PUT: usize = 200_000;
     let census = Census::default();
